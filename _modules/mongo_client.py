@@ -1,0 +1,401 @@
+"""
+The one way from Onepass to a MongoDB server: run a command, read a collection, try a login.
+
+.. versionadded:: 0.1.0
+
+Everything else (:py:mod:`mongo_replset`, :py:mod:`mongo_shard`) builds commands and compares answers. Try it on any server::
+
+    salt-call --local -m . mongo_client.hello connection=mongodb://localhost:27017
+
+**The connection.** Every function and state of the MongoDB area takes ``connection``:
+
+* a mapping of PyMongo's ``MongoClient`` options: ``host`` (default ``localhost``), ``port`` (default 27017), ``tls``,
+  ``tlsCAFile``, ``tlsCertificateKeyFile``, ``authMechanism: MONGODB-X509`` and so on. One key is ours: ``credentials`` is the
+  path in the pillar (or the minion's configuration) of a mapping with ``username``, ``password`` and, if need be, ``authSource``
+  and ``authMechanism``. So a password stands in no SLS, no command line and no job;
+* a string with ``://``: a MongoDB URI;
+* another string: the path of such a mapping in the pillar or the minion's configuration;
+* nothing: the mapping at ``mongodb:connection`` if there is one, else ``localhost:27017``.
+
+Requires PyMongo 4.4 or later in Salt's Python.
+"""
+
+import json
+import os
+
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+try:
+    import bson.json_util
+    import pymongo
+    import pymongo.errors
+
+    HAS_PYMONGO = True
+except ImportError:
+    HAS_PYMONGO = False
+
+__virtualname__ = "mongo_client"
+
+HOST_UNREACHABLE, AUTHENTICATION_FAILED, UNAUTHORIZED, MAX_TIME_EXPIRED = 6, 18, 13, 50
+# What a server answers while it starts, elects or shuts down: 6 HostUnreachable, 50 MaxTimeMSExpired, 89 NetworkTimeout,
+# 91 ShutdownInProgress, 94 NotYetInitialized, 103 another configuration came first, 109 ConfigurationInProgress,
+# 133 FailedToSatisfyReadPreference, 189 PrimarySteppedDown, 308 CurrentConfigNotCommittedYet, 10107 NotWritablePrimary,
+# 11600 and 11602 interrupted, 13435 and 13436 not readable yet.
+NOT_YET = (6, 50, 89, 91, 94, 103, 109, 133, 189, 308, 10107, 11600, 11602, 13435, 13436)
+LOGIN_KEYS = ("username", "password", "authSource", "authMechanism")
+# Short enough that a dead host costs a poll and no more; a connection may say otherwise.
+DEFAULTS = {"host": "localhost", "appname": "onepass", "connectTimeoutMS": 2000, "serverSelectionTimeoutMS": 2000}
+
+
+class ServerError(CommandExecutionError):
+    """A server's refusal, or its silence, with MongoDB's error code in ``code``."""
+
+    def __init__(self, message, code):
+        super().__init__(message)
+        self.code = code
+
+
+def __virtual__():
+    if not HAS_PYMONGO:
+        return False, "The MongoDB modules need PyMongo in Salt's Python: salt-pip install 'pymongo>=4.4'"
+    return __virtualname__
+
+
+def command(cmd, db="admin", connection=None, timeout=10):
+    """
+    Run one database command and answer the server's reply.
+
+    cmd
+        The command as a mapping, its name first: ``{ping: 1}``.
+    db
+        The database it is run on. Default ``admin``.
+    connection
+        The server, see the head of this module.
+    timeout
+        Seconds for the whole exchange. Default 10.
+
+    Raises ``CommandExecutionError`` with the server, the command's name and the server's words; its ``code`` is MongoDB's error
+    code (6 HostUnreachable when nothing answers, 18 when the login is refused, 50 when the time is up).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_client.command '{ping: 1}'
+
+    .. versionadded:: 0.1.0
+    """
+    return _talk(connection, next(iter(cmd)), timeout, lambda client: client[db].command(cmd))
+
+
+def rows(cmd, db="admin", connection=None, timeout=30):
+    """
+    Run a command that answers with a cursor (``find``, ``aggregate``, ``listIndexes``) and answer all its documents.
+
+    cmd, db, connection, timeout
+        As for :py:func:`command`; ``timeout`` is 30 seconds by default.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_client.rows '{find: shards}' db=config
+
+    .. versionadded:: 0.1.0
+    """
+    return _talk(connection, next(iter(cmd)), timeout, lambda client: list(client[db].cursor_command(cmd)))
+
+
+def hello(connection=None, timeout=2):
+    """
+    What a server says of itself before any login: replica set, members, primary, whether it is a router.
+
+    connection
+        The server, see the head of this module; credentials are not used.
+    timeout
+        Seconds. Default 2.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_client.hello
+
+    .. versionadded:: 0.1.0
+    """
+    return jsonable(command({"hello": 1}, connection=anonymous(connection), timeout=timeout))
+
+
+def login_works(connection=None, timeout=5):
+    """
+    Whether the server accepts the connection's credentials. A server that does not answer is an error, not ``False``.
+
+    connection, timeout
+        As for :py:func:`command`; ``timeout`` is 5 seconds by default.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_client.login_works
+
+    .. versionadded:: 0.1.0
+    """
+    try:
+        command({"connectionStatus": 1}, connection=connection, timeout=timeout)
+    except ServerError as err:
+        if err.code in (AUTHENTICATION_FAILED, UNAUTHORIZED):
+            return False
+        raise
+    return True
+
+
+def wait(condition, what, timeout, interval=0.1, also=()):
+    """
+    :py:func:`onepass.wait`, with the errors that a starting or electing server gives counted as "not yet".
+
+    condition, what, timeout, interval
+        As there.
+    also
+        Further error codes that mean "not yet". Default none.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc mongo_client.wait
+
+    .. versionadded:: 0.1.0
+    """
+    return __salt__["onepass.wait"](condition, what, timeout, interval, (*NOT_YET, *also))
+
+
+def gate(name, condition, what, timeout, test=False):
+    """
+    :py:func:`onepass.gate`, with the errors that a starting or electing server gives counted as "not yet".
+
+    name, condition, what, timeout, test
+        As there.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc mongo_client.gate
+
+    .. versionadded:: 0.1.0
+    """
+    return __salt__["onepass.gate"](name, condition, what, timeout, test, NOT_YET)
+
+
+def look(read, blank, test=False):
+    """
+    What a function reads from a server. In a dry run a server that does not answer counts as blank, which is then said.
+
+    read
+        Function without arguments.
+    blank
+        What is there when nothing is.
+    test
+        Whether this is a dry run. Default ``False``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc mongo_client.look
+
+    .. versionadded:: 0.1.0
+    """
+    try:
+        return read()
+    except CommandExecutionError as err:
+        if not test or getattr(err, "code", None) != HOST_UNREACHABLE:
+            raise
+        return {**blank, "assumed": f"if there is nothing yet: {err}"}
+
+
+def resolve(connection=None):
+    """
+    The connection as a mapping, whatever form it came in; credentials stay a path.
+
+    connection
+        See the head of this module.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_client.resolve mongodb://localhost:27018
+
+    .. versionadded:: 0.1.0
+    """
+    if connection is None:
+        connection = __salt__["config.get"]("mongodb:connection", default={})
+    if isinstance(connection, str) and "://" in connection:
+        return {"host": connection}
+    found = __salt__["config.get"](connection, default=None) if isinstance(connection, str) else connection
+    if not isinstance(found, dict):
+        raise SaltInvocationError(
+            f"connection {connection!r}: a mapping of MongoClient options, a mongodb:// URI, or the path of such a mapping in "
+            "the pillar or the minion's configuration is wanted"
+        )
+    return dict(found)
+
+
+def at(address, connection=None):
+    """
+    The same connection to another server: ``host:port`` instead of the connection's own.
+
+    address
+        ``host:port``.
+    connection
+        See the head of this module.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_client.at s1a.dc:27017
+
+    .. versionadded:: 0.1.0
+    """
+    host, _, port = address.rpartition(":")
+    return dict(resolve(connection), host=host, port=int(port))
+
+
+def anonymous(connection=None):
+    """
+    The same connection without a login, as the localhost exception wants it.
+
+    connection
+        See the head of this module.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_client.anonymous
+
+    .. versionadded:: 0.1.0
+    """
+    dropped = ("credentials", *LOGIN_KEYS)
+    return {key: value for key, value in resolve(connection).items() if key not in dropped}
+
+
+def address(connection=None):
+    """
+    The server's name for messages: ``host:port``, never a password.
+
+    connection
+        See the head of this module.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_client.address
+
+    .. versionadded:: 0.1.0
+    """
+    connection = resolve(connection)
+    host = str(connection.get("host", DEFAULTS["host"]))
+    if "://" in host:
+        return host.split("://", 1)[1].rsplit("@", 1)[-1].split("/")[0].split("?")[0]
+    return f"{host}:{connection.get('port', 27017)}"
+
+
+def login(connection=None):
+    """
+    The connection's login as its ``credentials`` path has it, ``authSource`` filled in; ``{}`` for a connection without one.
+
+    connection
+        See the head of this module.
+
+    Raises ``CommandExecutionError`` that names the path when nothing usable is there. Holds the password: mind where you print it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc mongo_client.login
+
+    .. versionadded:: 0.1.0
+    """
+    path = resolve(connection).get("credentials")
+    if not path:
+        return {}
+    found = __salt__["config.get"](path, default=None)
+    if not isinstance(found, dict) or not found.get("username"):
+        raise CommandExecutionError(
+            f"No credentials at {path}: a mapping with username and password is wanted there, in the pillar or the minion's configuration"
+        )
+    source = "$external" if found.get("authMechanism") == "MONGODB-X509" else "admin"
+    return {"authSource": source, **{key: found[key] for key in (*LOGIN_KEYS, "roles") if key in found}}
+
+
+def jsonable(document):
+    """
+    A server's document in plain types (MongoDB's relaxed extended JSON), fit for Salt's outputters and job cache.
+
+    document
+        What a server answered.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_client.jsonable '{ok: 1}'
+
+    .. versionadded:: 0.1.0
+    """
+    return json.loads(bson.json_util.dumps(document, json_options=bson.json_util.RELAXED_JSON_OPTIONS))
+
+
+def _talk(connection, name, timeout, exchange):
+    where = address(connection)
+    try:
+        with pymongo.timeout(timeout):
+            return exchange(_client(connection))
+    except pymongo.errors.ConfigurationError as err:
+        raise SaltInvocationError(f"connection: {err}") from None
+    except pymongo.errors.PyMongoError as err:
+        raise _server_error(err, where, name, timeout) from None
+
+
+def _client(connection):
+    """One client per server and login, kept for the run of the loader."""
+    options = resolve(connection)
+    options.pop("credentials", None)
+    options.update((key, value) for key, value in login(connection).items() if key in LOGIN_KEYS)
+    key = "mongo_client:" + json.dumps([os.getpid(), options], sort_keys=True, default=str)
+    if key not in __context__:
+        options = {**DEFAULTS, **options}
+        if "://" not in options["host"]:
+            options.setdefault("directConnection", True)
+        try:
+            __context__[key] = pymongo.MongoClient(**options)
+        except (TypeError, ValueError, pymongo.errors.PyMongoError) as err:
+            raise SaltInvocationError(f"connection to {address(connection)}: {err}") from None
+    return __context__[key]
+
+
+def _server_error(err, where, name, timeout):
+    details = getattr(err, "details", None) or {}
+    code = getattr(err, "code", None) or (details.get("code") if isinstance(details, dict) else None)
+    said = details.get("errmsg") if isinstance(details, dict) else None
+    if (
+        code is None
+        and getattr(err, "timeout", False)
+        and not isinstance(err, pymongo.errors.ServerSelectionTimeoutError)
+    ):
+        return ServerError(f"{where}: {name} was not answered within {timeout} s", MAX_TIME_EXPIRED)
+    if code is None:
+        return ServerError(f"{where}: nothing answers {name} ({_cause(err)})", HOST_UNREACHABLE)
+    label = details.get("codeName", "") if isinstance(details, dict) else ""
+    return ServerError(f"{where}: {name} refused: {said or err} (code {code} {label})".replace(" )", ")"), code)
+
+
+def _cause(err):
+    """PyMongo's reason without its topology dump: ``s1a.dc:27017: [Errno 111] Connection refused``."""
+    return str(err).split(" (configured timeouts")[0].split(", Timeout:")[0]

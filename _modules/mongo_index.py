@@ -1,0 +1,301 @@
+"""
+MongoDB indexes: compared by key and options, built before the load, refused where a document could not be held.
+
+.. versionadded:: 0.1.0
+
+Look at any collection, from a clone of the repository::
+
+    salt-call --local -m . mongo_index.indexes bank.transfers connection=mongodb://router.example:27017
+
+Requires PyMongo (see :py:mod:`mongo_client`).
+"""
+
+import itertools
+
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "mongo_index"
+
+# What the server adds to an index by itself; compared only where the wanted index names it.
+SERVER_OPTIONS = (
+    "v",
+    "ns",
+    "background",
+    "textIndexVersion",
+    "2dsphereIndexVersion",
+    "default_language",
+    "language_override",
+    "weights",
+)
+INDEX_DEFAULTS = {"unique": False, "sparse": False, "hidden": False}
+CHANGEABLE = ("expireAfterSeconds", "hidden")
+MAX_TIME_EXPIRED, NAMESPACE_NOT_FOUND = 50, 26
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def indexes(name, connection=None):
+    """
+    A collection's indexes, each as ``{name, keys, ...options}``; an empty list for a collection that does not exist.
+
+    name
+        ``database.collection``.
+    connection
+        A router or any primary, with credentials.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_index.indexes bank.transfers
+
+    .. versionadded:: 0.1.0
+    """
+    database, collection = _split(name)
+    try:
+        found = __salt__["mongo_client.rows"]({"listIndexes": collection}, db=database, connection=connection)
+    except CommandExecutionError as err:
+        if getattr(err, "code", None) == NAMESPACE_NOT_FOUND:
+            return []
+        raise
+    return [
+        {
+            "keys": dict(row["key"]),
+            **{key: value for key, value in __salt__["mongo_client.jsonable"](row).items() if key != "key"},
+        }
+        for row in found
+    ]
+
+
+def parallel_arrays(name, keys, connection=None, timeout=5):
+    """
+    A document that the index could not hold: two of its fields are arrays there (server error 171). ``None`` if none was found.
+
+    name
+        ``database.collection``.
+    keys
+        The index's fields in order: ``{tags: 1, owners: 1}``.
+    connection
+        A router or any primary, with credentials.
+    timeout
+        Seconds to look for one. Default 5.
+
+    Returns:
+        ``id`` and ``fields``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_index.parallel_arrays bank.transfers '{tags: 1, owners: 1}'
+
+    .. versionadded:: 0.1.0
+    """
+    database, collection = _split(name)
+    for first, second in array_pairs(keys):
+        both = {"$and": [{first: {"$type": "array"}}, {second: {"$type": "array"}}]}
+        find = {"find": collection, "filter": both, "projection": {"_id": 1}, "limit": 1}
+        try:
+            found = __salt__["mongo_client.rows"](find, db=database, connection=connection, timeout=timeout)
+        except CommandExecutionError as err:
+            if getattr(err, "code", None) != MAX_TIME_EXPIRED:
+                raise
+            continue
+        if found:
+            return {"id": str(found[0]["_id"]), "fields": [first, second]}
+    return None
+
+
+def plan(name, wanted, observed):
+    """
+    The steps to the wanted indexes, compared by key and options; an index of another name with the same key and options is the same.
+
+    name
+        ``database.collection``.
+    wanted
+        List of ``{keys: {field: 1, ...}, ...options}``.
+    observed
+        What :py:func:`indexes` answered.
+
+    Raises ``CommandExecutionError`` when a key exists with other options, or a name with another key.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_index.plan bank.transfers '[{keys: {account: 1}}]' '[]'
+
+    .. versionadded:: 0.1.0
+    """
+    have = {_key(index): index for index in observed}
+    names = {index["name"]: index for index in observed}
+    creates, changes = [], []
+    for index in map(normal_index, wanted):
+        found = have.get(_key(index))
+        if found:
+            changes += _plan_change(name, index, found)
+        elif index["name"] in names:
+            raise CommandExecutionError(
+                f"{name} has an index {index['name']} on {names[index['name']]['keys']}, not on {index['keys']}; give the new one another name"
+            )
+        else:
+            creates.append(index)
+    if creates:
+        listed = [index["name"] for index in creates]
+        changes.append({"do": "create", "what": f"indexes of {name}", "old": None, "new": listed, "indexes": creates})
+    return changes
+
+
+def plan_absent(name, unwanted, observed):
+    """
+    The steps that drop indexes by their key. Pure.
+
+    name, unwanted, observed
+        As for :py:func:`plan`; of ``unwanted`` only the keys count.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_index.plan_absent bank.transfers '[{keys: {account: 1}}]' '[]'
+
+    .. versionadded:: 0.1.0
+    """
+    keys = {_key(normal_index(index)) for index in unwanted}
+    return [
+        {
+            "do": "remove",
+            "what": f"index {index['name']} of {name}",
+            "old": dict(index["keys"]),
+            "new": None,
+            "index": index["name"],
+        }
+        for index in observed
+        if _key(index) in keys
+    ]
+
+
+def normal_index(index):
+    """
+    A wanted index with its name: MongoDB's own (``account_1_when_-1``) where none is given.
+
+    index
+        ``{keys: {field: 1, ...}, ...options}``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_index.normal_index '{keys: {account: 1, when: -1}}'
+
+    .. versionadded:: 0.1.0
+    """
+    if not isinstance(index, dict) or not isinstance(index.get("keys"), dict) or not index["keys"]:
+        raise SaltInvocationError(
+            f"Index {index!r}: a mapping with keys is wanted, for example {{keys: {{account: 1, when: -1}}}}"
+        )
+    for field, kind in index["keys"].items():
+        if kind not in (1, -1, "hashed", "text", "2d", "2dsphere") or isinstance(kind, bool):
+            raise SaltInvocationError(f"Index on {field}: 1, -1, hashed, text, 2d or 2dsphere is wanted, not {kind!r}")
+    return {"name": "_".join(f"{field}_{kind}" for field, kind in index["keys"].items()), **index}
+
+
+def array_pairs(keys):
+    """
+    The pairs of paths of which only one may be an array in any document, for an index on these fields. Pure.
+
+    keys
+        The index's fields.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_index.array_pairs '{tags: 1, owners.name: 1}'
+
+    .. versionadded:: 0.1.0
+    """
+    pairs = []
+    for one, other in itertools.combinations(keys, 2):
+        for first, second in itertools.product(_prefixes(one), _prefixes(other)):
+            nested = f"{first}.".startswith(f"{second}.") or f"{second}.".startswith(f"{first}.")
+            if not nested and (first, second) not in pairs:
+                pairs.append((first, second))
+    return pairs
+
+
+def act(name, step, connection=None, timeout=3600):
+    """
+    Execute a step of :py:func:`plan`: all missing indexes in one build, or one option of one index.
+
+    name, step
+        ``database.collection`` and the step.
+    connection, timeout
+        A router, with credentials; seconds (default 3600: an index on a loaded collection takes its time).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_index.act bank.transfers '{do: create, indexes: [{name: account_1, keys: {account: 1}}]}'
+
+    .. versionadded:: 0.1.0
+    """
+    database, collection = _split(name)
+    if step["do"] == "create":
+        specs = [{"key": index["keys"], **{k: v for k, v in index.items() if k != "keys"}} for index in step["indexes"]]
+        command = {"createIndexes": collection, "indexes": specs}
+    elif step["do"] == "remove":
+        command = {"dropIndexes": collection, "index": step["index"]}
+    else:
+        command = {"collMod": collection, "index": {"name": step["index"], **step["new"]}}
+    __salt__["mongo_client.command"](command, db=database, connection=connection, timeout=timeout)
+
+
+def _split(name):
+    database, _, collection = str(name).partition(".")
+    if not database or not collection:
+        raise SaltInvocationError(f"{name!r}: database.collection is wanted, for example bank.transfers")
+    return database, collection
+
+
+def _prefixes(path):
+    parts = path.split(".")
+    return [".".join(parts[: count + 1]) for count in range(len(parts))]
+
+
+def _key(index):
+    """Fields in order; a text index by its fields' weights, as the server keeps it."""
+    fields = []
+    for field, kind in index["keys"].items():
+        if field == "_fts":
+            fields += [(text, "text") for text in sorted(index.get("weights", {}))]
+        elif field != "_ftsx":
+            fields.append((field, kind))
+    return tuple(fields)
+
+
+def _options(index, beside=()):
+    """An index's options with their defaults; what only the server adds counts where the wanted index names it."""
+    skipped = {"keys", "name"} | (set(SERVER_OPTIONS) - set(beside))
+    return {**INDEX_DEFAULTS, **{key: value for key, value in index.items() if key not in skipped}}
+
+
+def _plan_change(name, wanted, found):
+    want, have = _options(wanted, wanted), _options(found, wanted)
+    if isinstance(want.get("collation"), dict):
+        have["collation"] = {key: have.get("collation", {}).get(key) for key in want["collation"]}
+    drift = sorted(key for key in {*want, *have} if want.get(key) != have.get(key))
+    if not drift:
+        return []
+    old, new = {key: have.get(key) for key in drift}, {key: want.get(key) for key in drift}
+    if set(drift) <= set(CHANGEABLE) and None not in (*old.values(), *new.values()):
+        return [
+            {"do": "change", "what": f"index {found['name']} of {name}", "old": old, "new": new, "index": found["name"]}
+        ]
+    raise CommandExecutionError(
+        f"{name} has an index on {dict(found['keys'])} with {old}, not {new}; MongoDB does not change that in place: create the new one "
+        f"under another key first, or drop {found['name']} in a quiet hour and run again"
+    )

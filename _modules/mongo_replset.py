@@ -1,0 +1,598 @@
+"""
+MongoDB replica sets: what a set is, what it should be, and the legal steps between the two.
+
+.. versionadded:: 0.1.0
+
+Observing works on any server, without a login where MongoDB asks for none::
+
+    salt-call --local -m . mongo_replset.members connection=mongodb://localhost:27017
+
+A set is born with one member and then grown: a set of three has a writable primary after 0.2 seconds instead of eleven. Every
+further change is one member at a time, member ids are kept, and each step is sent to whichever member is primary at that moment.
+
+Requires PyMongo (see :py:mod:`mongo_client`).
+"""
+
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "mongo_replset"
+
+DEFAULTS = {
+    "priority": 1,
+    "votes": 1,
+    "hidden": False,
+    "arbiterOnly": False,
+    "buildIndexes": True,
+    "tags": {},
+    "secondaryDelaySecs": 0,
+}
+FIXED = ("arbiterOnly", "buildIndexes")
+READY = ("PRIMARY", "SECONDARY", "ARBITER")
+UNAUTHORIZED, AUTHENTICATION_FAILED, ALREADY_INITIALIZED, NOT_WRITABLE_PRIMARY = 13, 18, 23, 10107
+
+
+def __virtual__():
+    return __virtualname__
+
+
+# What is there
+
+
+def hellos(hosts, connection=None):
+    """
+    What each host says of itself before any login; ``None`` for one that does not answer.
+
+    hosts
+        List of ``host:port``.
+    connection
+        Options for all of them (TLS...), see :py:mod:`mongo_client`.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.hellos '[s1a.dc:27017, s1b.dc:27017]'
+
+    .. versionadded:: 0.1.0
+    """
+    return {host: _hello(host, connection) for host in hosts}
+
+
+def members(connection=None):
+    """
+    The members of the set that the server belongs to, each with its state, as every member answers for itself.
+
+    connection
+        Any member, see :py:mod:`mongo_client`. No login is needed.
+
+    Returns:
+        ``replset``, ``primary`` and ``members``: a mapping of ``host:port`` to ``PRIMARY``, ``SECONDARY``, ``ARBITER``,
+        ``OTHER`` (starting, recovering, removed) or ``DOWN``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.members
+
+    .. versionadded:: 0.1.0
+    """
+    own = __salt__["mongo_client.hello"](connection)
+    hosts = [host for kind in ("hosts", "passives", "arbiters") for host in own.get(kind, [])]
+    return {
+        "replset": own.get("setName"),
+        "primary": own.get("primary"),
+        "members": {host: member_state(said) for host, said in hellos(hosts, connection).items()},
+    }
+
+
+def member_state(said):
+    """
+    A member's state from what it says of itself.
+
+    said
+        The reply to ``hello``, or ``None`` when there was none.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.member_state '{setName: s1, secondary: true}'
+
+    .. versionadded:: 0.1.0
+    """
+    if not said:
+        return "DOWN"
+    flags = {"isWritablePrimary": "PRIMARY", "secondary": "SECONDARY", "arbiterOnly": "ARBITER"}
+    return next((state for flag, state in flags.items() if said.get(flag) and said.get("setName")), "OTHER")
+
+
+def config(connection=None):
+    """
+    The set's configuration as its primary has it (``replSetGetConfig``).
+
+    connection
+        A member, with credentials where the set asks for them.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.config
+
+    .. versionadded:: 0.1.0
+    """
+    return __salt__["mongo_client.jsonable"](_raw_config(connection))
+
+
+def observe(name, wanted, connection=None):
+    """
+    All that a plan for the set needs: is it born, who is primary, what is its configuration, has it a user yet.
+
+    name
+        The replica set's name.
+    wanted
+        The wanted members, as for :py:func:`plan`.
+    connection
+        The member that the caller runs on, with the credentials to use.
+
+    Returns:
+        ``hellos`` (``{host: reply or None}``), ``born``, ``primary`` (``host:port`` or ``None``), ``config`` (``None`` while
+        there is none), ``userless`` (the set has no user, so that our login has still to be created) and ``primary_here``.
+
+    Raises ``CommandExecutionError`` when a host belongs to another set or was started without ``--replSet``, and when the set
+    has users but does not let ours in.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.observe s1 '[s1a.dc:27017, s1b.dc:27017]'
+
+    .. versionadded:: 0.1.0
+    """
+    wanted = [member(entry) for entry in wanted]
+    said = hellos([entry["host"] for entry in wanted], connection)
+    for host, answer in said.items():
+        _refuse_foreign(name, host, answer)
+    alive = [answer for answer in said.values() if answer and answer.get("setName")]
+    primary = next((answer["primary"] for answer in alive if answer.get("primary")), None)
+    found = {
+        "hellos": said,
+        "born": bool(alive),
+        "primary": primary,
+        "config": None,
+        "userless": False,
+        "primary_here": False,
+    }
+    if not primary:
+        return found
+    try:
+        return {**found, "config": config(__salt__["mongo_client.at"](primary, connection))}
+    except CommandExecutionError as err:
+        if getattr(err, "code", None) not in (AUTHENTICATION_FAILED, UNAUTHORIZED) or not __salt__[
+            "mongo_user.userless"
+        ](connection):
+            raise
+    here = bool(__salt__["mongo_client.hello"](connection).get("isWritablePrimary"))
+    return {**found, "config": _config_from_hello(alive[0], wanted), "userless": True, "primary_here": here}
+
+
+def unsettled(observed):
+    """
+    What keeps a plan from being made, or from being executed, as a sentence; ``""`` when nothing does. Pure.
+
+    observed
+        What :py:func:`observe` answered.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.unsettled '{born: false, hellos: {"s1a.dc:27017": null}}'
+
+    .. versionadded:: 0.1.0
+    """
+    silent = [host for host, answer in observed["hellos"].items() if not answer]
+    if not observed["born"]:
+        return f"{', '.join(silent)} must answer before the set is born" if silent else ""
+    if not observed["config"]:
+        return "the set has no primary"
+    known = {entry["host"] for entry in observed["config"]["members"]}
+    new = [host for host in silent if host not in known]
+    if new:
+        return f"{', '.join(new)} must answer before it is added"
+    if observed["userless"] and not observed["primary_here"]:
+        return (
+            f"the set has no user yet, and only on its primary {observed['primary']} one can be created (admin_present)"
+        )
+    return ""
+
+
+# What is to be done (pure)
+
+
+def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False):
+    """
+    The steps from the observed set to the wanted one: pure, one member a step, ids kept.
+
+    name
+        The replica set's name.
+    wanted
+        The members: ``host:port`` or mappings with ``host`` and MongoDB's member fields. The first one is where a new set is born.
+    observed
+        What :py:func:`observe` answered.
+    settings
+        Replica set settings to compare (``electionTimeoutMillis``...); others are left alone. Default none.
+    admin
+        Name of the user that a new set is born with. Default none.
+    remove_extra
+        Remove members that are not wanted. Default ``False``: they are named in an error.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.plan s1 '[s1a.dc:27017, s1b.dc:27017]' '{born: false, config: null}'
+
+    .. versionadded:: 0.1.0
+    """
+    wanted = [member(entry) for entry in wanted]
+    _refuse_illegal(name, wanted)
+    if not observed["born"]:
+        return _plan_birth(name, wanted, settings, admin)
+    have = {entry["host"]: member(entry) for entry in observed["config"]["members"]}
+    _refuse_fixed(name, wanted, have)
+    extra = [host for host in have if host not in {entry["host"] for entry in wanted}]
+    if extra and not remove_extra:
+        raise CommandExecutionError(
+            f"Replica set {name} has members that are not wanted: {', '.join(extra)}; add them to members, or say remove_extra: True"
+        )
+    adds = [_step("add", entry["host"], None, entry) for entry in wanted if entry["host"] not in have]
+    drifts = [
+        _step("change", entry["host"], have[entry["host"]], entry)
+        for entry in wanted
+        if have.get(entry["host"], entry) != entry
+    ]
+    removes = [_step("remove", host, have[host], None) for host in extra]
+    voters = sum(entry["votes"] for entry in have.values()) + sum(step["entry"]["votes"] for step in adds)
+    ordered = removes + adds + drifts if voters > 7 else adds + drifts + removes
+    first = [_admin_step(admin)] if admin and observed.get("userless") else []
+    return first + _settings_steps(name, observed["config"].get("settings", {}), settings) + ordered
+
+
+def next_config(config, step):
+    """
+    The configuration after one step: version + 1, every member's ``_id`` kept, a new one's is the highest + 1. Pure.
+
+    config
+        The set's configuration as ``replSetGetConfig`` answers it.
+    step
+        One step of :py:func:`plan`.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.next_config '{_id: s1, version: 1, members: [{_id: 0, host: "a:1"}]}' '{do: add, host: "b:1", entry: {host: "b:1"}}'
+
+    .. versionadded:: 0.1.0
+    """
+    entries = [dict(entry) for entry in config["members"]]
+    if step["do"] == "set":
+        return {
+            **config,
+            "version": config["version"] + 1,
+            "settings": {**config.get("settings", {}), **step["settings"]},
+        }
+    if step["do"] == "add":
+        entries.append({"_id": max(entry["_id"] for entry in entries) + 1, **step["entry"]})
+    if step["do"] == "remove":
+        entries = [entry for entry in entries if entry["host"] != step["host"]]
+    if step["do"] == "change":
+        entries = [
+            {"_id": entry["_id"], **step["entry"]} if entry["host"] == step["host"] else entry for entry in entries
+        ]
+    return {**config, "version": config["version"] + 1, "members": entries}
+
+
+def member(entry):
+    """
+    A member in the one form that is compared: ``host:port`` and every field with MongoDB's default where none is given.
+
+    entry
+        ``host:port``, or a mapping with ``host`` and any of ``priority``, ``votes``, ``hidden``, ``arbiterOnly``,
+        ``buildIndexes``, ``tags``, ``secondaryDelaySecs``.
+
+    Raises ``SaltInvocationError`` that names a field that MongoDB does not know.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.member '{host: s1c.dc:27017, priority: 0.5}'
+
+    .. versionadded:: 0.1.0
+    """
+    entry = {"host": entry} if isinstance(entry, str) else dict(entry)
+    entry.pop("_id", None)
+    entry.pop("newlyAdded", None)
+    unknown = sorted(set(entry) - {"host", *DEFAULTS})
+    if unknown:
+        raise SaltInvocationError(
+            f"Member {entry.get('host')}: unknown field {', '.join(unknown)}; known are {', '.join(DEFAULTS)}"
+        )
+    host, _, port = str(entry.get("host", "")).rpartition(":")
+    if not host or not port.isdigit() or not 0 < int(port) < 65536:
+        raise SaltInvocationError(f"Member {entry.get('host')!r}: host:port is wanted, for example s1a.dc:27017")
+    implied = {"priority": 0} if entry.get("arbiterOnly") else {}
+    return {
+        "host": f"{host.lower()}:{port}",
+        **DEFAULTS,
+        **implied,
+        **{key: entry[key] for key in DEFAULTS if key in entry},
+    }
+
+
+# What is done
+
+
+def act(name, step, hosts, connection=None, config_server=False, timeout=60):
+    """
+    Execute one step of :py:func:`plan` and wait until the set has taken it.
+
+    name
+        The replica set's name.
+    step
+        The step.
+    hosts
+        ``host:port`` of members to ask for the primary.
+    connection
+        The member that the caller runs on, with the credentials to use.
+    config_server
+        The set holds a cluster's configuration. Default ``False``.
+    timeout
+        Seconds for the step, elections included. Default 60.
+
+    Raises ``CommandExecutionError`` with the server's words, or with what was waited for and last seen.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.act s1 '{do: add, what: member s1d.dc:27017, host: "s1d.dc:27017", entry: {host: "s1d.dc:27017"}}' '[s1a.dc:27017]'
+
+    .. versionadded:: 0.1.0
+    """
+    if step["do"] == "initiate":
+        initiate(name, step["entry"], connection, step["settings"], config_server, timeout)
+    elif step["do"] == "create":
+        __salt__["mongo_user.create_first"](connection, timeout)
+    else:
+        reconfigure(name, step, hosts, connection, timeout)
+
+
+def initiate(name, first, connection=None, settings=None, config_server=False, timeout=60):
+    """
+    Let the set be born with one member, this one, and wait until it is a writable primary.
+
+    name
+        The replica set's name.
+    first
+        The member, as for :py:func:`member`.
+    connection
+        This member over loopback (a server without users lets nobody else in).
+    settings, config_server, timeout
+        As for :py:func:`plan` and :py:func:`act`.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.initiate s1 s1a.dc:27017
+
+    .. versionadded:: 0.1.0
+    """
+    born = {"_id": name, "version": 1, "members": [{"_id": 0, **member(first)}]}
+    born.update({"configsvr": True} if config_server else {}, **({"settings": settings} if settings else {}))
+    local = __salt__["mongo_client.anonymous"](connection)
+    try:
+        __salt__["mongo_client.command"]({"replSetInitiate": born}, connection=local, timeout=timeout)
+    except CommandExecutionError as err:
+        if getattr(err, "code", None) != ALREADY_INITIALIZED:
+            raise
+    __salt__["mongo_client.wait"](
+        lambda: _is_primary(local),
+        f"{member(first)['host']} to be the writable primary of {name}",
+        timeout,
+        0.02,
+    )
+
+
+def reconfigure(name, step, hosts, connection=None, timeout=60):
+    """
+    Change one member, or the settings, through whichever member is primary; tried again when an election comes between.
+
+    name, step, hosts, connection, timeout
+        As for :py:func:`act`.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.reconfigure s1 '{do: remove, what: member s1d.dc:27017, host: "s1d.dc:27017"}' '[s1a.dc:27017]'
+
+    .. versionadded:: 0.1.0
+    """
+
+    def taken():
+        primary = find_primary(name, hosts, connection)
+        at_primary = __salt__["mongo_client.at"](primary, connection)
+        if step.get("host") == primary and step["do"] == "remove":
+            step_down(at_primary)
+            return None, f"{primary} steps down before it is removed"
+        current = _raw_config(at_primary)
+        if not _is_taken(current, step):
+            __salt__["mongo_client.command"](
+                {"replSetReconfig": next_config(current, step)}, connection=at_primary, timeout=20
+            )
+        return True, ""
+
+    __salt__["mongo_client.wait"](taken, f"replica set {name} to {step['do']} {step['what']}", timeout, 0.02)
+
+
+def step_down(connection=None, seconds=30):
+    """
+    Ask a primary to hand over: for some seconds another member is elected instead.
+
+    connection
+        The primary, with credentials.
+    seconds
+        How long it does not stand for election. Default 30.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.step_down
+
+    .. versionadded:: 0.1.0
+    """
+    __salt__["mongo_client.command"]({"replSetStepDown": seconds}, connection=connection, timeout=20)
+
+
+def find_primary(name, hosts, connection=None):
+    """
+    The set's writable primary as ``host:port``, asked of each host until one knows.
+
+    name
+        The replica set's name, for the error.
+    hosts
+        ``host:port`` of members.
+    connection
+        Options for all of them (TLS...).
+
+    Raises ``CommandExecutionError`` (code 10107) when none of them knows a primary.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.find_primary s1 '[s1a.dc:27017, s1b.dc:27017]'
+
+    .. versionadded:: 0.1.0
+    """
+    for host in hosts:
+        said = _hello(host, connection)
+        if said and said.get("primary") and said.get("setName") == name:
+            return said["primary"]
+    error = CommandExecutionError(f"Replica set {name} has no primary that {', '.join(hosts)} would know of")
+    error.code = NOT_WRITABLE_PRIMARY
+    raise error
+
+
+def _raw_config(connection):
+    """With the server's own types: what is sent back must keep them (``replicaSetId`` is an ObjectId)."""
+    return __salt__["mongo_client.command"]({"replSetGetConfig": 1}, connection=connection)["config"]
+
+
+def _hello(host, connection):
+    try:
+        return __salt__["mongo_client.hello"](__salt__["mongo_client.at"](host, connection))
+    except CommandExecutionError:
+        return None
+
+
+def _is_primary(connection):
+    said = __salt__["mongo_client.hello"](connection)
+    return said.get("isWritablePrimary"), member_state(said)
+
+
+def _is_taken(current, step):
+    """Whether the configuration holds what the step asks for already (an answer was lost, or somebody else was faster)."""
+    if step["do"] == "set":
+        return all(current.get("settings", {}).get(key) == value for key, value in step["settings"].items())
+    have = {entry["host"]: member(entry) for entry in current["members"]}
+    return have.get(step["host"]) == step.get("entry")
+
+
+def _config_from_hello(said, wanted):
+    """A configuration without the options that only a login shows: known members count as they are wanted."""
+    options = {entry["host"]: entry for entry in wanted}
+    hosts = [host for kind in ("hosts", "passives", "arbiters") for host in said.get(kind, [])]
+    return {"members": [options.get(host, {"host": host}) for host in hosts]}
+
+
+def _plan_birth(name, wanted, settings, admin):
+    first = {
+        "do": "initiate",
+        "what": f"replica set {name}",
+        "old": None,
+        "new": f"initiated on {wanted[0]['host']}",
+        "entry": wanted[0],
+        "settings": settings,
+    }
+    return (
+        [first]
+        + ([_admin_step(admin)] if admin else [])
+        + [_step("add", entry["host"], None, entry) for entry in wanted[1:]]
+    )
+
+
+def _admin_step(admin):
+    return {"do": "create", "what": f"user {admin}", "old": None, "new": "present"}
+
+
+def _step(do, host, old, new):
+    return {"do": do, "what": f"member {host}", "host": host, "old": _shown(old), "new": _shown(new), "entry": new}
+
+
+def _shown(entry):
+    """A member as ``changes`` show it: only what differs from MongoDB's defaults."""
+    if entry is None:
+        return None
+    return {key: entry[key] for key in DEFAULTS if entry[key] != DEFAULTS[key]} or "default options"
+
+
+def _settings_steps(name, have, settings):
+    drift = {key: value for key, value in (settings or {}).items() if have.get(key) != value}
+    if not drift:
+        return []
+    old = {key: have.get(key) for key in drift}
+    return [{"do": "set", "what": f"settings of {name}", "old": old, "new": drift, "settings": drift}]
+
+
+def _refuse_foreign(name, host, said):
+    if said and said.get("setName", name) != name:
+        raise CommandExecutionError(
+            f"{host} is a member of replica set {said['setName']}, not of {name}; take it from one of the two"
+        )
+    if said and not said.get("setName") and not said.get("isreplicaset"):
+        raise CommandExecutionError(
+            f"{host} was started without a replica set; set replication.replSetName: {name} in its configuration"
+        )
+
+
+def _refuse_illegal(name, wanted):
+    hosts = [entry["host"] for entry in wanted]
+    voters = sum(entry["votes"] for entry in wanted)
+    faults = [f"{host} is listed twice" for host in sorted({host for host in hosts if hosts.count(host) > 1})]
+    faults += ["no member"] if not wanted else []
+    faults += [f"{len(hosts)} members, 50 are allowed"] if len(hosts) > 50 else []
+    faults += [f"{voters} voting members, 7 are allowed"] if voters > 7 else []
+    if wanted and not any(entry["priority"] > 0 and entry["votes"] for entry in wanted):
+        faults.append("no member can become primary (priority 0 or no vote everywhere)")
+    if wanted and not wanted[0]["priority"]:
+        faults.append(f"the first member {hosts[0]} has priority 0, but a set is born on its first member")
+    if faults:
+        raise SaltInvocationError(f"Replica set {name}: " + "; ".join(faults))
+
+
+def _refuse_fixed(name, wanted, have):
+    for entry in wanted:
+        for key in FIXED:
+            if entry["host"] in have and have[entry["host"]][key] != entry[key]:
+                raise CommandExecutionError(
+                    f"Replica set {name}: {key} of {entry['host']} is {have[entry['host']][key]} and cannot be changed in place; "
+                    "remove the member from the list, run, and add it again"
+                )

@@ -1,0 +1,523 @@
+"""
+MongoDB sharded clusters, through a router: shards, databases, sharded collections, indexes, default concerns.
+
+.. versionadded:: 0.1.0
+
+Look at any cluster, from a clone of the repository::
+
+    salt-call --local -m . mongo_shard.topology connection=mongodb://router.example:27017
+
+Every resource has the same three verbs: what is there (``shards``, ``collections``, ``indexes``...), ``plan_...`` (pure) and
+``act``, which executes one step of a plan. The states of the same name put them together.
+
+Requires PyMongo (see :py:mod:`mongo_client`).
+"""
+
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "mongo_shard"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+# What is there
+
+
+def shards(connection=None):
+    """
+    The cluster's shards as ``{name: replset/host:port,...}``.
+
+    connection
+        A router, with credentials; see :py:mod:`mongo_client`.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.shards
+
+    .. versionadded:: 0.1.0
+    """
+    return {row["_id"]: row["host"] for row in _config_rows("shards", connection)}
+
+
+def shard_identity(replset, hosts, connection=None):
+    """
+    The cluster that a shard's set says it belongs to (``shardIdentity``), or ``None``: it belongs to none, or does not let us look.
+
+    replset, hosts
+        The shard's replica set and its members' ``host:port``.
+    connection
+        Credentials and options for the shard.
+
+    Returns:
+        ``shard`` and ``cluster_id``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.shard_identity s1 '[s1a.dc:27017]'
+
+    .. versionadded:: 0.1.0
+    """
+    find = {"find": "system.version", "filter": {"_id": "shardIdentity"}}
+    try:
+        primary = __salt__["mongo_replset.find_primary"](replset, hosts, connection)
+        found = __salt__["mongo_client.rows"](
+            find, connection=__salt__["mongo_client.at"](primary, connection), timeout=5
+        )
+    except CommandExecutionError:
+        return None
+    return {"shard": found[0]["shardName"], "cluster_id": str(found[0]["clusterId"])} if found else None
+
+
+def cluster_id(connection=None):
+    """
+    The id that the config servers gave this cluster.
+
+    connection
+        A router, with credentials.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.cluster_id
+
+    .. versionadded:: 0.1.0
+    """
+    return next((str(row["clusterId"]) for row in _config_rows("version", connection) if "clusterId" in row), None)
+
+
+def rw_concern(connection=None):
+    """
+    The cluster's default read and write concern, ``None`` for one that nobody has set.
+
+    connection
+        A router, with credentials.
+
+    Returns:
+        ``read`` (a level such as ``majority``) and ``write`` (``majority`` or a number).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.rw_concern
+
+    .. versionadded:: 0.1.0
+    """
+    reply = __salt__["mongo_client.command"]({"getDefaultRWConcern": 1}, connection=connection)
+    is_set = {kind: reply.get(f"default{kind}ConcernSource", "global") == "global" for kind in ("Read", "Write")}
+    return {
+        "read": reply.get("defaultReadConcern", {}).get("level") if is_set["Read"] else None,
+        "write": reply.get("defaultWriteConcern", {}).get("w") if is_set["Write"] else None,
+    }
+
+
+def databases(connection=None):
+    """
+    The cluster's databases and the shard that each has as its primary.
+
+    connection
+        A router, with credentials.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.databases
+
+    .. versionadded:: 0.1.0
+    """
+    return {row["_id"]: row["primary"] for row in _config_rows("databases", connection)}
+
+
+def collections(connection=None):
+    """
+    The sharded collections, each with its ``key`` and whether that key is ``unique``.
+
+    connection
+        A router, with credentials.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.collections
+
+    .. versionadded:: 0.1.0
+    """
+    return {
+        row["_id"]: {"key": dict(row["key"]), "unique": row.get("unique", False)}
+        for row in _config_rows("collections", connection)
+        if not row.get("dropped") and not row["_id"].startswith("config.")
+    }
+
+
+def distribution(name, connection=None):
+    """
+    How many chunks of a sharded collection each shard holds.
+
+    name
+        ``database.collection``.
+    connection
+        A router, with credentials.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.distribution bank.transfers
+
+    .. versionadded:: 0.1.0
+    """
+    row = next((row for row in _config_rows("collections", connection) if row["_id"] == name), None)
+    if not row:
+        raise CommandExecutionError(f"{name} is not sharded; mongo_shard.collections lists those that are")
+    chunks = _config_rows("chunks", connection, {"$or": [{"uuid": row.get("uuid")}, {"ns": name}]})
+    counts = {shard: 0 for shard in sorted(shards(connection))}
+    for chunk in chunks:
+        counts[chunk["shard"]] = counts.get(chunk["shard"], 0) + 1
+    return counts
+
+
+def topology(connection=None):
+    """
+    The cluster at a glance: config servers and shards with their members' states, and the sharded collections.
+
+    connection
+        A router, with credentials.
+
+    Returns:
+        ``config`` and ``shards`` (``{name: {primary, members: {host:port: state}}}``) and ``collections``
+        (``{name: {key, chunks: {shard: count}}}``).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.topology
+
+    .. versionadded:: 0.1.0
+    """
+    options = __salt__["mongo_client.anonymous"](connection)
+    return {
+        "config": _set_states(_config_string(connection), options),
+        "shards": {name: _set_states(host, options) for name, host in sorted(shards(connection).items())},
+        "collections": {
+            name: {"key": found["key"], "chunks": distribution(name, connection)}
+            for name, found in collections(connection).items()
+        },
+    }
+
+
+def unhealthy(replsets, connection=None):
+    """
+    What is wrong with the members of some sets, as sentences; an empty list when every set has a primary and all are ready.
+
+    replsets
+        ``{name: [host:port, ...]}``.
+    connection
+        Options for all of them (TLS...).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.unhealthy '{s1: [s1a.dc:27017, s1b.dc:27017]}'
+
+    .. versionadded:: 0.1.0
+    """
+    faults = []
+    for name, hosts in sorted(replsets.items()):
+        said = __salt__["mongo_replset.hellos"](hosts, __salt__["mongo_client.anonymous"](connection))
+        states = {host: __salt__["mongo_replset.member_state"](answer) for host, answer in said.items()}
+        faults += [f"{host} of {name} is {state}" for host, state in states.items() if state in ("DOWN", "OTHER")]
+        faults += [] if "PRIMARY" in states.values() else [f"{name} has no primary"]
+    return faults
+
+
+# What is to be done (pure)
+
+
+def plan_rw_concern(wanted, observed):
+    """
+    The steps to the wanted default concerns.
+
+    wanted, observed
+        ``{read, write}`` as :py:func:`rw_concern` answers; what is ``None`` in ``wanted`` is left alone.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.plan_rw_concern '{write: majority}' '{write: null}'
+
+    .. versionadded:: 0.1.0
+    """
+    return [
+        {"do": "set", "kind": kind, "what": f"default {kind} concern", "old": observed.get(kind), "new": wanted[kind]}
+        for kind in ("write", "read")
+        if wanted.get(kind) is not None and wanted[kind] != observed.get(kind)
+    ]
+
+
+def plan_shard(name, replset, hosts, observed):
+    """
+    The step that adds a shard, or none; a shard is known by its hosts and its identity, not by its name.
+
+    name
+        The shard's name.
+    replset, hosts
+        Its replica set and members' ``host:port``.
+    observed
+        ``shards`` and ``cluster_id`` as the functions of those names answer, ``identity`` as :py:func:`shard_identity` does.
+
+    Raises ``CommandExecutionError`` when the name, the hosts or the set's identity belong to something else.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.plan_shard s1 s1 '[s1a.dc:27017]' '{shards: {}, cluster_id: null, identity: null}'
+
+    .. versionadded:: 0.1.0
+    """
+    identity = observed["identity"]
+    if identity and identity != {"shard": name, "cluster_id": observed["cluster_id"]}:
+        raise CommandExecutionError(
+            f"Shard {name}: the set {replset} says that it is shard {identity['shard']} of cluster {identity['cluster_id']}, not "
+            f"{name} of {observed['cluster_id']}; name the set that you mean, or empty its members before they join"
+        )
+    for other, host in observed["shards"].items():
+        shared = sorted(set(_hosts(host)) & set(hosts))
+        if other == name and (host.split("/")[0] != replset or not shared):
+            raise CommandExecutionError(
+                f"Shard {name} is {host}, which shares no member with {replset}/{','.join(hosts)}; give the new shard another name"
+            )
+        if other != name and shared:
+            raise CommandExecutionError(
+                f"Shard {name}: {', '.join(shared)} belongs to shard {other} already; use that name"
+            )
+    if name in observed["shards"]:
+        return []
+    return [{"do": "add", "what": f"shard {name}", "old": None, "new": f"{replset}/{','.join(hosts)}"}]
+
+
+def plan_database(name, primary_shard, observed):
+    """
+    The step that creates a database in the cluster, or none.
+
+    name
+        The database.
+    primary_shard
+        The shard for its unsharded collections; ``None`` lets the cluster choose.
+    observed
+        What :py:func:`databases` answered.
+
+    Raises ``CommandExecutionError`` when it lives on another shard: moving it interrupts its clients.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.plan_database bank s1 '{}'
+
+    .. versionadded:: 0.1.0
+    """
+    if name not in observed:
+        return [
+            {
+                "do": "create",
+                "what": f"database {name}",
+                "old": None,
+                "new": primary_shard or "on a shard of the cluster's choice",
+            }
+        ]
+    if primary_shard and observed[name] != primary_shard:
+        raise CommandExecutionError(
+            f"Database {name} has its primary on {observed[name]}, not on {primary_shard}; move it in a quiet hour with "
+            f'movePrimary: "{name}", to: "{primary_shard}"'
+        )
+    return []
+
+
+def plan_collection(name, key, unique, observed):
+    """
+    The step that shards a collection, or none.
+
+    name
+        ``database.collection``.
+    key
+        The shard key in order: ``{account: hashed}``.
+    unique
+        Whether the key is unique.
+    observed
+        What :py:func:`collections` answered.
+
+    Raises ``SaltInvocationError`` for a key that MongoDB does not take, ``CommandExecutionError`` for another key than the
+    collection has, with what to do.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.plan_collection bank.transfers '{account: hashed}' False '{}'
+
+    .. versionadded:: 0.1.0
+    """
+    _split(name)
+    _refuse_bad_key(name, key, unique)
+    have = observed.get(name)
+    if not have:
+        return [{"do": "shard", "what": f"collection {name}", "old": None, "new": {"key": key, "unique": unique}}]
+    if list(have["key"].items()) != list(key.items()):
+        longer = list(key.items())[: len(have["key"])] == list(have["key"].items())
+        way = (
+            "refineCollectionShardKey appends fields"
+            if longer
+            else "reshardCollection (MongoDB 5.0 and later) rewrites all of it"
+        )
+        raise CommandExecutionError(
+            f"{name} is sharded on {have['key']}, not on {key}; a shard key is never changed by a run: {way}, by hand, then run again"
+        )
+    if have["unique"] != unique:
+        raise CommandExecutionError(
+            f"{name} is sharded with unique: {have['unique']}, not {unique}; only a new collection can change that"
+        )
+    return []
+
+
+# What is done
+
+
+def set_rw_concern(step, connection=None, timeout=30):
+    """
+    Execute a step of :py:func:`plan_rw_concern`.
+
+    step, connection, timeout
+        The step; a router, with credentials; seconds (default 30).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.set_rw_concern '{kind: write, new: majority}'
+
+    .. versionadded:: 0.1.0
+    """
+    value = {"w": step["new"]} if step["kind"] == "write" else {"level": step["new"]}
+    command = {"setDefaultRWConcern": 1, f"default{step['kind'].title()}Concern": value}
+    __salt__["mongo_client.command"](command, connection=connection, timeout=timeout)
+
+
+def add_shard(name, replset, hosts, connection=None, timeout=60):
+    """
+    Add a replica set to the cluster as a shard.
+
+    name, replset, hosts
+        As for :py:func:`plan_shard`.
+    connection, timeout
+        A router, with credentials; seconds (default 60).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.add_shard s1 s1 '[s1a.dc:27017]'
+
+    .. versionadded:: 0.1.0
+    """
+    command = {"addShard": f"{replset}/{','.join(hosts)}", "name": name}
+    __salt__["mongo_client.command"](command, connection=connection, timeout=timeout)
+
+
+def create_database(name, primary_shard=None, connection=None, timeout=60):
+    """
+    Create a database in the cluster.
+
+    name, primary_shard
+        As for :py:func:`plan_database`.
+    connection, timeout
+        A router, with credentials; seconds (default 60).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.create_database bank
+
+    .. versionadded:: 0.1.0
+    """
+    command = {"enableSharding": name, **({"primaryShard": primary_shard} if primary_shard else {})}
+    __salt__["mongo_client.command"](command, connection=connection, timeout=timeout)
+
+
+def shard_collection(name, key, unique=False, connection=None, timeout=120):
+    """
+    Shard a collection. One that holds documents needs an index that begins with the key first.
+
+    name, key, unique
+        As for :py:func:`plan_collection`.
+    connection, timeout
+        A router, with credentials; seconds (default 120).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.shard_collection bank.transfers '{account: hashed}'
+
+    .. versionadded:: 0.1.0
+    """
+    command = {"shardCollection": name, "key": key, **({"unique": True} if unique else {})}
+    __salt__["mongo_client.command"](command, connection=connection, timeout=timeout)
+
+
+def _config_rows(collection, connection, where=None):
+    return __salt__["mongo_client.rows"](
+        {"find": collection, "filter": where or {}}, db="config", connection=connection
+    )
+
+
+def _config_string(connection):
+    """``cfg/host:port,...`` as the router has it: in the config shard's own map of the cluster."""
+    return __salt__["mongo_client.command"]({"getShardMap": 1}, connection=connection)["map"]["config"]
+
+
+def _set_states(host, options):
+    hosts = _hosts(host)
+    said = __salt__["mongo_replset.hellos"](hosts, options)
+    states = {one: __salt__["mongo_replset.member_state"](answer) for one, answer in said.items()}
+    primary = next((one for one, state in states.items() if state == "PRIMARY"), None)
+    return {"primary": primary, "members": states}
+
+
+def _hosts(host):
+    return host.split("/")[-1].split(",")
+
+
+def _split(name):
+    database, _, collection = str(name).partition(".")
+    if not database or not collection:
+        raise SaltInvocationError(f"{name!r}: database.collection is wanted, for example bank.transfers")
+    return database, collection
+
+
+def _refuse_bad_key(name, key, unique):
+    faults = []
+    if not isinstance(key, dict) or not key:
+        raise SaltInvocationError(
+            f"Shard key of {name}: a mapping of fields is wanted, for example {{account: hashed}}, not {key!r}"
+        )
+    bad = {field: kind for field, kind in key.items() if kind not in (1, "hashed") or isinstance(kind, bool)}
+    faults += [f"{field}: 1 or hashed is wanted, not {kind!r}" for field, kind in bad.items()]
+    hashed = [field for field, kind in key.items() if kind == "hashed"]
+    faults += [f"only one field may be hashed, not {' and '.join(hashed)}"] if len(hashed) > 1 else []
+    faults += ["a hashed key cannot be unique"] if hashed and unique else []
+    if faults:
+        raise SaltInvocationError(f"Shard key of {name}: " + "; ".join(faults))

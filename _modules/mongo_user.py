@@ -1,0 +1,274 @@
+"""
+MongoDB users: the first one, which only loopback may create, and all others.
+
+.. versionadded:: 0.1.0
+
+Passwords are named by their path in the pillar; no function takes or answers one::
+
+    salt-call --local -m . mongo_user.find teller bank
+
+Requires PyMongo (see :py:mod:`mongo_client`).
+"""
+
+from salt.exceptions import CommandExecutionError
+
+__virtualname__ = "mongo_user"
+
+ADMIN_ROLES = ["root"]
+UNAUTHORIZED, AUTHENTICATION_FAILED, USER_EXISTS = 13, 18, 51003
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def userless(connection=None):
+    """
+    Whether the server has no user at all: then, and only then, it answers ``replSetGetStatus`` over loopback without a login.
+
+    connection
+        A replica set member over loopback, see :py:mod:`mongo_client`.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_user.userless
+
+    .. versionadded:: 0.1.0
+    """
+    try:
+        __salt__["mongo_client.command"](
+            {"replSetGetStatus": 1}, connection=__salt__["mongo_client.anonymous"](connection)
+        )
+    except CommandExecutionError as err:
+        if getattr(err, "code", None) == UNAUTHORIZED:
+            return False
+        raise
+    return True
+
+
+def create_first(connection=None, timeout=60):
+    """
+    Create the connection's own user by the localhost exception: only while there is no user, only on the primary.
+
+    connection
+        The primary over loopback, with ``credentials``; the ``roles`` found there are granted, by default ``root``.
+    timeout
+        Seconds. Default 60.
+
+    Raises ``CommandExecutionError`` when another user exists already and ours is not let in.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_user.create_first
+
+    .. versionadded:: 0.1.0
+    """
+    login = __salt__["mongo_client.login"](connection)
+    command = {"createUser": login["username"], "roles": login.get("roles", ADMIN_ROLES)}
+    command.update({"pwd": login["password"]} if "password" in login else {})
+    anonymous = __salt__["mongo_client.anonymous"](connection)
+    try:
+        __salt__["mongo_client.command"](command, db=login["authSource"], connection=anonymous, timeout=timeout)
+    except CommandExecutionError as err:
+        # Somebody made a user in the meantime (an interrupted run, another minion). If it is ours, it lets us in.
+        if getattr(err, "code", None) not in (UNAUTHORIZED, USER_EXISTS) or not __salt__["mongo_client.login_works"](
+            connection
+        ):
+            raise
+
+
+def find(name, database="admin", connection=None):
+    """
+    A user's roles, or ``None`` when there is no such user.
+
+    name, database
+        The user and the database it is defined on.
+    connection
+        A router for a cluster's users, a primary for a replica set's own.
+
+    Returns:
+        ``roles``: a sorted list of ``role@database``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_user.find teller bank
+
+    .. versionadded:: 0.1.0
+    """
+    reply = __salt__["mongo_client.command"]({"usersInfo": {"user": name, "db": database}}, connection=connection)
+    if not reply["users"]:
+        return None
+    return {"roles": sorted(f"{role['role']}@{role['db']}" for role in reply["users"][0]["roles"])}
+
+
+def observe(name, database="admin", password=None, connection=None):
+    """
+    A user as it is: roles, and whether the wanted password is the one that lets it in.
+
+    name, database, connection
+        As for :py:func:`find`.
+    password
+        The password's path in the pillar; ``None`` does not look at it.
+
+    Returns:
+        ``user``: ``None`` or ``{roles, password}`` with ``password`` ``True`` when it works (or was not asked for).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_user.observe teller bank mongodb:users:teller:password
+
+    .. versionadded:: 0.1.0
+    """
+    user = find(name, database, connection)
+    if not user:
+        return {"user": None}
+    works = not password or __salt__["mongo_client.login_works"](
+        {
+            **__salt__["mongo_client.anonymous"](connection),
+            "username": name,
+            "password": _password(password),
+            "authSource": database,
+        }
+    )
+    return {"user": {**user, "password": works}}
+
+
+def observe_admin(connection=None):
+    """
+    The connection's own user on a replica set member, as the bootstrap has to know it.
+
+    connection
+        This member over loopback, with ``credentials``.
+
+    Returns:
+        ``born`` (the member is in a set), ``primary_here``, ``user`` (``None`` while the set has no user, else ``{roles, password}``)
+        and ``seen``, all of it as a sentence.
+
+    Raises ``CommandExecutionError`` (code 18) when the set has users and does not let ours in.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_user.observe_admin
+
+    .. versionadded:: 0.1.0
+    """
+    said = __salt__["mongo_client.hello"](connection)
+    found = {"born": bool(said.get("setName")), "primary_here": bool(said.get("isWritablePrimary")), "user": None}
+    state = __salt__["mongo_replset.member_state"](said)
+    if not found["born"]:
+        return {**found, "seen": "the replica set is not initiated"}
+    if __salt__["mongo_client.login_works"](connection):
+        login = __salt__["mongo_client.login"](connection)
+        user = {**find(login["username"], login["authSource"], connection), "password": True}
+        return {**found, "user": user, "seen": f"{state}, the user has {', '.join(user['roles'])}"}
+    if userless(connection):
+        return {**found, "seen": f"{state}, no user yet"}
+    where = __salt__["mongo_client.address"](connection)
+    error = CommandExecutionError(
+        f"{where} has users, but refuses ours; put the right password at the credentials' path, or let one of them change it"
+    )
+    error.code = AUTHENTICATION_FAILED
+    raise error
+
+
+def plan(name, database, roles, observed):
+    """
+    The steps from the observed user to the wanted one. Pure.
+
+    name, database
+        The user.
+    roles
+        List of roles: ``readWrite`` (on the user's own database) or ``{role: readWrite, db: bank}``. ``None`` leaves them alone.
+    observed
+        What :py:func:`observe` answered.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_user.plan teller bank '[readWrite]' '{user: null}'
+
+    .. versionadded:: 0.1.0
+    """
+    user, what = observed["user"], f"user {name}@{database}"
+    wanted = None if roles is None else role_names(roles, database)
+    if not user:
+        return [{"do": "create", "what": what, "old": None, "new": {"roles": wanted or []}}]
+    old, new = {}, {}
+    if wanted is not None and user["roles"] != wanted:
+        old["roles"], new["roles"] = user["roles"], wanted
+    if not user["password"]:
+        old["password"], new["password"] = "another one", "the wanted one"
+    return [{"do": "change", "what": what, "old": old, "new": new}] if new else []
+
+
+def act(name, step, database="admin", roles=None, password=None, connection=None, timeout=30):
+    """
+    Execute one step of :py:func:`plan`.
+
+    name, database, roles, connection
+        As for :py:func:`plan` and :py:func:`find`.
+    step
+        The step.
+    password
+        The password's path in the pillar.
+    timeout
+        Seconds. Default 30.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_user.act teller '{do: create, new: {}}' bank '[readWrite]' mongodb:users:teller:password
+
+    .. versionadded:: 0.1.0
+    """
+    if step["do"] == "remove":
+        command = {"dropUser": name}
+    elif step["do"] == "create":
+        command = {"createUser": name, "roles": roles or [], "pwd": _password(password)}
+    else:
+        command = {"updateUser": name}
+        command.update({"roles": roles} if "roles" in step["new"] else {})
+        command.update({"pwd": _password(password)} if "password" in step["new"] else {})
+    __salt__["mongo_client.command"](command, db=database, connection=connection, timeout=timeout)
+
+
+def role_names(roles, database):
+    """
+    Roles in the one form that is compared: a sorted list of ``role@database``. Pure.
+
+    roles
+        Strings or mappings with ``role`` and ``db``.
+    database
+        The database of those that name none.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_user.role_names '[readWrite, {role: read, db: audit}]' bank
+
+    .. versionadded:: 0.1.0
+    """
+    pairs = [(role, database) if isinstance(role, str) else (role["role"], role["db"]) for role in roles]
+    return sorted({f"{role}@{db}" for role, db in pairs})
+
+
+def _password(path):
+    password = __salt__["config.get"](path, default=None)
+    if not isinstance(password, str) or not password:
+        raise CommandExecutionError(
+            f"No password at {path}: a text is wanted there, in the pillar or the minion's configuration"
+        )
+    return password

@@ -1,0 +1,197 @@
+"""
+What every Onepass state does in the same way: plan, act and check again; wait for a named condition.
+
+.. versionadded:: 0.1.0
+
+A state hands in three functions and gets its return back, so that a dry run shows the steps that a real run executes::
+
+    salt-call --local -m . sys.doc onepass
+"""
+
+import time
+
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "onepass"
+
+PAST = {
+    "initiate": "initiated",
+    "create": "created",
+    "add": "added",
+    "change": "changed",
+    "set": "set",
+    "remove": "removed",
+    "step down": "stepped down",
+    "shard": "sharded",
+}
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def converge(name, read, plan, act, fact, test=False):
+    """
+    Bring one object of the world to its wanted state and answer with a state's return.
+
+    Reads, plans, acts and reads again. What is still planned after acting is a failure that names it; an error keeps the
+    changes that were done before it and says what is left. Called by the states of the bundle; the arguments are functions.
+
+    name
+        The state's ``name``.
+    read
+        Function without arguments; answers what is there.
+    plan
+        Function of what ``read`` answered; the list of steps, each a mapping with ``do`` (a verb, see ``PAST``), ``what``
+        (the object), ``old``, ``new``, and whatever ``act`` needs. An empty list: nothing to do.
+    act
+        Function of one step; executes it, and raises an error of Salt's when it cannot.
+    fact
+        Function of what ``read`` answered; the sentence that explains why there is nothing to do.
+    test
+        Show the steps and execute none. Default ``False``.
+
+    Returns:
+        ``name``, ``result``, ``changes`` (``{object: {old, new}}``) and ``comment``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc onepass.converge
+
+    .. versionadded:: 0.1.0
+    """
+    ret = {"name": name, "result": False, "changes": {}, "comment": ""}
+    steps, done = [], []
+    try:
+        observed = read()
+        steps = plan(observed)
+        if not steps:
+            return dict(ret, result=True, comment=fact(observed))
+        if test:
+            return dict(ret, result=None, changes=changes(steps), comment=_sentence("would ", steps, observed))
+        for step in steps:
+            act(step)
+            done.append(step)
+        left = plan(read())
+    except (CommandExecutionError, SaltInvocationError) as err:
+        return dict(ret, changes=changes(done), comment=_failure(err, done, steps))
+    if left:
+        return dict(ret, changes=changes(done), comment="Still to do after acting: " + _phrases("", left))
+    return dict(ret, result=True, changes=changes(done), comment=_sentence("", done))
+
+
+def changes(steps):
+    """
+    The ``changes`` of a state's return for a list of steps: the same for a dry run and a real one.
+
+    steps
+        Steps as ``converge`` takes them. Several for one object become one change, from the first ``old`` to the last ``new``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . onepass.changes "[{do: add, what: shard s1, old: null, new: s1/s1a.dc:27017}]"
+
+    .. versionadded:: 0.1.0
+    """
+    merged = {}
+    for step in steps:
+        old = merged.get(step["what"], step)["old"]
+        merged[step["what"]] = {"old": old, "new": step["new"]}
+    return merged
+
+
+def wait(condition, what, timeout, interval=0.1, retry=()):
+    """
+    Wait until a condition holds, and answer its value; the one place of the bundle that sleeps.
+
+    condition
+        Function without arguments that answers ``(value, seen)``: a true value ends the wait, ``seen`` is the text of what
+        the world looked like.
+    what
+        The condition's name, for the error: ``a writable primary of s1``.
+    timeout
+        Seconds until the error; ``0`` looks once.
+    interval
+        Seconds between the first two looks, doubled up to one second. Default ``0.1``.
+    retry
+        Error codes (an error's attribute ``code``) that mean "not yet"; any other error ends the wait. Default none.
+
+    Raises ``CommandExecutionError`` that says what was waited for, how long, and what was seen last.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc onepass.wait
+
+    .. versionadded:: 0.1.0
+    """
+    deadline = time.monotonic() + timeout
+    while True:
+        try:
+            value, seen = condition()
+        except CommandExecutionError as err:
+            if getattr(err, "code", None) not in retry:
+                raise
+            value, seen = None, str(err)
+        if value:
+            return value
+        left = deadline - time.monotonic()
+        if left <= 0:
+            raise CommandExecutionError(f"Waited {timeout} s for {what}; last seen: {seen}")
+        time.sleep(min(interval, left))
+        interval = min(interval * 2, 1.0)
+
+
+def gate(name, condition, what, timeout, test=False, retry=()):
+    """
+    The return of a state that waits for a condition and changes nothing. A dry run looks once and says what it would wait for.
+
+    name
+        The state's ``name``.
+    condition, what, timeout, retry
+        As for :py:func:`wait`.
+    test
+        Look once. Default ``False``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc onepass.gate
+
+    .. versionadded:: 0.1.0
+    """
+    ret = {"name": name, "result": True, "changes": {}, "comment": f"No need to wait any longer for {what}"}
+    try:
+        wait(condition, what, 0 if test else timeout, retry=retry)
+    except CommandExecutionError as err:
+        if test:
+            return dict(ret, result=None, comment=f"Would wait for {what}; now: {err}")
+        return dict(ret, result=False, comment=str(err))
+    return ret
+
+
+def _phrases(prefix, steps):
+    verb = (lambda step: step["do"]) if prefix else (lambda step: PAST.get(step["do"], step["do"]))
+    return ", ".join(f"{prefix}{verb(step)} {step['what']}" for step in steps)
+
+
+def _sentence(prefix, steps, observed=None):
+    """What is said of the steps; a dry run adds what it had to assume of a world that it could not see."""
+    text = _phrases(prefix, steps)
+    assumed = isinstance(observed, dict) and observed.get("assumed")
+    return text[0].upper() + text[1:] + (f" ({assumed})" if assumed else "")
+
+
+def _failure(err, done, steps):
+    parts = [str(err)]
+    if done:
+        parts.append("Done before: " + _phrases("", done))
+    if steps[len(done) :]:
+        parts.append("Left to do: " + ", ".join(f"{step['do']} {step['what']}" for step in steps[len(done) :]))
+    return ". ".join(part.rstrip(".") for part in parts) + "."

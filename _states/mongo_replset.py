@@ -1,0 +1,207 @@
+"""
+States for MongoDB replica sets: the set, its members, its first user. Clusters of sets: :py:mod:`mongo_shard`.
+
+.. versionadded:: 0.1.0
+
+Each state reads what is there, plans, acts, and reads again; ``test=True`` shows the plan that a real run executes. States that
+need another host wait for a named condition until ``timeout`` (seconds), so that a highstate on blank hosts, all at once,
+converges in one pass. All take ``connection``, which is explained in :py:mod:`mongo_client`.
+
+Requires PyMongo 4.4 or later in Salt's Python.
+"""
+
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "mongo_replset"
+
+READY = ("PRIMARY", "SECONDARY", "ARBITER")
+AUTHENTICATION_FAILED = 18
+
+
+def __virtual__():
+    if "mongo_client.command" not in __salt__:
+        return False, "The MongoDB states need PyMongo in Salt's Python: salt-pip install 'pymongo>=4.4'"
+    return __virtualname__
+
+
+def replset_present(
+    name, members, connection=None, config_server=False, settings=None, remove_extra=False, timeout=120
+):
+    """
+    The replica set exists with these members; a new one is born on the first member, which is where this state runs.
+
+    A set is born with one member and its administrator (the connection's user), and grown one member at a time. Compared are
+    the members by ``host:port``, their options (MongoDB's default where none is given) and the given settings. An election can
+    interrupt writes for some seconds only when the primary itself is removed. Waits until all new members answer.
+
+    name
+        The replica set's name.
+    members
+        List of ``host:port``, or of mappings with ``host`` and any of ``priority``, ``votes``, ``hidden``, ``arbiterOnly``,
+        ``buildIndexes``, ``tags``, ``secondaryDelaySecs``.
+    connection
+        This node over loopback, with the credentials to use. A set that is born gets that user, with the role ``root``.
+    config_server
+        The set holds a sharded cluster's configuration. Default ``False``.
+    settings
+        Replica set settings, for example ``{electionTimeoutMillis: 5000}``; others are left alone.
+    remove_extra
+        Remove members that are not listed. Default ``False``: the state refuses and names them.
+    timeout
+        Seconds for all waiting, and for each step. Default 120.
+
+    .. code-block:: yaml
+
+        s1:
+          mongo_replset.replset_present:
+            - members: [s1a.dc:27017, s1b.dc:27017, s1c.dc:27017]
+
+        mongodb-replset-s1:
+          mongo_replset.replset_present:
+            - name: s1
+            - members: [s1a.dc:27017, {host: 's1b.dc:27017', priority: 0.5}, s1c.dc:27017]
+            - connection: {port: 27017, credentials: mongodb:auth:admin}
+            - require:
+              - service: mongod
+
+    .. versionadded:: 0.1.0
+    """
+    test = __opts__["test"]
+
+    def look():
+        observed = __salt__["mongo_replset.observe"](name, members, connection)
+        return observed, __salt__["mongo_replset.unsettled"](observed)
+
+    def settled():
+        observed, obstacle = look()
+        return (None if obstacle else observed), obstacle
+
+    def read():
+        if not test:
+            return __salt__["mongo_client.wait"](settled, f"replica set {name}", timeout)
+        observed, obstacle = look()
+        if observed["born"] and not observed["config"]:
+            raise CommandExecutionError(f"Replica set {name} cannot be looked at: {obstacle}")
+        return {**observed, "assumed": obstacle and f"before that, {obstacle}"}
+
+    def plan(observed):
+        admin = __salt__["mongo_client.login"](connection).get("username")
+        return __salt__["mongo_replset.plan"](name, members, observed, settings, admin, remove_extra)
+
+    def act(step):
+        hosts = [__salt__["mongo_replset.member"](entry)["host"] for entry in members]
+        __salt__["mongo_replset.act"](name, step, hosts, connection, config_server, timeout)
+
+    def fact(observed):
+        return (
+            f"Replica set {name} has its {len(observed['config']['members'])} members; {observed['primary']} is primary"
+        )
+
+    return __salt__["onepass.converge"](name, read, plan, act, fact, test)
+
+
+def member_ready(name, connection=None, timeout=120):
+    """
+    This member of the replica set is primary, secondary or arbiter. Changes nothing; waits.
+
+    name
+        The replica set's name.
+    connection
+        The member, see :py:mod:`mongo_client`; no login is needed.
+    timeout
+        Seconds. Default 120; a first synchronisation of much data takes longer.
+
+    .. code-block:: yaml
+
+        s1:
+          mongo_replset.member_ready
+
+        mongodb-member-s1:
+          mongo_replset.member_ready:
+            - name: s1
+            - timeout: 600
+            - require:
+              - mongo_replset: mongodb-replset-s1
+
+    .. versionadded:: 0.1.0
+    """
+
+    def condition():
+        said = __salt__["mongo_client.hello"](connection)
+        state = __salt__["mongo_replset.member_state"](said)
+        return said.get("setName") == name and state in READY, f"{state} of {said.get('setName')}"
+
+    where = __salt__["mongo_client.address"](connection)
+    return __salt__["mongo_client.gate"](
+        name, condition, f"{where} to be primary or secondary of {name}", timeout, __opts__["test"]
+    )
+
+
+def admin_present(name, connection=None, timeout=120):
+    """
+    The replica set's own administrator exists with its roles, and its password works.
+
+    The first user is created by the localhost exception on whichever member is primary, so let this state run on every member;
+    on the others it waits. A set that ``replset_present`` gives birth to has the user already.
+
+    name
+        The user; the same as in the connection's credentials.
+    connection
+        This member over loopback, with ``credentials``; the ``roles`` found there are wanted, by default ``root``.
+    timeout
+        Seconds. Default 120.
+
+    .. code-block:: yaml
+
+        admin:
+          mongo_replset.admin_present:
+            - connection: {credentials: mongodb:auth:admin}
+
+        mongodb-admin-s1:
+          mongo_replset.admin_present:
+            - name: admin
+            - connection: {port: 27018, credentials: mongodb:auth:admin}
+            - require:
+              - service: mongod
+
+    .. versionadded:: 0.1.0
+    """
+    test = __opts__["test"]
+
+    def settled():
+        observed = __salt__["mongo_user.observe_admin"](connection)
+        steps = plan(observed)
+        done_here = observed["primary_here"] or not steps
+        return (observed if observed["born"] and done_here else None), observed["seen"]
+
+    def read():
+        if not test:
+            return __salt__["mongo_client.wait"](
+                settled, f"administrator {name}", timeout, also=[AUTHENTICATION_FAILED]
+            )
+        return __salt__["mongo_client.look"](
+            lambda: __salt__["mongo_user.observe_admin"](connection), {"born": False}, test
+        )
+
+    def plan(observed):
+        if not observed["born"] or (test and not observed["primary_here"]):
+            return []
+        login = __salt__["mongo_client.login"](connection)
+        if login.get("username") != name:
+            raise SaltInvocationError(
+                f"admin_present {name}: the connection's credentials are those of {login.get('username')}"
+            )
+        return __salt__["mongo_user.plan"](name, login["authSource"], login.get("roles", ["root"]), observed)
+
+    def act(step):
+        if step["do"] == "create":
+            return __salt__["mongo_user.create_first"](connection, timeout)
+        login = __salt__["mongo_client.login"](connection)
+        return __salt__["mongo_user.act"](
+            name, step, login["authSource"], login.get("roles", ["root"]), None, connection
+        )
+
+    def fact(observed):
+        return f"Administrator {name} is let in" if observed["born"] else "The replica set will be born with this user"
+
+    return __salt__["onepass.converge"](name, read, plan, act, fact, test)

@@ -1,0 +1,486 @@
+"""
+States for sharded MongoDB clusters: routers, shards, databases, collections, indexes, users. Sets: :py:mod:`mongo_replset`.
+
+.. versionadded:: 0.1.0
+
+Each state reads what is there, plans, acts, and reads again; ``test=True`` shows the plan that a real run executes. States that
+need another host wait for a named condition until ``timeout`` (seconds), so that a highstate on blank hosts, all at once,
+converges in one pass. All take ``connection``, which is explained in :py:mod:`mongo_client`; passwords are named by their path
+in the pillar.
+
+Requires PyMongo 4.4 or later in Salt's Python.
+"""
+
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "mongo_shard"
+
+
+def __virtual__():
+    if "mongo_client.command" not in __salt__:
+        return False, "The MongoDB states need PyMongo in Salt's Python: salt-pip install 'pymongo>=4.4'"
+    return __virtualname__
+
+
+def pillar_valid(name):
+    """
+    The ``mongodb`` pillar of this minion is fit to be applied; else every fault of it is named at once, and nothing is touched.
+
+    Compares with the schema and the rules of :py:func:`mongo_pillar.faults`; never changes anything.
+
+    name
+        Any text.
+
+    .. code-block:: yaml
+
+        mongodb-pillar:
+          mongo_shard.pillar_valid
+
+    .. versionadded:: 0.1.0
+    """
+    ret = {"name": name, "result": False, "changes": {}, "comment": ""}
+    try:
+        __salt__["mongo_pillar.check"]()
+    except SaltInvocationError as err:
+        return dict(ret, comment=str(err))
+    return dict(ret, result=True, comment="The mongodb pillar has no fault")
+
+
+def router_ready(name, connection=None, timeout=120):
+    """
+    The router serves the cluster and lets the connection's user in. Changes nothing; waits.
+
+    name
+        Any text.
+    connection
+        The router, with credentials.
+    timeout
+        Seconds. Default 120.
+
+    .. code-block:: yaml
+
+        mongos:
+          mongo_shard.router_ready
+
+        mongodb-router:
+          mongo_shard.router_ready:
+            - connection: {credentials: mongodb:auth:admin}
+            - require:
+              - service: mongos
+
+    .. versionadded:: 0.1.0
+    """
+
+    def condition():
+        said = __salt__["mongo_client.hello"](connection)
+        if said.get("msg") != "isdbgrid":
+            raise CommandExecutionError(
+                f"{where} is no router: {said.get('setName') or 'a single server'} answers there"
+            )
+        return __salt__["mongo_client.login_works"](connection), "the router answers, but refuses the login"
+
+    where = __salt__["mongo_client.address"](connection)
+    return __salt__["mongo_client.gate"](name, condition, f"router {where} to let us in", timeout, __opts__["test"])
+
+
+def default_rw_concern(name, write=None, read=None, connection=None):
+    """
+    The cluster's default write and read concern are set to these. They reach every client that names none of its own.
+
+    name
+        Any text.
+    write
+        ``majority`` or a number of members. ``None`` leaves it alone.
+    read
+        ``local``, ``available`` or ``majority``. ``None`` leaves it alone.
+    connection
+        A router, with credentials.
+
+    .. code-block:: yaml
+
+        cluster:
+          mongo_shard.default_rw_concern:
+            - write: majority
+
+        mongodb-concern:
+          mongo_shard.default_rw_concern:
+            - write: majority
+            - read: local
+            - require:
+              - mongo_shard: mongodb-router
+
+    .. versionadded:: 0.1.0
+    """
+    wanted = {"write": write, "read": read}
+    return _converge(
+        name,
+        read=lambda: __salt__["mongo_shard.rw_concern"](connection),
+        blank={},
+        plan=lambda observed: __salt__["mongo_shard.plan_rw_concern"](wanted, observed),
+        act=lambda step: __salt__["mongo_shard.set_rw_concern"](step, connection),
+        fact=lambda observed: f"The default write concern is {observed['write']}, the read concern {observed['read']}",
+    )
+
+
+def shard_present(name, members, replset=None, connection=None, timeout=120):
+    """
+    The replica set is a shard of this cluster. Waits until the set has a primary.
+
+    A shard is known by its hosts and by the identity that its set holds, not by its name: a set of another cluster, a name that
+    is taken and hosts that belong to another shard are refused, with who has them.
+
+    name
+        The shard's name.
+    members
+        The set's members: ``host:port`` or mappings with ``host``.
+    replset
+        The replica set's name. Default: the shard's.
+    connection
+        A router, with credentials that the shard accepts too.
+    timeout
+        Seconds. Default 120.
+
+    .. code-block:: yaml
+
+        s1:
+          mongo_shard.shard_present:
+            - members: [s1a.dc:27017, s1b.dc:27017, s1c.dc:27017]
+
+        mongodb-shard-s1:
+          mongo_shard.shard_present:
+            - name: s1
+            - members: [s1a.dc:27017, s1b.dc:27017, s1c.dc:27017]
+            - require:
+              - mongo_shard: mongodb-router
+
+    .. versionadded:: 0.1.0
+    """
+    replset = replset or name
+    hosts = [__salt__["mongo_replset.member"](entry)["host"] for entry in members]
+
+    def look():
+        return {
+            "shards": __salt__["mongo_shard.shards"](connection),
+            "cluster_id": __salt__["mongo_shard.cluster_id"](connection),
+            "identity": __salt__["mongo_shard.shard_identity"](replset, hosts, connection),
+        }
+
+    def act(step):
+        options = __salt__["mongo_client.anonymous"](connection)
+        __salt__["mongo_client.wait"](
+            lambda: (__salt__["mongo_replset.find_primary"](replset, hosts, options), ""),
+            f"a primary of {replset} ({', '.join(hosts)})",
+            timeout,
+        )
+        __salt__["mongo_shard.add_shard"](name, replset, hosts, connection, timeout)
+
+    return _converge(
+        name,
+        read=look,
+        blank={"shards": {}, "cluster_id": None, "identity": None},
+        plan=lambda observed: __salt__["mongo_shard.plan_shard"](name, replset, hosts, observed),
+        act=act,
+        fact=lambda observed: f"Shard {name} is {observed['shards'][name]}",
+    )
+
+
+def database_present(name, primary_shard=None, connection=None):
+    """
+    The database exists in the cluster. One that lives on another shard than wanted is refused: moving it interrupts its clients.
+
+    name
+        The database.
+    primary_shard
+        The shard for its unsharded collections. Default: the cluster chooses.
+    connection
+        A router, with credentials.
+
+    .. code-block:: yaml
+
+        bank:
+          mongo_shard.database_present
+
+        mongodb-database-bank:
+          mongo_shard.database_present:
+            - name: bank
+            - primary_shard: s1
+            - require:
+              - mongo_shard: mongodb-shard-s1
+
+    .. versionadded:: 0.1.0
+    """
+    return _converge(
+        name,
+        read=lambda: __salt__["mongo_shard.databases"](connection),
+        blank={},
+        plan=lambda observed: __salt__["mongo_shard.plan_database"](name, primary_shard, observed),
+        act=lambda step: __salt__["mongo_shard.create_database"](name, primary_shard, connection),
+        fact=lambda observed: f"Database {name} has its primary on {observed[name]}",
+    )
+
+
+def collection_sharded(name, key, unique=False, connection=None, timeout=120):
+    """
+    The collection is sharded on this key. Another key is refused with what to do; a key is never changed by a run.
+
+    name
+        ``database.collection``.
+    key
+        The fields in order, each ``1`` or, at most one of them, ``hashed``.
+    unique
+        The key's values are unique. Default ``False``.
+    connection
+        A router, with credentials.
+    timeout
+        Seconds. Default 120.
+
+    .. code-block:: yaml
+
+        bank.transfers:
+          mongo_shard.collection_sharded:
+            - key: {account: hashed}
+
+        mongodb-collection-bank.transfers:
+          mongo_shard.collection_sharded:
+            - name: bank.transfers
+            - key: {account: hashed}
+            - require:
+              - mongo_shard: mongodb-database-bank
+
+    .. versionadded:: 0.1.0
+    """
+    return _converge(
+        name,
+        read=lambda: __salt__["mongo_shard.collections"](connection),
+        blank={},
+        plan=lambda observed: __salt__["mongo_shard.plan_collection"](name, key, unique, observed),
+        act=lambda step: __salt__["mongo_shard.shard_collection"](name, key, unique, connection, timeout),
+        fact=lambda observed: f"{name} is sharded on {observed[name]['key']}",
+    )
+
+
+def indexes_present(name, indexes, connection=None, timeout=3600):
+    """
+    The collection has these indexes. Let the load of data require this state: an index on a loaded collection is an outage.
+
+    Compared by key and options, never by name alone. ``expireAfterSeconds`` and ``hidden`` are changed in place; any other
+    difference is refused. So is an index that a document there could not be held in, because two of its fields are arrays in
+    it: the document is named before the build fails with code 171. Other indexes are left alone.
+
+    name
+        ``database.collection``.
+    indexes
+        List of mappings: ``keys`` (fields in order, each ``1``, ``-1``, ``hashed``, ``text``, ``2d``, ``2dsphere``) and any of
+        MongoDB's options (``name``, ``unique``, ``sparse``, ``expireAfterSeconds``, ``partialFilterExpression``...).
+    connection
+        A router (or, for a plain replica set, its primary), with credentials.
+    timeout
+        Seconds for the build. Default 3600.
+
+    .. code-block:: yaml
+
+        bank.transfers:
+          mongo_shard.indexes_present:
+            - indexes: [{keys: {account: 1, when: -1}}]
+
+        mongodb-indexes-bank.transfers:
+          mongo_shard.indexes_present:
+            - name: bank.transfers
+            - indexes:
+              - keys: {account: 1, when: -1}
+              - {keys: {created: 1}, expireAfterSeconds: 86400}
+            - require:
+              - mongo_shard: mongodb-collection-bank.transfers
+
+    .. versionadded:: 0.1.0
+    """
+
+    def plan(observed):
+        steps = __salt__["mongo_index.plan"](name, indexes, observed["indexes"])
+        for step in steps if not observed.get("assumed") else []:
+            _refuse_parallel_arrays(name, step, connection)
+        return steps
+
+    return _converge(
+        name,
+        read=lambda: {"indexes": __salt__["mongo_index.indexes"](name, connection)},
+        blank={"indexes": []},
+        plan=plan,
+        act=lambda step: __salt__["mongo_index.act"](name, step, connection, timeout),
+        fact=lambda observed: f"{name} has its indexes: {', '.join(index['name'] for index in observed['indexes'])}",
+    )
+
+
+def indexes_absent(name, indexes, connection=None):
+    """
+    The collection has no index on these keys. The index on ``_id`` and the one that the shard key needs are the server's.
+
+    name
+        ``database.collection``.
+    indexes
+        List of mappings with ``keys``, as for :py:func:`indexes_present`.
+    connection
+        A router, with credentials.
+
+    .. code-block:: yaml
+
+        bank.transfers:
+          mongo_shard.indexes_absent:
+            - indexes: [{keys: {reference: 1}}]
+
+        mongodb-old-index:
+          mongo_shard.indexes_absent:
+            - name: bank.transfers
+            - indexes: [{keys: {reference: 1}}]
+            - require:
+              - mongo_shard: mongodb-indexes-bank.transfers
+
+    .. versionadded:: 0.1.0
+    """
+    return _converge(
+        name,
+        read=lambda: {"indexes": __salt__["mongo_index.indexes"](name, connection)},
+        blank={"indexes": []},
+        plan=lambda observed: __salt__["mongo_index.plan_absent"](name, indexes, observed["indexes"]),
+        act=lambda step: __salt__["mongo_index.act"](name, step, connection),
+        fact=lambda observed: f"{name} has none of these indexes",
+    )
+
+
+def user_present(name, database="admin", roles=None, password=None, connection=None):
+    """
+    The user exists with these roles, and this password lets it in.
+
+    The password is tried by a login, so that a run with nothing to do writes nothing.
+
+    name
+        The user.
+    database
+        The database that it is defined on. Default ``admin``.
+    roles
+        List of roles on that database, or of ``{role: read, db: audit}``. ``None`` leaves an existing user's alone.
+    password
+        The password's path in the pillar, for example ``mongodb:users:teller:password``. ``None`` leaves it alone.
+    connection
+        A router (or a replica set's primary), with credentials.
+
+    .. code-block:: yaml
+
+        teller:
+          mongo_shard.user_present:
+            - database: bank
+            - roles: [readWrite]
+            - password: mongodb:users:teller:password
+
+        mongodb-user-teller:
+          mongo_shard.user_present:
+            - name: teller
+            - database: bank
+            - roles: [readWrite, {role: read, db: audit}]
+            - password: mongodb:users:teller:password
+            - require:
+              - mongo_shard: mongodb-router
+
+    .. versionadded:: 0.1.0
+    """
+    return _converge(
+        name,
+        read=lambda: __salt__["mongo_user.observe"](name, database, password, connection),
+        blank={"user": None},
+        plan=lambda observed: __salt__["mongo_user.plan"](name, database, roles, observed),
+        act=lambda step: __salt__["mongo_user.act"](name, step, database, roles, password, connection),
+        fact=lambda observed: f"User {name}@{database} has {', '.join(observed['user']['roles']) or 'no role'}",
+    )
+
+
+def user_absent(name, database="admin", connection=None):
+    """
+    There is no such user on that database.
+
+    name, database
+        The user. ``database`` is ``admin`` by default.
+    connection
+        A router (or a replica set's primary), with credentials.
+
+    .. code-block:: yaml
+
+        teller:
+          mongo_shard.user_absent:
+            - database: bank
+
+        mongodb-user-gone:
+          mongo_shard.user_absent:
+            - name: teller
+            - database: bank
+            - require:
+              - mongo_shard: mongodb-router
+
+    .. versionadded:: 0.1.0
+    """
+    gone = {"do": "remove", "what": f"user {name}@{database}", "new": None}
+    return _converge(
+        name,
+        read=lambda: {"user": __salt__["mongo_user.find"](name, database, connection)},
+        blank={"user": None},
+        plan=lambda observed: [{**gone, "old": observed["user"]}] if observed["user"] else [],
+        act=lambda step: __salt__["mongo_user.act"](name, step, database, connection=connection),
+        fact=lambda observed: f"There is no user {name}@{database}",
+    )
+
+
+def cluster_healthy(name, replsets, connection=None, timeout=120):
+    """
+    Every set has a primary and every member is ready. Changes nothing; waits. The last state of a run, and a gate for a load.
+
+    name
+        Any text.
+    replsets
+        ``{name: [members]}``, members as for :py:func:`replset_present`.
+    connection
+        Options for all members (TLS...); no login is needed.
+    timeout
+        Seconds. Default 120.
+
+    .. code-block:: yaml
+
+        cluster:
+          mongo_shard.cluster_healthy:
+            - replsets: {s1: [s1a.dc:27017, s1b.dc:27017, s1c.dc:27017]}
+
+        mongodb-healthy:
+          mongo_shard.cluster_healthy:
+            - replsets: {s1: [s1a.dc:27017, s1b.dc:27017, s1c.dc:27017]}
+            - require:
+              - mongo_shard: mongodb-router
+
+    .. versionadded:: 0.1.0
+    """
+    hosts = {
+        replset: [__salt__["mongo_replset.member"](entry)["host"] for entry in members]
+        for replset, members in replsets.items()
+    }
+
+    def condition():
+        faults = __salt__["mongo_shard.unhealthy"](hosts, connection)
+        return not faults, "; ".join(faults)
+
+    return __salt__["mongo_client.gate"](name, condition, "every member to be ready", timeout, __opts__["test"])
+
+
+def _converge(name, read, blank, plan, act, fact):
+    """``onepass.converge`` for what lives behind a router."""
+
+    def look():
+        return __salt__["mongo_client.look"](read, blank, __opts__["test"])
+
+    return __salt__["onepass.converge"](name, look, plan, act, fact, __opts__["test"])
+
+
+def _refuse_parallel_arrays(name, step, connection):
+    for index in step.get("indexes", []):
+        found = __salt__["mongo_index.parallel_arrays"](name, index["keys"], connection)
+        if found:
+            raise CommandExecutionError(
+                f"{name} cannot have the index {index['name']}: in the document with _id {found['id']} both {found['fields'][0]} and "
+                f"{found['fields'][1]} are arrays, and an index holds one array a document (code 171); index one of the two"
+            )
