@@ -360,15 +360,16 @@ def _talk(connection, name, timeout, exchange):
     except pymongo.errors.ConfigurationError as err:
         raise SaltInvocationError(f"connection: {err}") from None
     except pymongo.errors.PyMongoError as err:
-        raise _server_error(err, where, name, timeout) from None
+        error = _server_error(err, where, name, timeout)
+        if not isinstance(err, pymongo.errors.OperationFailure) or error.code == AUTHENTICATION_FAILED:
+            _forget(connection)
+        raise error from None
 
 
 def _client(connection):
     """One client per server and login, kept for the run of the loader."""
-    options = resolve(connection)
-    options.pop("credentials", None)
-    options.update((key, value) for key, value in login(connection).items() if key in LOGIN_KEYS)
-    key = "mongo_client:" + json.dumps([os.getpid(), options], sort_keys=True, default=str)
+    options = _options(connection)
+    key = _key(options)
     if key not in __context__:
         options = {**DEFAULTS, **options}
         if "://" not in options["host"]:
@@ -378,6 +379,23 @@ def _client(connection):
         except (TypeError, ValueError, pymongo.errors.PyMongoError) as err:
             raise SaltInvocationError(f"connection to {address(connection)}: {err}") from None
     return __context__[key]
+
+
+def _forget(connection):
+    """Close a client that lost its server: PyMongo would look again only after its heartbeat of ten seconds."""
+    client = __context__.pop(_key(_options(connection)), None)
+    if client:
+        client.close()
+
+
+def _options(connection):
+    options = resolve(connection)
+    options.pop("credentials", None)
+    return {**options, **{key: value for key, value in login(connection).items() if key in LOGIN_KEYS}}
+
+
+def _key(options):
+    return "mongo_client:" + json.dumps([os.getpid(), options], sort_keys=True, default=str)
 
 
 def _server_error(err, where, name, timeout):

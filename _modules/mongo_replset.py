@@ -78,11 +78,10 @@ def members(connection=None):
     .. versionadded:: 0.1.0
     """
     own = __salt__["mongo_client.hello"](connection)
-    hosts = [host for kind in ("hosts", "passives", "arbiters") for host in own.get(kind, [])]
     return {
         "replset": own.get("setName"),
         "primary": own.get("primary"),
-        "members": {host: member_state(said) for host, said in hellos(hosts, connection).items()},
+        "members": {host: member_state(said) for host, said in hellos(_visible(own), connection).items()},
     }
 
 
@@ -151,7 +150,7 @@ def observe(name, wanted, connection=None):
 
     .. versionadded:: 0.1.0
     """
-    wanted = [member(entry) for entry in wanted]
+    wanted = _legal(name, wanted)
     said = hellos([entry["host"] for entry in wanted], connection)
     for host, answer in said.items():
         _refuse_foreign(name, host, answer)
@@ -237,8 +236,7 @@ def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False):
 
     .. versionadded:: 0.1.0
     """
-    wanted = [member(entry) for entry in wanted]
-    _refuse_illegal(name, wanted)
+    wanted = _legal(name, wanted)
     if not observed["born"]:
         return _plan_birth(name, wanted, settings, admin)
     have = {entry["host"]: member(entry) for entry in observed["config"]["members"]}
@@ -466,7 +464,7 @@ def find_primary(name, hosts, connection=None):
     The set's writable primary as ``host:port``, asked of each host until one knows.
 
     name
-        The replica set's name, for the error.
+        The replica set's name.
     hosts
         ``host:port`` of members.
     connection
@@ -482,13 +480,41 @@ def find_primary(name, hosts, connection=None):
 
     .. versionadded:: 0.1.0
     """
+    return _ask(name, hosts, connection)["primary"]
+
+
+def missing(name, hosts, connection=None):
+    """
+    Which of these hosts the set, as its primary's clients see it, does not have.
+
+    name, hosts, connection
+        As for :py:func:`find_primary`, which also tells what is raised.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.missing s1 '[s1a.dc:27017, s1b.dc:27017]'
+
+    .. versionadded:: 0.1.0
+    """
+    seen = _visible(_ask(name, hosts, connection))
+    return [host for host in hosts if host not in seen]
+
+
+def _ask(name, hosts, connection):
+    """What the first member that knows a primary says of the set."""
     for host in hosts:
         said = _hello(host, connection)
         if said and said.get("primary") and said.get("setName") == name:
-            return said["primary"]
+            return said
     error = CommandExecutionError(f"Replica set {name} has no primary that {', '.join(hosts)} would know of")
     error.code = NOT_WRITABLE_PRIMARY
     raise error
+
+
+def _visible(said):
+    return [host for kind in ("hosts", "passives", "arbiters") for host in said.get(kind, [])]
 
 
 def _raw_config(connection):
@@ -519,8 +545,7 @@ def _is_taken(current, step):
 def _config_from_hello(said, wanted):
     """A configuration without the options that only a login shows: known members count as they are wanted."""
     options = {entry["host"]: entry for entry in wanted}
-    hosts = [host for kind in ("hosts", "passives", "arbiters") for host in said.get(kind, [])]
-    return {"members": [options.get(host, {"host": host}) for host in hosts]}
+    return {"members": [options.get(host, {"host": host}) for host in _visible(said)]}
 
 
 def _plan_birth(name, wanted, settings, admin):
@@ -573,7 +598,9 @@ def _refuse_foreign(name, host, said):
         )
 
 
-def _refuse_illegal(name, wanted):
+def _legal(name, wanted):
+    """The wanted members in their normal form; all that MongoDB would refuse in them is named at once."""
+    wanted = [member(entry) for entry in wanted]
     hosts = [entry["host"] for entry in wanted]
     voters = sum(entry["votes"] for entry in wanted)
     faults = [f"{host} is listed twice" for host in sorted({host for host in hosts if hosts.count(host) > 1})]
@@ -586,6 +613,7 @@ def _refuse_illegal(name, wanted):
         faults.append(f"the first member {hosts[0]} has priority 0, but a set is born on its first member")
     if faults:
         raise SaltInvocationError(f"Replica set {name}: " + "; ".join(faults))
+    return wanted
 
 
 def _refuse_fixed(name, wanted, have):

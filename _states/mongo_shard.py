@@ -124,7 +124,7 @@ def default_rw_concern(name, write=None, read=None, connection=None):
 
 def shard_present(name, members, replset=None, connection=None, timeout=120):
     """
-    The replica set is a shard of this cluster. Waits until the set has a primary.
+    The replica set is a shard of this cluster. Waits until the set has a primary and these members.
 
     A shard is known by its hosts and by the identity that its set holds, not by its name: a set of another cluster, a name that
     is taken and hosts that belong to another shard are refused, with who has them.
@@ -156,7 +156,8 @@ def shard_present(name, members, replset=None, connection=None, timeout=120):
     .. versionadded:: 0.1.0
     """
     replset = replset or name
-    hosts = [__salt__["mongo_replset.member"](entry)["host"] for entry in members]
+    wanted = [__salt__["mongo_replset.member"](entry) for entry in members]
+    hosts = [entry["host"] for entry in wanted if not entry["hidden"]]
 
     def look():
         return {
@@ -165,13 +166,12 @@ def shard_present(name, members, replset=None, connection=None, timeout=120):
             "identity": __salt__["mongo_shard.shard_identity"](replset, hosts, connection),
         }
 
+    def grown():
+        missing = __salt__["mongo_replset.missing"](replset, hosts, connection)
+        return not missing, f"{', '.join(missing)} not in the set yet"
+
     def act(step):
-        options = __salt__["mongo_client.anonymous"](connection)
-        __salt__["mongo_client.wait"](
-            lambda: (__salt__["mongo_replset.find_primary"](replset, hosts, options), ""),
-            f"a primary of {replset} ({', '.join(hosts)})",
-            timeout,
-        )
+        __salt__["mongo_client.wait"](grown, f"replica set {replset} with a primary and {', '.join(hosts)}", timeout)
         __salt__["mongo_shard.add_shard"](name, replset, hosts, connection, timeout)
 
     return _converge(

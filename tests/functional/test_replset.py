@@ -47,7 +47,9 @@ def test_a_blank_set_is_born_in_one_run(replset, states):
     real = states.mongo_replset.replset_present(**wanted)
     assert real.result is True, real.comment
     assert real.changes == dry.changes
-    assert list(real.changes) == ["replica set s1", "user admin"] + [f"member {member.address}" for member in members[1:]]
+    assert list(real.changes) == ["replica set s1", "user admin"] + [
+        f"member {member.address}" for member in members[1:]
+    ]
     assert [entry["host"] for entry in seen_config(members[0])["members"]] == wanted["members"]
     for member in members:
         connection = {**wanted["connection"], "port": member.port}
@@ -56,3 +58,150 @@ def test_a_blank_set_is_born_in_one_run(replset, states):
         assert states.mongo_replset.admin_present(name="admin", connection=connection, timeout=20).changes == {}
     again = states.mongo_replset.replset_present(**wanted)
     assert (again.result, again.changes) == (True, {})
+
+
+def run(states, wanted, **more):
+    """A dry run and a real one, which must say the same; then a second one, which must do nothing."""
+    dry = states.mongo_replset.replset_present(**wanted, **more, test=True)
+    real = states.mongo_replset.replset_present(**wanted, **more)
+    assert real.result is True, real.comment
+    assert real.changes == dry.changes
+    again = states.mongo_replset.replset_present(**wanted, **more)
+    assert (again.result, again.changes) == (True, {}), again.comment
+    return real.changes
+
+
+def test_a_set_grows_and_shrinks_and_keeps_its_ids(replset, mongods, states):
+    members, wanted = replset(3)
+    run(states, wanted)
+    assert [entry["_id"] for entry in seen_config(members[0])["members"]] == [0, 1, 2]
+    [fourth] = mongods(1, replset="s1", role="shardsvr", keyfile=KEYFILE)
+    without_second = [members[0].address, members[2].address, fourth.address]
+    refused = states.mongo_replset.replset_present(**{**wanted, "members": without_second})
+    assert refused.result is False
+    assert members[1].address in refused.comment
+    assert "remove_extra" in refused.comment
+    changes = run(states, {**wanted, "members": without_second}, remove_extra=True)
+    assert set(changes) == {f"member {fourth.address}", f"member {members[1].address}"}
+    assert [(entry["_id"], entry["host"]) for entry in seen_config(members[0])["members"]] == [
+        (0, members[0].address),
+        (2, members[2].address),
+        (3, fourth.address),
+    ]
+
+
+def test_options_and_settings_drift_is_mended(replset, states):
+    members, wanted = replset(2)
+    run(states, wanted)
+    client = admin_client(members[0])
+    config = seen_config(members[0])
+    config["members"][1].update(priority=0, tags={"room": "b"})
+    client.admin.command("replSetReconfig", {**config, "version": config["version"] + 1})
+    changes = run(states, wanted, settings={"electionTimeoutMillis": 5000})
+    assert changes == {
+        "settings of s1": {"old": {"electionTimeoutMillis": 10000}, "new": {"electionTimeoutMillis": 5000}},
+        f"member {members[1].address}": {"old": {"priority": 0, "tags": {"room": "b"}}, "new": "default options"},
+    }
+    config = seen_config(members[0])
+    assert config["members"][1]["priority"] == 1
+    assert config["settings"]["electionTimeoutMillis"] == 5000
+
+
+def test_the_primary_can_be_removed(replset, states):
+    members, wanted = replset(3)
+    run(states, wanted)
+    keep = {**wanted, "members": wanted["members"][1:], "connection": {**wanted["connection"], "port": members[1].port}}
+    for member in members:
+        states.mongo_replset.member_ready(
+            name="s1", connection={**wanted["connection"], "port": member.port}, timeout=20
+        )
+    assert list(run(states, keep, remove_extra=True)) == [f"member {members[0].address}"]
+    assert [entry["_id"] for entry in seen_config(members[1])["members"]] == [1, 2]
+
+
+@pytest.mark.parametrize("cut", range(4))
+def test_a_run_that_was_cut_is_finished_by_the_next(replset, states, modules, cut):
+    """Steps: initiate, create the administrator, add the second, add the third."""
+    members, wanted = replset(3)
+    observed = modules.mongo_replset.observe("s1", wanted["members"], wanted["connection"])
+    steps = modules.mongo_replset.plan("s1", wanted["members"], observed, admin="admin")
+    assert len(steps) == 4
+    for step in steps[:cut]:
+        modules.mongo_replset.act("s1", step, wanted["members"], wanted["connection"])
+    assert len(run(states, wanted)) == 4 - cut
+
+
+def test_a_mongod_killed_during_initiate(replset, states, modules):
+    members, wanted = replset(3)
+    observed = modules.mongo_replset.observe("s1", wanted["members"], wanted["connection"])
+    first = modules.mongo_replset.plan("s1", wanted["members"], observed, admin="admin")[0]
+    modules.mongo_replset.act("s1", first, wanted["members"], wanted["connection"])
+    members[0].kill()
+    failed = states.mongo_replset.replset_present(**{**wanted, "timeout": 1})
+    assert failed.result is False
+    assert f"{members[0].address} must answer" in failed.comment
+    members[0].start()
+    assert len(run(states, wanted)) == 3
+
+
+def test_a_wrong_password_is_named_at_once(replset, states, pillar):
+    members, wanted = replset(1)
+    run(states, wanted)
+    pillar({"mongodb": {"auth": {"admin": {"username": "admin", "password": "another"}}}})
+    refused = states.mongo_replset.replset_present(**wanted)
+    assert refused.result is False
+    assert "Authentication failed" in refused.comment
+    assert "another" not in refused.comment
+
+
+def test_members_of_another_set_and_of_none_are_refused(replset, mongods, states):
+    members, wanted = replset(1)
+    run(states, wanted)
+    [lonely] = mongods(1)
+    for name, host, words in [
+        ("s9", members[0], "is a member of replica set s1, not of s9"),
+        ("s9", lonely, "was started without a replica set"),
+    ]:
+        refused = states.mongo_replset.replset_present(**arguments([host], name))
+        assert refused.result is False
+        assert words in refused.comment
+
+
+def test_the_administrator_of_a_set_that_somebody_initiated(replset, states):
+    members, wanted = replset(1)
+    members[0].client().admin.command(
+        "replSetInitiate", {"_id": "s1", "members": [{"_id": 0, "host": members[0].address}]}
+    )
+    connection = wanted["connection"]
+    dry = states.mongo_replset.admin_present(name="admin", connection=connection, test=True)
+    real = states.mongo_replset.admin_present(name="admin", connection=connection, timeout=20)
+    assert (dry.result, real.result) == (None, True), real.comment
+    assert real.changes == dry.changes != {}
+    admin_client(members[0]).admin.command("updateUser", "admin", roles=["clusterAdmin", "userAdminAnyDatabase"])
+    mended = states.mongo_replset.admin_present(name="admin", connection=connection, timeout=20)
+    assert mended.changes == {
+        "user admin@admin": {
+            "old": {"roles": ["clusterAdmin@admin", "userAdminAnyDatabase@admin"]},
+            "new": {"roles": ["root@admin"]},
+        }
+    }
+
+
+BAD_MEMBERS = [
+    (["s1a.dc"], "host:port is wanted"),
+    (["s1a.dc:0"], "host:port is wanted"),
+    ([{"host": "s1a.dc:27017", "prority": 2}], "unknown field prority"),
+    (["s1a.dc:27017", "S1A.dc:27017"], "listed twice"),
+    ([], "no member"),
+    ([f"h{n}:1" for n in range(8)], "8 voting members"),
+    ([{"host": "s1a.dc:27017", "priority": 0}], "no member can become primary"),
+    ([{"host": "s1a.dc:27017", "arbiterOnly": True}, "s1b.dc:27017"], "first member s1a.dc:27017 has priority 0"),
+]
+
+
+@pytest.mark.parametrize("members,words", BAD_MEMBERS)
+def test_bad_members_are_refused_before_any_host_is_asked(states, members, words):
+    for test in (True, False):
+        ret = states.mongo_replset.replset_present(name="s1", members=members, test=test, timeout=0)
+        assert ret.result is False
+        assert words in ret.comment
