@@ -1,0 +1,244 @@
+"""
+What the formula ``salt/mongodb`` writes on a host: daemons with their configuration files, and the arguments of its states.
+
+.. versionadded:: 0.1.0
+
+Pure: everything follows from the pillar and the minion's id. See what a host of the example site would get::
+
+    salt-call --local -m . --pillar-root pillar mongo_config.settings s1a.dc
+"""
+
+__virtualname__ = "mongo_config"
+
+DEFAULT_TIMEOUT = 300
+LOGIN_PATH = "mongodb:auth:admin"
+# MongoDB 8.0 was built for transparent huge pages; before it they cost memory and latency.
+HUGE_PAGES_FROM = (8, 0)
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def settings(minion_id=None, pillar=None):
+    """
+    All that the SLS files need for one minion.
+
+    minion_id
+        The minion. Default: this one.
+    pillar
+        The value of the pillar's key ``mongodb``. Default: this minion's.
+
+    Returns:
+        ``method``, ``version``, ``source``, ``source_hash``, ``home``, ``programs`` (installation); ``kernel``,
+        ``huge_pages`` (tuning); ``daemons`` (``name``, ``what``, ``program``, ``file``, ``config``, ``data``); ``replsets``,
+        ``router``, ``cluster``, ``shards``, ``all_members``, ``databases``, ``collections``, ``users``,
+        ``default_rw_concern``, ``admin``, ``timeout`` (arguments of the states).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . --pillar-root pillar mongo_config.settings s1a.dc
+
+    .. versionadded:: 0.1.0
+    """
+    pillar = __salt__["pillar.get"]("mongodb", {}) if pillar is None else pillar
+    pillar = pillar if isinstance(pillar, dict) else {}
+    node = __salt__["mongo_pillar.node"](minion_id, pillar)
+    site = __salt__["mongo_pillar.site"](pillar)
+    router = node["router"] or {}
+    return {
+        **installation(pillar),
+        "timeout": pillar.get("timeout", DEFAULT_TIMEOUT),
+        "admin": _at(pillar, "auth", "admin").get("username"),
+        "daemons": _daemons(pillar, node),
+        "replsets": [_replset(pillar, replset) for replset in node["replsets"]],
+        "router": connection(pillar, router["port"]) if router else None,
+        "cluster": bool(router.get("cluster")),
+        "default_rw_concern": {"write": None, "read": None, **_at(pillar, "default_rw_concern")},
+        "shards": [each for each in site["sets"] if each["role"] == "shard"],
+        "all_members": {each["name"]: each["members"] for each in site["sets"]},
+        "databases": site["databases"],
+        "collections": __salt__["mongo_pillar.collections"](pillar)["collections"],
+        "users": [_user(name, user) for name, user in _at(pillar, "users").items() if isinstance(user, dict)],
+    }
+
+
+def installation(pillar):
+    """
+    Where MongoDB's programs come from and where they are then.
+
+    pillar
+        The value of the pillar's key ``mongodb``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_config.installation '{install: {method: package}}'
+
+    .. versionadded:: 0.1.0
+    """
+    install = _at(pillar, "install")
+    method = install.get("method", "package")
+    version = str(pillar.get("version", "8.0"))
+    source_hash = str(install.get("source_hash", ""))
+    # A directory for each archive: another archive is another program for the units, and so a restart.
+    home = f"/opt/mongodb/{source_hash.rpartition('=')[2][:12]}"
+    directory = f"{home}/bin" if method == "archive" else install.get("path", "/usr/bin")
+    recent = tuple(int(part) for part in version.split(".") if part.isdigit()) >= HUGE_PAGES_FROM
+    return {
+        "method": method,
+        "version": version,
+        "source": install.get("source"),
+        "source_hash": source_hash,
+        "home": home,
+        "programs": {name: f"{directory}/{name}" for name in ("mongod", "mongos")},
+        "kernel": _at(pillar, "tuning").get("kernel", True),
+        "huge_pages": "always" if recent else "never",
+    }
+
+
+def mongod(pillar, replset):
+    """
+    The configuration file of a member.
+
+    pillar
+        The value of the pillar's key ``mongodb``.
+    replset
+        The member's set as :py:func:`mongo_pillar.node` answers it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_config.mongod '{}' '{name: s1, role: shard, port: 27017}'
+
+    .. versionadded:: 0.1.0
+    """
+    name = replset["name"]
+    cache, oplog, shutdown = (pillar.get(key) for key in ("cache_gib", "oplog_mb", "shutdown_timeout_ms"))
+    config = {
+        **_common(pillar, f"mongod-{name}", replset["port"]),
+        "storage": {"dbPath": f"/var/lib/mongodb/{name}"},
+        "replication": {"replSetName": name},
+        "sharding": {"clusterRole": {"config": "configsvr", "shard": "shardsvr"}[replset["role"]]},
+    }
+    if cache:
+        config["storage"]["wiredTiger"] = {"engineConfig": {"cacheSizeGB": cache}}
+    if oplog:
+        config["replication"]["oplogSizeMB"] = oplog
+    if shutdown is not None:
+        config["setParameter"] = {"shutdownTimeoutMillisForSignaledShutdown": shutdown}
+    return _merged(config, _at(pillar, "options"))
+
+
+def mongos(pillar, router):
+    """
+    The configuration file of a router.
+
+    pillar
+        The value of the pillar's key ``mongodb``.
+    router
+        The router as :py:func:`mongo_pillar.node` answers it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_config.mongos '{}' '{port: 27017, config_db: cfg/cfg1.dc:27017}'
+
+    .. versionadded:: 0.1.0
+    """
+    config = {**_common(pillar, "mongos", router["port"]), "sharding": {"configDB": router["config_db"]}}
+    return _merged(config, _at(pillar, "router_options"))
+
+
+def connection(pillar, port):
+    """
+    How this host's states reach its own daemon: over loopback, the password by its path.
+
+    pillar
+        The value of the pillar's key ``mongodb``.
+    port
+        The daemon's port.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_config.connection '{}' 27017
+
+    .. versionadded:: 0.1.0
+    """
+    tls = _at(pillar, "tls")
+    given = {"tlsCAFile": tls.get("CAFile"), "tlsCertificateKeyFile": tls.get("certificateKeyFile")}
+    wanted = tls.get("mode", "disabled") in ("preferTLS", "requireTLS")
+    options = {"tls": True, **{key: path for key, path in given.items() if path}} if wanted else {}
+    return {"host": "localhost", "port": port, "credentials": LOGIN_PATH, **options}
+
+
+def _daemons(pillar, node):
+    programs = installation(pillar)["programs"]
+    daemons = [
+        {
+            "name": f"mongod-{replset['name']}",
+            "what": f"member of replica set {replset['name']}",
+            "program": programs["mongod"],
+            "config": mongod(pillar, replset),
+            "data": f"/var/lib/mongodb/{replset['name']}",
+        }
+        for replset in node["replsets"]
+    ]
+    if node["router"]:
+        config = mongos(pillar, node["router"])
+        daemons.append(
+            {"name": "mongos", "what": "router", "program": programs["mongos"], "config": config, "data": None}
+        )
+    return [{**daemon, "file": f"/etc/mongodb/{daemon['name']}.conf"} for daemon in daemons]
+
+
+def _common(pillar, name, port):
+    common = {
+        "net": {"port": port, "bindIpAll": True},
+        "security": {"keyFile": "/etc/mongodb/keyfile"},
+        "systemLog": {"destination": "file", "path": f"/var/log/mongodb/{name}.log", "logAppend": True},
+    }
+    if _at(pillar, "tls"):
+        common["net"]["tls"] = _at(pillar, "tls")
+    return common
+
+
+def _replset(pillar, replset):
+    return {
+        "name": replset["name"],
+        "first": replset["initiates"],
+        "members": replset["members"],
+        "config_server": replset["role"] == "config",
+        "settings": replset.get("settings", {}),
+        "remove_extra": replset["remove_extra"],
+        "connection": connection(pillar, replset["port"]),
+    }
+
+
+def _user(name, user):
+    return {
+        "name": name,
+        "database": user.get("database"),
+        "roles": user.get("roles"),
+        "password": f"mongodb:users:{name}:password",
+    }
+
+
+def _at(pillar, *path):
+    """The mapping at a path of the pillar, empty where there is none."""
+    for key in path:
+        pillar = pillar.get(key, {}) if isinstance(pillar, dict) else {}
+    return pillar if isinstance(pillar, dict) else {}
+
+
+def _merged(config, more):
+    """``config`` with ``more`` laid over it, mapping by mapping."""
+    both = {key: _merged(config[key], more[key]) for key in config if isinstance(config[key], dict) and key in more}
+    return {**config, **more, **both}

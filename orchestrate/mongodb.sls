@@ -1,0 +1,27 @@
+# A MongoDB cluster from blank hosts, in one run:  salt-run state.orchestrate orchestrate.mongodb
+# Order only; what a host does stands in salt/mongodb, whom it concerns in the pillar.
+{% set hosts = salt['mongo_pillar.hosts']() %}
+{% set phases = [
+  ('daemons', hosts.all, ['mongodb.pillar', 'mongodb.install', 'mongodb.tuning', 'mongodb.daemon']),
+  ('replica-sets', hosts.members, ['mongodb.replset']),
+  ('routers', hosts.routers, ['mongodb.router']),
+  ('shards', hosts.routers[:1], ['mongodb.shards']),
+  ('collections', hosts.routers[:1], ['mongodb.collections']),
+  ('verify', hosts.routers[:1], ['mongodb.verify']),
+] %}
+
+mongodb-preflight:
+  salt.runner:
+    - name: onepass.check
+    - failhard: True
+
+{% for phase, targets, sls in phases %}
+mongodb-{{ phase }}:
+  salt.state:
+    - tgt: {{ targets | json }}
+    - tgt_type: list
+    - sls: {{ sls | json }}
+    - queue: True
+    - require:
+      - salt: mongodb-{{ 'preflight' if loop.first else phases[loop.index0 - 1][0] }}
+{% endfor %}

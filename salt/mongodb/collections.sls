@@ -1,0 +1,44 @@
+# Databases, sharded collections with their indexes (before any load), and the applications' users; on one router.
+{% set settings = salt['mongo_config.settings']() %}
+
+{% for database in settings.databases %}
+mongodb-database-{{ database.name }}:
+  mongo_shard.database_present:
+    - name: {{ database.name }}
+    - primary_shard: {{ database.primary_shard | json }}
+    - connection: {{ settings.router | json }}
+{% endfor %}
+
+{% for collection in settings.collections %}
+{% if collection.key %}
+mongodb-collection-{{ collection.name }}:
+  mongo_shard.collection_sharded:
+    - name: {{ collection.name }}
+    - key: {{ collection.key | json }}
+    - unique: {{ collection.unique }}
+    - connection: {{ settings.router | json }}
+    - timeout: {{ settings.timeout }}
+    - require:
+      - mongo_shard: mongodb-database-{{ collection.name.split('.')[0] }}
+    - require_in:
+      - mongo_shard: mongodb-indexes-{{ collection.name }}
+{% endif %}
+
+mongodb-indexes-{{ collection.name }}:
+  mongo_shard.indexes_present:
+    - name: {{ collection.name }}
+    - indexes: {{ collection.indexes | json }}
+    - connection: {{ settings.router | json }}
+    - require:
+      - mongo_shard: mongodb-database-{{ collection.name.split('.')[0] }}
+{% endfor %}
+
+{% for user in settings.users %}
+mongodb-user-{{ user.name }}:
+  mongo_shard.user_present:
+    - name: {{ user.name }}
+    - database: {{ user.database }}
+    - roles: {{ user.roles | json }}
+    - password: {{ user.password }}
+    - connection: {{ settings.router | json }}
+{% endfor %}

@@ -1,0 +1,60 @@
+# All that this host's part in the cluster needs, in the order in which one highstate converges.
+# The parts stand alone, so that the orchestration applies each by itself; here they require each other.
+{% set settings = salt['mongo_config.settings']() %}
+
+include:
+  - mongodb.pillar
+  - mongodb.install
+  - mongodb.tuning
+  - mongodb.daemon
+{% if settings.replsets %}
+  - mongodb.replset
+{% endif %}
+{% if settings.router %}
+  - mongodb.router
+{% endif %}
+{% if settings.cluster %}
+  - mongodb.shards
+  - mongodb.collections
+  - mongodb.verify
+{% endif %}
+
+extend:
+  mongodb-directories:
+    file:
+      - require:
+        - sls: mongodb.install
+{% for replset in settings.replsets %}
+  mongodb-{{ 'replset' if replset.first else 'member' }}-{{ replset.name }}:
+    mongo_replset:
+      - require:
+        - service: mongodb-mongod-{{ replset.name }}
+{% endfor %}
+{% if settings.router %}
+  mongodb-router:
+    mongo_shard:
+      - require:
+        - service: mongodb-mongos
+{% endif %}
+{% if settings.cluster %}
+  mongodb-concern:
+    mongo_shard:
+      - require:
+        - mongo_shard: mongodb-router
+{% for database in settings.databases %}
+  mongodb-database-{{ database.name }}:
+    mongo_shard:
+      - require:
+        - sls: mongodb.shards
+{% endfor %}
+{% for user in settings.users %}
+  mongodb-user-{{ user.name }}:
+    mongo_shard:
+      - require:
+        - sls: mongodb.shards
+{% endfor %}
+  mongodb-healthy:
+    mongo_shard:
+      - require:
+        - sls: mongodb.collections
+{% endif %}

@@ -1,0 +1,32 @@
+# The replica sets of this host. A set is born and changed on its first member; the others wait to be taken in.
+{% set settings = salt['mongo_config.settings']() %}
+
+{% for replset in settings.replsets %}
+{% if replset.first %}
+mongodb-replset-{{ replset.name }}:
+  mongo_replset.replset_present:
+    - name: {{ replset.name }}
+    - members: {{ replset.members | json }}
+    - config_server: {{ replset.config_server }}
+    - settings: {{ replset.settings | json }}
+    - remove_extra: {{ replset.remove_extra }}
+    - connection: {{ replset.connection | json }}
+    - timeout: {{ settings.timeout }}
+    - require_in:
+      - mongo_replset: mongodb-member-{{ replset.name }}
+{% endif %}
+
+mongodb-member-{{ replset.name }}:
+  mongo_replset.member_ready:
+    - name: {{ replset.name }}
+    - connection: {{ replset.connection | json }}
+    - timeout: {{ settings.timeout }}
+
+mongodb-admin-{{ replset.name }}:
+  mongo_replset.admin_present:
+    - name: {{ settings.admin }}
+    - connection: {{ replset.connection | json }}
+    - timeout: {{ settings.timeout }}
+    - require:
+      - mongo_replset: mongodb-member-{{ replset.name }}
+{% endfor %}

@@ -1,0 +1,7 @@
+# The router of this host serves the cluster.
+{% set settings = salt['mongo_config.settings']() %}
+
+mongodb-router:
+  mongo_shard.router_ready:
+    - connection: {{ settings.router | json }}
+    - timeout: {{ settings.timeout }}

@@ -1,0 +1,19 @@
+# The cluster's default concerns and its shards; on one router.
+{% set settings = salt['mongo_config.settings']() %}
+
+mongodb-concern:
+  mongo_shard.default_rw_concern:
+    - write: {{ settings.default_rw_concern.write | json }}
+    - read: {{ settings.default_rw_concern.read | json }}
+    - connection: {{ settings.router | json }}
+
+{% for shard in settings.shards %}
+mongodb-shard-{{ shard.name }}:
+  mongo_shard.shard_present:
+    - name: {{ shard.name }}
+    - members: {{ shard.members | json }}
+    - connection: {{ settings.router | json }}
+    - timeout: {{ settings.timeout }}
+    - require:
+      - mongo_shard: mongodb-concern
+{% endfor %}

@@ -1,0 +1,5 @@
+# Roles come from the pillar; a minion without the area's pillar gets nothing of it.
+base:
+  'mongodb:replsets':
+    - match: pillar
+    - mongodb
