@@ -43,8 +43,14 @@ HOST_UNREACHABLE, AUTHENTICATION_FAILED, UNAUTHORIZED, MAX_TIME_EXPIRED = 6, 18,
 # 11600 and 11602 interrupted, 13435 and 13436 not readable yet.
 NOT_YET = (6, 50, 89, 91, 94, 103, 109, 133, 189, 308, 10107, 11600, 11602, 13435, 13436)
 LOGIN_KEYS = ("username", "password", "authSource", "authMechanism")
-# Short enough that a dead host costs a poll and no more; a connection may say otherwise.
-DEFAULTS = {"host": "localhost", "appname": "onepass", "connectTimeoutMS": 2000, "serverSelectionTimeoutMS": 2000}
+# A dead host costs two seconds and no more; a connection may say otherwise.
+DEFAULTS = {
+    "host": "localhost",
+    "appname": "onepass",
+    "connectTimeoutMS": 2000,
+    "serverSelectionTimeoutMS": 2000,
+    "socketTimeoutMS": 20000,
+}
 
 
 class ServerError(CommandExecutionError):
@@ -355,10 +361,9 @@ def jsonable(document):
 def _talk(connection, name, timeout, exchange):
     where = address(connection)
     try:
+        client = _client(connection)
         with pymongo.timeout(timeout):
-            return exchange(_client(connection))
-    except pymongo.errors.ConfigurationError as err:
-        raise SaltInvocationError(f"connection: {err}") from None
+            return exchange(client)
     except pymongo.errors.PyMongoError as err:
         error = _server_error(err, where, name, timeout)
         if not isinstance(err, pymongo.errors.OperationFailure) or error.code == AUTHENTICATION_FAILED:
@@ -367,7 +372,11 @@ def _talk(connection, name, timeout, exchange):
 
 
 def _client(connection):
-    """One client per server and login, kept for the run of the loader."""
+    """
+    One client per server and login, kept for the run of the loader.
+
+    Its first ``ping`` is outside of ``pymongo.timeout``, which would let it look for a dead server for all of that time.
+    """
     options = _options(connection)
     key = _key(options)
     if key not in __context__:
@@ -375,9 +384,15 @@ def _client(connection):
         if "://" not in options["host"]:
             options.setdefault("directConnection", True)
         try:
-            __context__[key] = pymongo.MongoClient(**options)
-        except (TypeError, ValueError, pymongo.errors.PyMongoError) as err:
+            client = pymongo.MongoClient(**options)
+        except (TypeError, ValueError, pymongo.errors.ConfigurationError) as err:
             raise SaltInvocationError(f"connection to {address(connection)}: {err}") from None
+        try:
+            client.admin.command("ping")
+        except pymongo.errors.PyMongoError:
+            client.close()
+            raise
+        __context__[key] = client
     return __context__[key]
 
 
