@@ -43,7 +43,7 @@ def settings(minion_id=None, pillar=None):
 
     .. versionadded:: 0.1.0
     """
-    pillar = __salt__["pillar.get"]("mongodb", {}) if pillar is None else pillar
+    pillar = __pillar__.get("mongodb") if pillar is None else pillar
     pillar = pillar if isinstance(pillar, dict) else {}
     node = __salt__["mongo_pillar.node"](minion_id, pillar)
     site = __salt__["mongo_pillar.site"](pillar)

@@ -5,15 +5,26 @@
   ('daemons', hosts.all, ['mongodb.pillar', 'mongodb.install', 'mongodb.tuning', 'mongodb.daemon']),
   ('replica-sets', hosts.members, ['mongodb.replset']),
   ('routers', hosts.routers, ['mongodb.router']),
-  ('shards', hosts.routers[:1], ['mongodb.shards']),
-  ('collections', hosts.routers[:1], ['mongodb.collections']),
-  ('verify', hosts.routers[:1], ['mongodb.verify']),
+  ('shards', hosts.cluster, ['mongodb.shards']),
+  ('collections', hosts.cluster, ['mongodb.collections']),
+  ('verify', hosts.cluster, ['mongodb.verify']),
 ] %}
 
 mongodb-preflight:
   salt.runner:
     - name: onepass.check
     - failhard: True
+
+# For real in a dry run too: a minion without the bundle's modules cannot say what it would do.
+mongodb-modules:
+  salt.state:
+    - tgt: {{ hosts.all | json }}
+    - tgt_type: list
+    - sls: onepass.modules
+    - queue: True
+    - test: False
+    - require:
+      - salt: mongodb-preflight
 
 {% for phase, targets, sls in phases %}
 mongodb-{{ phase }}:
@@ -23,5 +34,5 @@ mongodb-{{ phase }}:
     - sls: {{ sls | json }}
     - queue: True
     - require:
-      - salt: mongodb-{{ 'preflight' if loop.first else phases[loop.index0 - 1][0] }}
+      - salt: mongodb-{{ 'modules' if loop.first else phases[loop.index0 - 1][0] }}
 {% endfor %}

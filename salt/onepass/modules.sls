@@ -1,0 +1,4 @@
+# The bundle's own modules on this minion. An orchestration runs this also in a dry run: without them nobody can look.
+onepass-modules:
+  saltutil.sync_all:
+    - refresh: True
