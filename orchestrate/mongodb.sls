@@ -11,8 +11,8 @@
 ] %}
 
 mongodb-preflight:
-  salt.runner:
-    - name: onepass.check
+  onepass.checked:
+    - areas: [mongodb]
     - failhard: True
 
 # For real in a dry run too: a minion without the bundle's modules cannot say what it would do.
@@ -24,7 +24,7 @@ mongodb-modules:
     - queue: True
     - test: False
     - require:
-      - salt: mongodb-preflight
+      - onepass: mongodb-preflight
 
 {% for phase, targets, sls in phases %}
 mongodb-{{ phase }}:
