@@ -1,0 +1,353 @@
+"""
+Onepass from the master: what can be known before any host is touched.
+
+.. versionadded:: 0.1.0
+
+To check the whole site, from the master::
+
+    salt-run onepass.check
+
+Requires on the master what the execution modules of the areas require (``mongo_schema``: ``jsonschema`` 4).
+"""
+
+import difflib
+import sys
+import time
+
+import salt.exceptions
+import salt.key
+import salt.loader
+import salt.pillar
+import salt.utils.event
+from salt.exceptions import CommandExecutionError
+
+# A part of the pillar, and the execution module that judges it by faults, places and summary.
+AREAS = {"mongodb": "mongo_pillar"}
+KEY_STATES = {
+    "minions_pre": ("is not accepted yet", "salt-key -a {}"),
+    "minions_rejected": ("is rejected", "salt-key -d {}, then restart that minion"),
+    "minions_denied": ("is denied, another minion has its id", "salt-key -d {}, then restart the right minion"),
+}
+
+
+class Refusal(CommandExecutionError, salt.exceptions.NotImplemented):
+    """A runner's error that Salt shows as it is; of any other it shows a traceback first."""
+
+
+def __virtual__():
+    return "onepass"
+
+
+def check(areas: str | list | None = None, timeout: int = 15) -> dict:
+    """
+    Refuse a site that cannot be built, with all that is wrong at once; nothing is changed anywhere.
+
+    The pillar is the one that an orchestration has: inside of one its own (``pillar=`` included), else that of the
+    master (``<master's host name>_master``). The areas' modules check it; then it is seen whether the master has an
+    accepted key for every host in it, and whether these answer one ping.
+
+    areas
+        Parts of the pillar to check, such as ``mongodb`` or a list. Default: all that are there.
+    timeout
+        Seconds that minions have for their answer. Default 15.
+
+    Returns:
+        For each area ``ok`` and what it describes.
+
+    Raises ``CommandExecutionError`` with one line per fault: path, fault, remedy; never a secret. So ``salt-run`` ends
+    with an exit code other than 0, and the step of an orchestration fails.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass.check
+
+    .. code-block:: yaml
+
+        preflight:
+          salt.runner:
+            - name: onepass.check
+
+    .. versionadded:: 0.1.0
+    """
+    pillar = _pillar()
+    wanted = _areas(areas, pillar)
+    modules = _execution_modules()
+    faults, places = [], {}
+    for area in wanted:
+        faults += _ask(modules, area, "faults", pillar.get(area))
+        places = {**_ask(modules, area, "places", pillar.get(area)), **places}
+    faults += _minion_faults(places, timeout)
+    if faults:
+        raise Refusal(_report(faults))
+    return {area: f"ok: {_counted(_ask(modules, area, 'summary', pillar[area]))}" for area in wanted}
+
+
+# The pillar and the modules as an orchestration has them
+
+
+def _pillar() -> dict:
+    pillar = __opts__.get("pillar") or _master_pillar()
+    if pillar.get("_errors"):
+        raise Refusal("\n  ".join(["the pillar cannot be compiled", *map(str, pillar["_errors"])]))
+    return pillar
+
+
+def _master_pillar() -> dict:
+    opts = _opts()
+    return salt.pillar.get_pillar(
+        opts, opts["grains"], opts["id"], saltenv=opts.get("saltenv"), pillarenv=opts.get("pillarenv")
+    ).compile_pillar()
+
+
+def _opts() -> dict:
+    opts = dict(__opts__)
+    return opts if opts.get("grains") else {**opts, "grains": salt.loader.grains(opts)}
+
+
+def _execution_modules():
+    return salt.loader.minion_mods(_opts())
+
+
+def _ask(modules, area, function, pillar):
+    name = f"{AREAS[area]}.{function}"
+    if name not in modules:
+        raise Refusal(f"The master lacks the bundle's execution modules ({name}): salt-run saltutil.sync_modules")
+    try:
+        return modules[name](pillar)
+    except CommandExecutionError as err:
+        raise Refusal(f"{area}: {err}") from None
+
+
+def _areas(areas: str | list | None, pillar: dict) -> list:
+    wanted = [areas] if isinstance(areas, str) else areas or [area for area in AREAS if area in pillar]
+    unknown = [area for area in wanted if area not in AREAS]
+    if unknown:
+        raise Refusal(f"areas: {', '.join(unknown)} is unknown; known are {', '.join(AREAS)}")
+    if not wanted:
+        raise Refusal(
+            f"The pillar of {__opts__['id']} has none of {', '.join(AREAS)}; the pillar's top.sls gives that id none"
+        )
+    return wanted
+
+
+# What only a master knows: keys, and who answers
+
+
+def _minion_faults(places: dict, timeout: int) -> list:
+    keys = salt.key.get_key(__opts__).list_keys()
+    accepted = [minion for minion in places if minion in keys["minions"]]
+    free = sorted(set(keys["minions"]) - set(places))
+    faults = [_key_fault(places[minion], minion, keys, free) for minion in places if minion not in accepted]
+    answered = _ping(accepted, timeout) if accepted else {}
+    silent = [minion for minion in accepted if answered.get(minion) is not True]
+    return faults + [_silent_fault(places[minion], minion, timeout) for minion in silent]
+
+
+def _key_fault(path: str, minion: str, keys: dict, free: list) -> dict:
+    for state, (fault, remedy) in KEY_STATES.items():
+        if minion in keys.get(state, ()):
+            return {"path": path, "fault": f"the key of minion {minion} {fault}", "remedy": remedy.format(minion)}
+    close = difflib.get_close_matches(minion, free, n=1)
+    remedy = f"did you mean {close[0]!r}?" if close else "a minion of that id, its key accepted"
+    return {"path": path, "fault": f"no minion has the id {minion!r}", "remedy": remedy}
+
+
+def _ping(minions: list, timeout: int) -> dict:
+    return __salt__["salt.execute"](minions, "test.ping", tgt_type="list", timeout=timeout)
+
+
+def _silent_fault(path: str, minion: str, timeout: int) -> dict:
+    fault = f"minion {minion} does not answer within {timeout} s"
+    return {"path": path, "fault": fault, "remedy": "a running salt-minion on that host, connected to this master"}
+
+
+# Words
+
+
+def _report(faults: list) -> str:
+    lines = [f"  {each['path']}: {each['fault']}; {each['remedy']}" for each in faults]
+    return "\n".join([f"{len(faults)} fault{'s' if len(faults) > 1 else ''}, no host was touched", *lines])
+
+
+def _counted(summary: dict) -> str:
+    return ", ".join(f"{number} {what[:-1] if number == 1 else what}" for what, number in summary.items())
+
+
+# What is there
+
+
+def status():
+    """
+    The site as it is: replica sets with their members' states, shards, chunks per shard.
+
+    Returns:
+        For each area a mapping of things to one line each.
+
+    Raises ``CommandExecutionError`` when the router through which the cluster is looked at does not answer.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass.status
+
+    .. versionadded:: 0.1.0
+    """
+    pillar, modules = _pillar().get("mongodb"), _execution_modules()
+    router = modules["mongo_pillar.hosts"](pillar)["cluster"][0]
+    connection = modules["mongo_config.settings"](router, pillar)["router"]
+    answer = __salt__["salt.execute"]([router], "mongo_shard.topology", arg=[connection], tgt_type="list")
+    seen = answer.get(router, f"{router} does not answer")
+    if not isinstance(seen, dict):
+        raise Refusal(f"The cluster cannot be looked at from {router}: {seen}")
+    return {"mongodb": _described(seen)}
+
+
+def _described(seen: dict) -> dict:
+    sets = {"config servers": seen["config"], **{f"shard {name}": each for name, each in seen["shards"].items()}}
+    lines = {
+        name: ", ".join(f"{host} {state}" for host, state in each["members"].items()) for name, each in sets.items()
+    }
+    for name, each in seen["collections"].items():
+        key = ", ".join(f"{field}: {kind}" for field, kind in each["key"].items())
+        chunks = ", ".join(f"{count} on {shard}" for shard, count in each["chunks"].items())
+        lines[f"collection {name}"] = f"sharded on {key}; chunks: {chunks}"
+    return lines
+
+
+# What is happening
+
+
+def watch(timeout=3600, every=10):
+    """
+    Follow the next orchestration on this master until it ends: a line when a phase begins, and who is still waited for.
+
+    timeout
+        Seconds to wait for its beginning and, after that, for its end. Default 3600.
+    every
+        Seconds between two lines on a phase that goes on. Default 10.
+
+    Returns:
+        ``orchestration``, ``seconds``, ``phases`` (a line each), ``changes`` (how many states changed
+        something) and ``failures``: the first cause on each host. The lines go to standard error.
+
+    Raises ``CommandExecutionError`` when the time is up.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass.watch
+
+    .. versionadded:: 0.1.0
+    """
+    with salt.utils.event.get_master_event(__opts__, __opts__["sock_dir"], listen=True) as bus:
+        begun = _next(bus, timeout, _is_beginning)
+        jid, name = begun["data"]["jid"], begun["data"]["fun_args"][0]
+        start = time.monotonic()
+        _say(start, f"{name} begins")
+        steps = _follow(bus, jid, start, timeout, every)
+    return {"orchestration": name, "seconds": round(time.monotonic() - start, 1), **summary(steps)}
+
+
+def summary(steps):
+    """
+    An orchestration's result in short.
+
+    steps
+        Its states as ``state.orchestrate`` returns them for the master.
+
+    Returns:
+        ``phases``, ``changes`` and ``failures``, see :py:func:`watch`.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass.summary '{}'
+
+    .. versionadded:: 0.1.0
+    """
+    ordered = sorted(steps.values(), key=lambda step: step["__run_num__"])
+    changed = [sum(bool(state["changes"]) for _, state in _states_of(step)) for step in ordered]
+    lines = [
+        f"{step['__id__']}: {step['duration'] / 1000:.1f} s, {count} changes" for step, count in zip(ordered, changed)
+    ]
+    failures = [failure for step in ordered if step["result"] is False for failure in _failures(step)]
+    return {"phases": lines, "changes": sum(changed), "failures": failures}
+
+
+def _states_of(step):
+    """Host and state for each state that ran in a step of an orchestration."""
+    minions = step["changes"].get("ret", {})
+    return [
+        (host, state)
+        for host, states in minions.items()
+        if isinstance(states, dict)
+        for state in states.values()
+        if isinstance(state, dict) and "changes" in state
+    ]
+
+
+def _failures(step):
+    failed = [(host, state) for host, state in _states_of(step) if state["result"] is False]
+    first = {}
+    for host, state in sorted(failed, key=lambda each: each[1].get("__run_num__", 0)):
+        first.setdefault(host, f"{host}: {state.get('__id__')}: {state['comment']}")
+    return list(first.values()) or [f"{step['__id__']}: {step['comment']}"]
+
+
+def _follow(bus, jid, start, timeout, every):
+    """Say what happens until the run's return is there, and answer its states."""
+    phase, waiting, told = None, set(), time.monotonic()
+    deadline = start + timeout
+    while time.monotonic() < deadline:
+        event = bus.get_event(wait=1, full=True)
+        tag, data = (event["tag"], event["data"]) if event else ("", {})
+        if tag == f"salt/run/{jid}/args":
+            phase, waiting, told = data["name"], set(data.get("tgt") or []), time.monotonic()
+            _say(start, f"{phase}" + (f": {len(waiting)} hosts" if waiting else ""))
+        elif tag.startswith("salt/job/") and "/ret/" in tag and data.get("fun", "").startswith("state."):
+            waiting.discard(data["id"])
+        elif tag == f"salt/run/{jid}/ret":
+            _say(start, "done")
+            return _returned(data)
+        if waiting and time.monotonic() - told > every:
+            told = time.monotonic()
+            _say(start, f"{phase}: waiting for {', '.join(sorted(waiting))}")
+    raise Refusal(
+        f"The orchestration {jid} has not ended within {timeout} s; salt-run jobs.lookup_jid {jid} tells when it has"
+    )
+
+
+def _returned(data):
+    """The states of the master in an orchestration's return; one that failed to render has none."""
+    answered = data["return"].get("data", {}) if isinstance(data["return"], dict) else {}
+    states = next(iter(answered.values()), {})
+    if not isinstance(states, dict):
+        raise Refusal(f"The orchestration did not run: {states or data['return']}")
+    return states
+
+
+def _is_beginning(event):
+    fun = event["data"].get("fun", "")
+    return event["tag"].endswith("/new") and fun in (
+        "runner.state.orchestrate",
+        "runner.state.orch",
+        "runner.state.sls",
+    )
+
+
+def _next(bus, timeout, wanted):
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        event = bus.get_event(wait=1, tag="salt/run/", full=True)
+        if event and wanted(event):
+            return event
+    raise Refusal(f"No orchestration began within {timeout} s")
+
+
+def _say(start, text):
+    print(f"[{time.monotonic() - start:6.1f} s] {text}", file=sys.stderr, flush=True)
