@@ -41,7 +41,7 @@ def pillar_valid(name):
     ret = {"name": name, "result": False, "changes": {}, "comment": ""}
     try:
         __salt__["mongo_pillar.check"]()
-    except SaltInvocationError as err:
+    except (CommandExecutionError, SaltInvocationError) as err:
         return dict(ret, comment=str(err))
     return dict(ret, result=True, comment="The mongodb pillar has no fault")
 

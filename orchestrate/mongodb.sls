@@ -18,7 +18,7 @@ mongodb-preflight:
 # For real in a dry run too: a minion without the bundle's modules cannot say what it would do.
 mongodb-modules:
   salt.state:
-    - tgt: {{ hosts.all | json }}
+    - tgt: {{ hosts.all | tojson }}
     - tgt_type: list
     - sls: onepass.modules
     - queue: True
@@ -29,9 +29,9 @@ mongodb-modules:
 {% for phase, targets, sls in phases %}
 mongodb-{{ phase }}:
   salt.state:
-    - tgt: {{ targets | json }}
+    - tgt: {{ targets | tojson }}
     - tgt_type: list
-    - sls: {{ sls | json }}
+    - sls: {{ sls | tojson }}
     - queue: True
     - require:
       - salt: mongodb-{{ 'modules' if loop.first else phases[loop.index0 - 1][0] }}

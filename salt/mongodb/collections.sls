@@ -5,8 +5,8 @@
 mongodb-database-{{ database.name }}:
   mongo_shard.database_present:
     - name: {{ database.name }}
-    - primary_shard: {{ database.primary_shard | json }}
-    - connection: {{ settings.router | json }}
+    - primary_shard: {{ database.primary_shard | tojson }}
+    - connection: {{ settings.router | tojson }}
 {% endfor %}
 
 {% for collection in settings.collections %}
@@ -14,9 +14,9 @@ mongodb-database-{{ database.name }}:
 mongodb-collection-{{ collection.name }}:
   mongo_shard.collection_sharded:
     - name: {{ collection.name }}
-    - key: {{ collection.key | json }}
+    - key: {{ collection.key | tojson }}
     - unique: {{ collection.unique }}
-    - connection: {{ settings.router | json }}
+    - connection: {{ settings.router | tojson }}
     - timeout: {{ settings.timeout }}
     - require:
       - mongo_shard: mongodb-database-{{ collection.name.split('.')[0] }}
@@ -27,8 +27,8 @@ mongodb-collection-{{ collection.name }}:
 mongodb-indexes-{{ collection.name }}:
   mongo_shard.indexes_present:
     - name: {{ collection.name }}
-    - indexes: {{ collection.indexes | json }}
-    - connection: {{ settings.router | json }}
+    - indexes: {{ collection.indexes | tojson }}
+    - connection: {{ settings.router | tojson }}
     - require:
       - mongo_shard: mongodb-database-{{ collection.name.split('.')[0] }}
 {% endfor %}
@@ -38,7 +38,7 @@ mongodb-user-{{ user.name }}:
   mongo_shard.user_present:
     - name: {{ user.name }}
     - database: {{ user.database }}
-    - roles: {{ user.roles | json }}
+    - roles: {{ user.roles | tojson }}
     - password: {{ user.password }}
-    - connection: {{ settings.router | json }}
+    - connection: {{ settings.router | tojson }}
 {% endfor %}

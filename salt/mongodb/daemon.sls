@@ -43,7 +43,7 @@ mongodb-{{ daemon.name }}-data:
 mongodb-{{ daemon.name }}-config:
   file.serialize:
     - name: {{ daemon.file }}
-    - dataset: {{ daemon.config | json }}
+    - dataset: {{ daemon.config | tojson }}
     - serializer: yaml
     - mode: '0644'
     - require:
@@ -55,7 +55,7 @@ mongodb-{{ daemon.name }}-unit:
     - source: salt://mongodb/files/mongodb.service
     - template: jinja
     - mode: '0644'
-    - context: {{ {'what': daemon.what, 'program': daemon.program, 'config': daemon.file} | json }}
+    - context: {{ {'what': daemon.what, 'program': daemon.program, 'config': daemon.file} | tojson }}
 
 mongodb-{{ daemon.name }}:
   service.running:

@@ -63,7 +63,7 @@ mongodb-programs:
 {% else %}
 mongodb-programs:
   file.exists:
-    - names: {{ settings.programs.values() | list | json }}
+    - names: {{ settings.programs.values() | list | tojson }}
     - require:
       - user: mongodb-user
 {% endif %}

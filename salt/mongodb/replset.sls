@@ -6,11 +6,11 @@
 mongodb-replset-{{ replset.name }}:
   mongo_replset.replset_present:
     - name: {{ replset.name }}
-    - members: {{ replset.members | json }}
+    - members: {{ replset.members | tojson }}
     - config_server: {{ replset.config_server }}
-    - settings: {{ replset.settings | json }}
+    - settings: {{ replset.settings | tojson }}
     - remove_extra: {{ replset.remove_extra }}
-    - connection: {{ replset.connection | json }}
+    - connection: {{ replset.connection | tojson }}
     - timeout: {{ settings.timeout }}
     - require_in:
       - mongo_replset: mongodb-member-{{ replset.name }}
@@ -19,13 +19,13 @@ mongodb-replset-{{ replset.name }}:
 mongodb-member-{{ replset.name }}:
   mongo_replset.member_ready:
     - name: {{ replset.name }}
-    - connection: {{ replset.connection | json }}
+    - connection: {{ replset.connection | tojson }}
     - timeout: {{ settings.timeout }}
 
 mongodb-admin-{{ replset.name }}:
   mongo_replset.admin_present:
     - name: {{ settings.admin }}
-    - connection: {{ replset.connection | json }}
+    - connection: {{ replset.connection | tojson }}
     - timeout: {{ settings.timeout }}
     - require:
       - mongo_replset: mongodb-member-{{ replset.name }}

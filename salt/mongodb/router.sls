@@ -3,5 +3,5 @@
 
 mongodb-router:
   mongo_shard.router_ready:
-    - connection: {{ settings.router | json }}
+    - connection: {{ settings.router | tojson }}
     - timeout: {{ settings.timeout }}

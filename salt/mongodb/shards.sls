@@ -3,16 +3,16 @@
 
 mongodb-concern:
   mongo_shard.default_rw_concern:
-    - write: {{ settings.default_rw_concern.write | json }}
-    - read: {{ settings.default_rw_concern.read | json }}
-    - connection: {{ settings.router | json }}
+    - write: {{ settings.default_rw_concern.write | tojson }}
+    - read: {{ settings.default_rw_concern.read | tojson }}
+    - connection: {{ settings.router | tojson }}
 
 {% for shard in settings.shards %}
 mongodb-shard-{{ shard.name }}:
   mongo_shard.shard_present:
     - name: {{ shard.name }}
-    - members: {{ shard.members | json }}
-    - connection: {{ settings.router | json }}
+    - members: {{ shard.members | tojson }}
+    - connection: {{ settings.router | tojson }}
     - timeout: {{ settings.timeout }}
     - require:
       - mongo_shard: mongodb-concern

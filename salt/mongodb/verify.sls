@@ -4,5 +4,5 @@
 mongodb-healthy:
   mongo_shard.cluster_healthy:
     - name: cluster
-    - replsets: {{ settings.all_members | json }}
+    - replsets: {{ settings.all_members | tojson }}
     - timeout: {{ settings.timeout }}

@@ -1,0 +1,160 @@
+"""``salt-run onepass.check``: the pillar's faults, and what only a master knows of minions; all at once."""
+
+import pytest
+import salt.exceptions
+from salt.exceptions import CommandExecutionError
+
+import tree
+
+HOSTS = ("s1a.dc", "s1b.dc", "r1.dc")
+KEYS = {"minions": ["hq", *HOSTS], "minions_pre": [], "minions_rejected": [], "minions_denied": []}
+PILLAR = {"mongodb": {"auth": {"keyfile": "hush"}}}
+
+
+class Modules(dict):
+    """The execution modules as the runner asks them; ``told`` is what it handed in."""
+
+    def __init__(self, faults=(), hosts=HOSTS):
+        self.told = []
+        places = {host: f"mongodb:replsets:s1:members:{number}" for number, host in enumerate(hosts)}
+        answers = {"faults": list(faults), "places": places, "summary": {"replica sets": 1, "members": 3, "routers": 2}}
+        super().__init__({f"mongo_pillar.{name}": self.answer(answer) for name, answer in answers.items()})
+
+    def answer(self, answer):
+        def called(pillar):
+            self.told.append(pillar)
+            return answer
+
+        return called
+
+
+@pytest.fixture
+def master(monkeypatch):
+    """A master: ``master(keys=..., modules=..., silent=..., pillar=...)`` is the runner beside it."""
+
+    def runner(keys=KEYS, modules=None, silent=(), pillar=PILLAR):
+        pinged = []
+
+        def execute(minions, function, tgt_type, timeout):
+            pinged.append((minions, function, tgt_type, timeout))
+            return {minion: True for minion in minions if minion not in silent}
+
+        module = tree.load("_runners/onepass.py", __opts__={"id": "hq_master", "pillar": pillar})
+        module.__salt__ = {"salt.execute": execute}
+        module.pinged = pinged
+        key = type("Key", (), {"list_keys": lambda self: keys})
+        monkeypatch.setattr(module.salt.key, "get_key", lambda opts: key())
+        monkeypatch.setattr(module, "_execution_modules", lambda: modules if modules is not None else Modules())
+        return module
+
+    return runner
+
+
+def refusal(module, **arguments):
+    with pytest.raises(CommandExecutionError) as caught:
+        module.check(**arguments)
+    return str(caught.value).splitlines()
+
+
+def test_good_site(master):
+    modules = Modules()
+    module = master(modules=modules)
+    assert module.check() == {"mongodb": "ok: 1 replica set, 3 members, 2 routers"}
+    assert modules.told == [PILLAR["mongodb"]] * 3
+
+
+def test_one_ping_for_all(master):
+    module = master()
+    module.check(timeout=7)
+    assert module.pinged == [(list(HOSTS), "test.ping", "list", 7)]
+
+
+def test_everything_is_told_at_once(master):
+    keys = {
+        "minions": ["hq", "s1a.dc", "s1bb.dc", "r1.dc"],
+        "minions_pre": ["new.dc"],
+        "minions_rejected": ["old.dc"],
+        "minions_denied": ["twin.dc"],
+    }
+    fault = {"path": "mongodb:port", "fault": "is the number 0", "remedy": "a port, 1 to 65535"}
+    hosts = ("s1a.dc", "s1b.dc", "new.dc", "old.dc", "twin.dc", "nobody", "r1.dc")
+    module = master(keys=keys, modules=Modules([fault], hosts), silent=["r1.dc"])
+    assert refusal(module) == [
+        "7 faults, no host was touched",
+        "  mongodb:port: is the number 0; a port, 1 to 65535",
+        "  mongodb:replsets:s1:members:1: no minion has the id 's1b.dc'; did you mean 's1bb.dc'?",
+        "  mongodb:replsets:s1:members:2: the key of minion new.dc is not accepted yet; salt-key -a new.dc",
+        "  mongodb:replsets:s1:members:3: the key of minion old.dc is rejected; "
+        "salt-key -d old.dc, then restart that minion",
+        "  mongodb:replsets:s1:members:4: the key of minion twin.dc is denied, another minion has its id; "
+        "salt-key -d twin.dc, then restart the right minion",
+        "  mongodb:replsets:s1:members:5: no minion has the id 'nobody'; a minion of that id, its key accepted",
+        "  mongodb:replsets:s1:members:6: minion r1.dc does not answer within 15 s; "
+        "a running salt-minion on that host, connected to this master",
+    ]
+
+
+def test_an_id_of_the_pillar_is_no_suggestion(master):
+    module = master(modules=Modules(hosts=(*HOSTS, "s1c.dc")))
+    assert refusal(module)[1].endswith("no minion has the id 's1c.dc'; a minion of that id, its key accepted")
+
+
+def test_salt_shows_a_refusal_without_a_traceback(master):
+    """Salt's runner client does so for this class of its own."""
+    assert issubclass(master().Refusal, salt.exceptions.NotImplemented)
+
+
+def test_no_key_accepted_no_ping(master):
+    module = master(keys={**KEYS, "minions": []})
+    assert len(refusal(module)) == 4
+    assert module.pinged == []
+
+
+@pytest.mark.parametrize("areas", ["mongodb", ["mongodb"]])
+def test_areas_asked_for(master, areas):
+    assert list(master().check(areas=areas)) == ["mongodb"]
+
+
+def test_unknown_area(master):
+    assert refusal(master(), areas="mongdb") == ["areas: mongdb is unknown; known are mongodb"]
+
+
+def test_pillar_without_any_area(master):
+    (line,) = refusal(master(pillar={"branch": {}}))
+    assert line.startswith("The pillar of hq_master has none of mongodb")
+
+
+def test_pillar_that_does_not_compile(master):
+    broken = {"_errors": ["Specified SLS 'secrets.mongodb' in environment 'base' is not available on the salt master"]}
+    assert refusal(master(pillar=broken)) == ["the pillar cannot be compiled", f"  {broken['_errors'][0]}"]
+
+
+def test_master_without_the_modules(master):
+    (line,) = refusal(master(modules={}))
+    assert line.endswith("salt-run saltutil.sync_modules")
+
+
+def test_what_a_module_needs_is_told(master):
+    def faults(pillar):
+        raise CommandExecutionError("This needs jsonschema 4 in Salt's Python")
+
+    assert refusal(master(modules={"mongo_pillar.faults": faults})) == [
+        "mongodb: This needs jsonschema 4 in Salt's Python"
+    ]
+
+
+def test_outside_of_an_orchestration_the_masters_pillar_is_compiled(master, monkeypatch):
+    module = master(pillar={})
+    asked = []
+
+    class Compiler:
+        def __init__(self, opts, grains, minion, **kwargs):
+            asked.append((minion, grains))
+
+        def compile_pillar(self):
+            return PILLAR
+
+    monkeypatch.setattr(module.salt.loader, "grains", lambda opts: {"os": "Debian"})
+    monkeypatch.setattr(module.salt.pillar, "get_pillar", Compiler)
+    assert list(module.check()) == ["mongodb"]
+    assert asked == [("hq_master", {"os": "Debian"})]

@@ -1,0 +1,197 @@
+"""The repository's own rules: its layout, every public function documented, every SLS compiles for the example site."""
+
+import ast
+import configparser
+import inspect
+import json
+import pickle
+import re
+from pathlib import Path
+
+import pytest
+import salt.loader
+import salt.pillar
+import yaml
+from salt.state import STATE_INTERNAL_KEYWORDS
+from salt.utils.args import format_call
+
+from tree import KINDS, ROOT, load, sources
+
+MODULES = [path.relative_to(ROOT) for kind in KINDS for path in sources(kind)]
+SLS = {kind: sorted((ROOT / kind).rglob("*.sls")) for kind in ("salt", "orchestrate")}
+PASSWORD = "kept-out-of-sight"
+# What a site keeps in a pillar root of its own; the example's is not in the repository.
+SECRETS = {
+    "secrets/mongodb.sls": {
+        "mongodb": {"auth": {"keyfile": "a2V5", "admin": {"username": "admin", "password": PASSWORD}}}
+    },
+    "secrets/mongodb_users.sls": {"mongodb": {"users": {"teller": {"password": PASSWORD}}}},
+}
+INSTALLS = [
+    {"method": "package"},
+    {"method": "archive", "source": "salt://archives/mongodb.tgz", "source_hash": "sha256=" + 64 * "0"},
+    {"method": "present"},
+]
+
+
+# Layout
+
+
+def test_salt_is_a_file_root_and_no_package():
+    assert not list((ROOT / "salt").rglob("__init__.py"))
+    links = {path.name: path.readlink() for path in (ROOT / "salt").iterdir() if path.is_symlink()}
+    assert links == {name: Path("..") / name for name in (*KINDS, "orchestrate")}
+
+
+def test_packaging_is_setup_cfg_and_three_lines():
+    assert len((ROOT / "pyproject.toml").read_text().splitlines()) == 3
+    assert not (ROOT / "setup.py").exists()
+    config = configparser.ConfigParser()
+    config.read(ROOT / "setup.cfg")
+    assert f"## [{config['metadata']['version']}]" in (ROOT / "CHANGELOG.md").read_text()
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_a_module_is_one_file_that_salt_can_sync(path):
+    imports = [node for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, ast.ImportFrom)]
+    assert not path.name.startswith("_"), "private files of two kinds overwrite each other in sys.modules"
+    assert not [node.module for node in imports if node.level], "a synced file has no package to import from"
+
+
+# Documentation
+
+
+def public_functions():
+    return [
+        pytest.param(path, node, id=f"{path}:{node.name}")
+        for path in MODULES
+        for node in ast.parse((ROOT / path).read_text()).body
+        if isinstance(node, ast.FunctionDef) and not node.name.startswith("_")
+    ]
+
+
+def parameters(node):
+    every = [*node.args.posonlyargs, *node.args.args, *node.args.kwonlyargs]
+    return {arg.arg for arg in every}
+
+
+def documented_parameters(doc):
+    """The words of a docstring's unindented lines that are names only: ``name``, or ``name, other``."""
+    lines = [line for line in doc.splitlines() if re.fullmatch(r"\w+(, \w+)*", line)]
+    return {word for line in lines for word in line.split(", ")}
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_a_module_says_what_it_is_and_since_when(path):
+    doc = ast.get_docstring(ast.parse((ROOT / path).read_text())) or ""
+    assert ".. versionadded::" in doc
+
+
+@pytest.mark.parametrize("path, node", public_functions())
+def test_a_public_function_is_documented(path, node):
+    doc = ast.get_docstring(node) or ""
+    assert doc.split("\n\n")[0].endswith("."), "it begins with a sentence"
+    assert ".. versionadded::" in doc
+    assert parameters(node) <= documented_parameters(doc)
+    if path.parent.name == "_states":
+        assert ".. code-block:: yaml" in doc
+        assert f"{path.stem}.{node.name}" in doc.split("code-block")[1]
+    else:
+        assert "CLI Example:" in doc
+        assert ".. code-block:: bash" in doc
+        assert f"{path.stem}.{node.name}" in doc.split("CLI Example:")[1]
+
+
+@pytest.mark.parametrize("path", MODULES, ids=str)
+def test_argument_specifications_can_be_pickled(path):
+    """``sys.argspec`` and the master's job both send them on."""
+    module = load(path)
+    for name, function in inspect.getmembers(module, inspect.isfunction):
+        if not name.startswith("_") and function.__module__ == module.__name__:
+            pickle.dumps(inspect.getfullargspec(function))
+
+
+# Every SLS, for every minion of the example site
+
+
+def example_minions():
+    site = yaml.safe_load((ROOT / "pillar" / "mongodb.sls").read_text())["mongodb"]
+    members = [member for replset in site["replsets"].values() for member in replset["members"]]
+    hosts = [member["host"] if isinstance(member, dict) else member for member in members] + site["routers"]
+    return ["hq", *(host.partition(":")[0] for host in hosts)]
+
+
+@pytest.fixture(scope="module")
+def grains(minion_opts):
+    found = salt.loader.grains(minion_opts)
+    return {**found, "os": "Debian", "os_family": "Debian", "oscodename": "bookworm", "osmajorrelease": 12}
+
+
+@pytest.fixture(scope="module")
+def secrets(tmp_path_factory):
+    root = tmp_path_factory.mktemp("secrets")
+    for name, data in SECRETS.items():
+        (root / name).parent.mkdir(exist_ok=True)
+        (root / name).write_text(json.dumps(data))
+    return root
+
+
+@pytest.fixture(scope="module")
+def minion(minion_opts, grains, secrets):
+    """Execution modules and states as the minion of an id has them, with the example site's pillar for that id."""
+
+    def loaded(name, local=None):
+        (secrets / "local.sls").write_text(json.dumps(local or {}))
+        opts = {**minion_opts, "id": name, "grains": {**grains, "id": name}}
+        opts["pillar_roots"] = {"base": [str(ROOT / "pillar"), str(secrets)]}
+        opts["pillar"] = salt.pillar.get_pillar(opts, opts["grains"], name, saltenv="base").compile_pillar()
+        assert "_errors" not in opts["pillar"]
+        utils, serializers = salt.loader.utils(opts), salt.loader.serializers(opts)
+        modules = salt.loader.minion_mods(opts, utils=utils)
+        return modules, salt.loader.states(opts, modules, utils, serializers)
+
+    return loaded
+
+
+def sls_name(path, root):
+    name = ".".join(path.relative_to(root).with_suffix("").parts)
+    return name.removesuffix(".init")
+
+
+def checked(chunks, states):
+    """The low chunks, each a state that exists, called with arguments that it has."""
+    wrong = [line for line in chunks if not isinstance(line, dict)]
+    assert not wrong, "\n".join(map(str, wrong))
+    for chunk in chunks:
+        function = states[f"{chunk['state']}.{chunk['fun']}"]
+        format_call(function, chunk, expected_extra_kws=STATE_INTERNAL_KEYWORDS)
+    return chunks
+
+
+@pytest.mark.parametrize("name", example_minions())
+def test_every_sls_compiles_for(name, minion):
+    modules, states = minion(name)
+    for path in SLS["salt"]:
+        if path.name != "top.sls":
+            checked(modules["state.show_low_sls"](sls_name(path, ROOT / "salt")), states)
+
+
+@pytest.mark.parametrize("install", INSTALLS, ids=lambda install: install["method"])
+def test_every_way_to_install_compiles(install, minion):
+    modules, states = minion("s1a.dc", {"mongodb": {"install": install}})
+    checked(modules["state.show_low_sls"]("mongodb.install"), states)
+
+
+@pytest.mark.parametrize("name", example_minions())
+def test_a_highstate_compiles_for(name, minion):
+    modules, states = minion(name)
+    chunks = checked(modules["state.show_lowstate"](), states)
+    assert bool(chunks) is name.endswith(".dc")
+    ids = [(chunk["state"], chunk["__id__"], chunk["fun"], chunk["name"]) for chunk in chunks]
+    assert len(ids) == len(set(ids))
+
+
+def test_every_orchestration_compiles_on_the_master(minion):
+    modules, states = minion("hq_master")
+    for path in SLS["orchestrate"]:
+        assert checked(modules["state.show_low_sls"](sls_name(path, ROOT)), states)
