@@ -244,6 +244,7 @@ def watch(timeout=3600, every=10):
     .. versionadded:: 0.1.0
     """
     with salt.utils.event.get_master_event(__opts__, __opts__["sock_dir"], listen=True) as bus:
+        _say(time.monotonic(), "waiting for an orchestration to begin")
         begun = _next(bus, timeout, _is_beginning)
         jid, name = begun["data"]["jid"], begun["data"]["fun_args"][0]
         start = time.monotonic()

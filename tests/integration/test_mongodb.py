@@ -1,0 +1,203 @@
+"""The bank's cluster on a lab of real hosts, by one orchestration: blank, dry, real, again, disturbed, grown."""
+
+import threading
+import time
+
+import pytest
+from labs import Lab, changed, command_lines, failed
+
+OURS = ("mongo_replset", "mongo_shard")
+WRITER = """
+import sys, time, yaml, pymongo
+teller = {"username": "teller", "password": sys.stdin.read().strip(), "authSource": "bank"}
+transfers = pymongo.MongoClient("r2.dc", 27017, **teller).bank.transfers.with_options(write_concern=pymongo.WriteConcern("majority"))
+number = 0
+with open("/root/acknowledged", "w") as acknowledged:
+    while True:
+        number += 1
+        try:
+            transfers.insert_one({"_id": number, "account": number % 997, "text": "x" * 2000})
+            print(number, file=acknowledged, flush=True)
+        except pymongo.errors.PyMongoError:
+            time.sleep(0.1)
+"""
+SEEN = """
+def members(client):
+    said = client.admin.command("hello")
+    return said["hosts"]
+print(json.dumps({
+    "shards": {shard["_id"]: shard["host"] for shard in router.admin.command("listShards")["shards"]},
+    "sets": {name: connect(host).admin.command("hello")["hosts"] for name, host in (("cfg", "cfg2.dc"), ("s1", "s1b.dc"), ("s2", "s2b.dc"))},
+    "key": dict(router.config.collections.find_one({"_id": "bank.transfers"})["key"]),
+    "indexes": {host: [dict(index["key"]) for index in connect(host).bank.transfers.list_indexes()] for host in ("s1a.dc", "s2a.dc")},
+    "users": [user["user"] for user in router.bank.command("usersInfo")["users"]],
+    "concern": router.admin.command("getDefaultRWConcern")["defaultWriteConcern"]["w"],
+    "auth": connect("s1a.dc").admin.command("getCmdLineOpts")["parsed"]["security"],
+}))
+"""
+
+
+@pytest.fixture(scope="module")
+def bank():
+    with Lab("bank", "bank.yaml") as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def first_run(bank):
+    """A dry run and the real one on blank hosts, with all that they let be seen."""
+    seen, done = set(), threading.Event()
+
+    def look():
+        while not done.wait(0.2):
+            seen.update(command_lines())
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    events = bank.spawn("sh", "-c", "salt-run state.event > /root/events")
+    dry = bank.orchestrate("test=True")
+    untouched = bank.exec("s1a.dc", "ls -A /etc/mongodb /opt/mongodb /var/lib/mongodb 2>/dev/null || true")
+    real = bank.orchestrate()
+    done.set()
+    watcher.join()
+    events.kill()
+    return {"dry": dry, "real": real, "untouched": untouched, "command lines": seen}
+
+
+def test_a_dry_run_on_blank_hosts_touches_nothing(first_run):
+    assert first_run["untouched"] == ""
+
+
+def test_one_run_builds_the_cluster(bank, first_run):
+    code, states = first_run["real"]
+    assert (code, failed(states)) == (0, {})
+    seen = bank.python(SEEN)
+    assert {name: sorted(host.split("/")[1].split(",")) for name, host in seen["shards"].items()} == {
+        name: [f"{name}{letter}.dc:27017" for letter in "abc"] for name in ("s1", "s2")
+    }
+    assert {name: len(hosts) for name, hosts in seen["sets"].items()} == {"cfg": 3, "s1": 3, "s2": 3}
+    assert seen["key"] == {"account": "hashed"}
+    for keys in seen["indexes"].values():
+        assert {"account": 1, "when": -1} in keys
+        assert {"reference": 1} in keys
+    assert seen["users"] == ["teller"]
+    assert seen["concern"] == "majority"
+    assert seen["auth"]["keyFile"] == "/etc/mongodb/keyfile"
+
+
+def test_the_dry_run_told_what_the_real_one_did(first_run):
+    dry, real = (
+        {key: state["changes"] for key, state in first_run[kind][1].items() if key[1] in ours(first_run)}
+        for kind in ("dry", "real")
+    )
+    assert len(real) > 30
+    assert {key: changes for key, changes in dry.items() if changes} == {
+        key: changes for key, changes in real.items() if changes
+    }
+
+
+def ours(runs):
+    """The ids of the states that are this bundle's: they carry MongoDB's objects, not files."""
+    return {"mongodb-concern", "mongodb-healthy", "mongodb-router"} | {
+        id
+        for _, id in runs["real"][1]
+        if id.startswith(
+            ("mongodb-replset-", "mongodb-member-", "mongodb-admin-", "mongodb-shard-", "mongodb-collection-")
+        )
+        or id.startswith(("mongodb-database-", "mongodb-indexes-", "mongodb-user-"))
+    }
+
+
+def test_the_second_run_changes_nothing(bank, first_run):
+    code, states = bank.orchestrate()
+    assert (code, failed(states), changed(states)) == (0, {}, {})
+
+
+def test_keyfiles_are_their_owners_alone(bank, first_run):
+    for host in ("cfg1.dc", "s2c.dc", "r2.dc"):
+        assert bank.exec(host, "stat -c '%U %a' /etc/mongodb/keyfile").split() == ["mongodb", "400"]
+
+
+def test_no_secret_can_be_read_anywhere(bank, first_run):
+    secrets = bank.python(
+        "print(json.dumps([login['password'], secrets[0]['auth']['keyfile'], secrets[1]['users']['teller']['password']]))"
+    )
+    secrets[1] = secrets[1].split()[0][:60]
+    for secret in secrets:
+        assert not [line for line in first_run["command lines"] if secret in line]
+        assert secret not in str(first_run["dry"]) + str(first_run["real"])
+        bank.command("run", "sh", "-c", "cat > /root/secret", input=secret)
+        places = "/root/events /var/cache/salt/master/jobs /var/log/salt"
+        assert bank.exec("hq", f"grep -rlaF -f /root/secret {places} || true") == ""
+    assert bank.exec("hq", "grep -c salt/job /root/events").strip() != "0"
+    for host in ("s1a.dc", "r1.dc"):
+        found = bank.command(
+            "exec", host, "sh", "-c", "grep -raF -f /dev/stdin /var/log /var/cache/salt || true", input=secrets[0]
+        )
+        assert found == ""
+
+
+def test_status_shows_the_cluster(bank, first_run):
+    code, out, err = bank.run("salt-run", "onepass.status")
+    assert code == 0, err
+    for words in ("shard s1", "s2c.dc:27017 SECONDARY", "sharded on account: hashed", "on s2"):
+        assert words in out
+
+
+def test_a_failing_host_fails_the_run_with_its_cause(bank, first_run):
+    bank.exec("s2c.dc", "systemctl stop mongod-s2; systemctl mask --runtime mongod-s2")
+    code, out, _ = bank.run("salt-run", "state.orchestrate", "orchestrate.mongodb")
+    bank.exec("s2c.dc", "systemctl unmask --runtime mongod-s2")
+    assert code == 1
+    assert "Run failed on minions: s2c.dc" in out
+    assert "mongod-s2 is masked" in out or "masked" in out
+    code, states = bank.orchestrate()
+    assert (code, failed(states)) == (0, {})
+
+
+def test_a_bad_pillar_and_a_missing_host_are_refused_before_anything_is_touched(bank, first_run):
+    before = bank.exec("s1a.dc", "stat -c %Y /etc/mongodb/*.conf")
+    bank.overlay(prot=27018, routers=["r1.dc", "r9.dc"])
+    code, out, _ = bank.run("salt-run", "state.orchestrate", "orchestrate.mongodb")
+    bank.overlay(routers=["r1.dc", "r2.dc"])
+    bank.exec("hq", "sed -i 's/\"prot\": 27018, //' /srv/lab/pillar/local.sls")
+    assert code == 1
+    assert "mongodb:prot" in out
+    assert "did you mean 'port'" in out
+    assert "mongodb:routers:1: no minion has the id 'r9.dc'" in out
+    assert bank.exec("s1a.dc", "stat -c %Y /etc/mongodb/*.conf") == before
+
+
+def test_growth_under_load_loses_nothing(bank, first_run):
+    """A third shard set and a fourth member, while a client writes all the time and a primary is killed."""
+    password = bank.python("print(json.dumps(secrets[1]['users']['teller']['password']))")
+    bank.command("exec", "r2.dc", "sh", "-c", "cat > /root/writer.py", input=WRITER)
+    bank.command("exec", "r2.dc", "sh", "-c", "umask 077; cat > /root/password", input=password)
+    bank.exec(
+        "r2.dc", "systemd-run --quiet --unit=writer sh -c '/opt/salt/bin/python /root/writer.py < /root/password'"
+    )
+    bank.up("growth.yaml")
+    bank.overlay(
+        replsets={
+            "s3": {"role": "shard", "members": ["s3a.dc", "s3b.dc", "s3c.dc"]},
+            "s1": {"role": "shard", "members": ["s1a.dc", "s1b.dc", {"host": "s1c.dc", "priority": 0.5}, "s1d.dc"]},
+        }
+    )
+    bank.disturb("replica-sets", lambda: bank.exec("s2a.dc", "systemctl kill --signal=KILL mongod-s2"))
+    code, states = bank.orchestrate()
+    assert (code, failed(states)) == (0, {})
+    time.sleep(5)
+    bank.exec("r2.dc", "systemctl stop writer")
+    acknowledged = [int(line) for line in bank.exec("r2.dc", "cat /root/acknowledged").split()]
+    seen = bank.python(
+        "print(json.dumps({'ids': [each['_id'] for each in router.bank.transfers.find({}, {'_id': 1})],"
+        "'shards': sorted(shard['_id'] for shard in router.admin.command('listShards')['shards']),"
+        "'ids of s1': [entry['_id'] for entry in connect('s1b.dc').admin.command('replSetGetConfig')['config']['members']]}))"
+    )
+    assert len(acknowledged) > 200
+    assert set(acknowledged) <= set(seen["ids"])
+    assert len(seen["ids"]) == len(set(seen["ids"]))
+    assert seen["shards"] == ["s1", "s2", "s3"]
+    assert seen["ids of s1"] == [0, 1, 2, 3]
+    code, states = bank.orchestrate()
+    assert (code, failed(states), changed(states)) == (0, {}, {})

@@ -1,0 +1,70 @@
+"""The same cluster by a plain highstate, and after every kind of cut: the next single run converges."""
+
+import pytest
+from labs import PHASES, Lab, changed, failed
+
+INSERT = "router.bank.transfers.insert_many([{'_id': n, 'account': n} for n in range(500)]); print(1)"
+COUNT = "print(len({each['_id'] for each in router.bank.transfers.find({}, {'_id': 1})}))"
+SHARDS = "print(json.dumps(sorted(shard['_id'] for shard in router.admin.command('listShards')['shards'])))"
+
+
+@pytest.fixture(scope="module")
+def blank():
+    """A lab without a cluster."""
+    with Lab("cut", "bank.yaml") as lab:
+        yield lab
+
+
+def assert_converged(lab):
+    """One run that succeeds; the cluster is there."""
+    code, states = lab.orchestrate()
+    assert (code, failed(states)) == (0, {})
+    assert lab.python(SHARDS) == ["s1", "s2"]
+
+
+def test_a_plain_highstate_on_all_blank_hosts_at_once_converges_in_one_pass(blank):
+    code, states = blank.highstate()
+    assert (code, failed(states)) == (0, {})
+    assert blank.python(SHARDS) == ["s1", "s2"]
+    code, states = blank.highstate()
+    assert (code, failed(states), changed(states)) == (0, {}, {})
+
+
+def test_a_run_cut_as_each_phase_begins_is_finished_by_the_next(blank):
+    blank.blank()
+    for phase in PHASES:
+        blank.disturb(phase, lambda: blank.exec("hq", "pkill -KILL -f state.orchestrate"))
+    assert_converged(blank)
+
+
+def kill_primary(lab):
+    lab.exec("s1a.dc", "systemctl kill --signal=KILL mongod-s1")
+
+
+def kill_minion(lab):
+    lab.exec("s2b.dc", "systemctl kill --signal=KILL salt-minion; sleep 1; systemctl start salt-minion")
+
+
+def kill_master(lab):
+    lab.exec("hq", "systemctl kill --signal=KILL salt-master; sleep 1; systemctl start salt-master")
+    lab.up("bank.yaml")
+
+
+@pytest.mark.parametrize(
+    "phase,fault",
+    [("replica-sets", kill_primary), ("shards", kill_primary), ("daemons", kill_minion), ("replica-sets", kill_master)],
+    ids=["a mongod during initiate", "the primary during addShard", "a minion", "the master"],
+)
+def test_the_run_after_a_kill_converges(blank, phase, fault):
+    blank.blank()
+    blank.disturb(phase, lambda: fault(blank))
+    assert_converged(blank)
+
+
+def test_documents_survive_faults_and_runs(blank):
+    assert_converged(blank)
+    blank.python(INSERT)
+    for fault in (kill_primary, kill_minion, kill_master):
+        blank.disturb("replica-sets", lambda fault=fault: fault(blank))
+    assert_converged(blank)
+    assert blank.python(COUNT) == 500

@@ -1,0 +1,110 @@
+"""The MongoDB formula: what follows from the pillar for one host."""
+
+import copy
+
+import pytest
+import yaml
+
+from tree import ROOT, load
+
+PILLAR = yaml.safe_load((ROOT / "pillar/mongodb.sls").read_text())["mongodb"]
+SALT = {}
+SALT.update(
+    {
+        f"mongo_pillar.{name}": getattr(load("_modules/mongo_pillar.py", __salt__=SALT), name)
+        for name in ("node", "site", "collections")
+    }
+)
+mongo_config = load("_modules/mongo_config.py", __salt__=SALT)
+
+
+def settings(minion, **changes):
+    return mongo_config.settings(minion, {**copy.deepcopy(PILLAR), **changes})
+
+
+def test_a_member_has_its_whole_configuration():
+    [daemon] = settings("s1b.dc", oplog_mb=64, shutdown_timeout_ms=500)["daemons"]
+    assert daemon["name"] == "mongod-s1"
+    assert daemon["config"] == {
+        "net": {"port": 27017, "bindIpAll": True},
+        "security": {"keyFile": "/etc/mongodb/keyfile"},
+        "systemLog": {"destination": "file", "path": "/var/log/mongodb/mongod-s1.log", "logAppend": True},
+        "storage": {"dbPath": "/var/lib/mongodb/s1", "wiredTiger": {"engineConfig": {"cacheSizeGB": 1.0}}},
+        "replication": {"replSetName": "s1", "oplogSizeMB": 64},
+        "sharding": {"clusterRole": "shardsvr"},
+        "setParameter": {"shutdownTimeoutMillisForSignaledShutdown": 500},
+    }
+
+
+def test_a_router_knows_all_config_servers_and_only_the_first_sets_up_the_cluster():
+    first, second = settings("r1.dc"), settings("r2.dc")
+    assert first["daemons"][0]["config"]["sharding"] == {"configDB": "cfg/cfg1.dc:27017,cfg2.dc:27017,cfg3.dc:27017"}
+    assert (first["cluster"], second["cluster"]) == (True, False)
+    assert first["router"] == {"host": "localhost", "port": 27017, "credentials": "mongodb:auth:admin"}
+
+
+def test_a_set_is_born_on_its_first_member():
+    assert [settings(f"s1{letter}.dc")["replsets"][0]["first"] for letter in "abc"] == [True, False, False]
+
+
+def test_options_are_laid_over_what_the_formula_writes():
+    [daemon] = settings(
+        "cfg1.dc", options={"net": {"maxIncomingConnections": 500}, "storage": {"directoryPerDB": True}}
+    )["daemons"]
+    assert daemon["config"]["net"] == {"port": 27017, "bindIpAll": True, "maxIncomingConnections": 500}
+    assert daemon["config"]["storage"]["dbPath"] == "/var/lib/mongodb/cfg"
+    assert daemon["config"]["sharding"] == {"clusterRole": "configsvr"}
+
+
+@pytest.mark.parametrize(
+    "install,programs,home",
+    [
+        ({"method": "package"}, "/usr/bin/mongod", None),
+        ({"method": "present", "path": "/opt/mongo/bin"}, "/opt/mongo/bin/mongod", None),
+        (
+            {"method": "archive", "source": "salt://m.tgz", "source_hash": "sha256=0123456789abcdef" + 48 * "0"},
+            "/opt/mongodb/0123456789ab/bin/mongod",
+            "/opt/mongodb/0123456789ab",
+        ),
+    ],
+)
+def test_where_the_programs_are(install, programs, home):
+    found = mongo_config.installation({"install": install})
+    assert found["programs"]["mongod"] == programs
+    assert home in (None, found["home"])
+
+
+@pytest.mark.parametrize(
+    "version,huge_pages", [("6.0", "never"), ("7.0", "never"), ("8.0", "always"), ("10.0", "always")]
+)
+def test_huge_pages_go_by_the_version(version, huge_pages):
+    assert mongo_config.installation({"version": version})["huge_pages"] == huge_pages
+
+
+def test_tls_reaches_servers_and_states():
+    tls = {"mode": "requireTLS", "certificateKeyFile": "/etc/ssl/me.pem", "CAFile": "/etc/ssl/ca.pem"}
+    found = settings("s1a.dc", tls=tls)
+    assert found["daemons"][0]["config"]["net"]["tls"] == tls
+    assert found["replsets"][0]["connection"] == {
+        "host": "localhost",
+        "port": 27017,
+        "credentials": "mongodb:auth:admin",
+        "tls": True,
+        "tlsCAFile": "/etc/ssl/ca.pem",
+        "tlsCertificateKeyFile": "/etc/ssl/me.pem",
+    }
+
+
+def test_the_order_of_fields_survives_the_sls(modules, pillar):
+    """An index on (when, account) is another one than on (account, when); Salt's json filter would sort them."""
+    indexes = [{"keys": {"when": -1, "account": 1}}]
+    bank = {"collections": {"transfers": {"shard_key": {"when": 1, "account": 1}, "indexes": indexes}}}
+    routers = {**PILLAR, "routers": ["minion"], "databases": {"bank": bank}}
+    pillar({"mongodb": routers})
+    shown = modules["state.show_sls"]("mongodb.collections")
+    found = {
+        id: {key: value for part in body["mongo_shard"] if isinstance(part, dict) for key, value in part.items()}
+        for id, body in shown.items()
+    }
+    assert list(found["mongodb-collection-bank.transfers"]["key"]) == ["when", "account"]
+    assert list(found["mongodb-indexes-bank.transfers"]["indexes"][0]["keys"]) == ["when", "account"]
