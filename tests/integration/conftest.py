@@ -1,0 +1,44 @@
+"""What integration tests share: a fresh clone's twin, and a place for Salt's daemons, short as sockets need it."""
+
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from tree import ROOT
+
+
+@pytest.fixture(scope="session")
+def salt_factories_config():
+    """Everything that salt-factories writes, in one directory that goes when the session ends."""
+    root = tempfile.mkdtemp(prefix="sf-", dir="/tmp")
+    yield {"root_dir": root, "start_timeout": 180}
+    shutil.rmtree(root)
+
+
+@pytest.fixture(scope="session")
+def clone(tmp_path_factory):
+    """What a fresh ``git clone`` would hold, were all of this checkout committed: no caches, no environments."""
+    copy = tmp_path_factory.mktemp("clone") / "onepass"
+    for name in _files_of_the_checkout():
+        (copy / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
+    return copy
+
+
+def _files_of_the_checkout():
+    listing = [
+        "git",
+        "-c",
+        "safe.directory=*",
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "--deduplicate",
+    ]
+    names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
+    return [Path(name) for name in names if name and (ROOT / name).is_symlink() or (ROOT / name).is_file()]

@@ -1,0 +1,178 @@
+"""The three ways to use Onepass, each from a fresh clone's twin: in place, served (file roots, gitfs), installed."""
+
+import getpass
+import json
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+import yaml
+
+import mongods
+import tree
+
+SALT_SCRIPTS = Path(sys.executable).parent
+REMOTE = "https://git.example.com/onepass.git"
+LEAN = {"enable_gpu_grains": False, "enable_fqdns_grains": False}
+PARTS = {*tree.KINDS, "orchestrate"}  # linked in salt/: file roots follow the links, gitfs lists them as files
+
+
+@pytest.fixture(scope="module")
+def mongod(mongod_binary):
+    with mongods.factory(mongod_binary) as start:
+        yield start()[0]
+
+
+def names(kind):
+    return {path.stem for path in tree.sources(kind)}
+
+
+def run(*command, cwd=None):
+    done = subprocess.run([str(word) for word in command], cwd=cwd, capture_output=True, text=True)
+    assert done.returncode == 0, f"{command}\n{done.stdout}\n{done.stderr}"
+    return done.stdout
+
+
+# In place: salt-call --local -m .
+
+
+@pytest.fixture(scope="module")
+def config_dir(tmp_path_factory):
+    """A configuration that keeps what Salt writes in a temporary directory, so that the tests need no root."""
+    root = tmp_path_factory.mktemp("local")
+    settings = {"root_dir": str(root), "id": "local", "user": getpass.getuser(), **LEAN}
+    for program in ("minion", "master"):
+        (root / program).write_text(yaml.safe_dump(settings))
+    return root
+
+
+@pytest.fixture(scope="module")
+def salt_call(config_dir):
+    """Run ``salt-call --local`` and answer what the function returned."""
+
+    def call(*words, cwd, python=sys.executable):
+        script = [python, SALT_SCRIPTS / "salt-call", "--local", "--config-dir", config_dir, "--out=json"]
+        return json.loads(run(*script, *words, cwd=cwd))["local"]
+
+    return call
+
+
+def test_in_place_modules_reach_a_server(salt_call, clone, mongod):
+    said = salt_call("-m", ".", "mongo_client.hello", f"connection=mongodb://{mongod.address}", cwd=clone)
+    assert said["isWritablePrimary"] is True
+
+
+def test_in_place_states_are_there(salt_call, clone):
+    assert names("_states") <= set(salt_call("-m", ".", "sys.list_state_modules", cwd=clone))
+
+
+# Served by a master
+
+
+def from_checkout(clone):
+    text = (clone / "docs/adopt/file_roots.conf").read_text().replace("/srv/onepass", str(clone))
+    return yaml.safe_load(text.replace("/srv/", f"{clone.parent}/yours/"))
+
+
+def from_git(clone):
+    anybody = ["-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false"]
+    for words in (["init", "-q", "-b", "main"], ["add", "--all"], ["commit", "-q", "--no-verify", "--message=all"]):
+        run("git", *anybody, *words, cwd=clone)
+    text = (clone / "docs/adopt/gitfs.conf").read_text().replace(REMOTE, f"file://{clone}/.git")
+    return {**yaml.safe_load(text), "gitfs_provider": "gitpython", "file_roots": {"base": []}}
+
+
+@pytest.fixture(scope="module", params=[from_checkout, from_git], ids=["file_roots", "gitfs"])
+def estate(request, salt_factories, clone):
+    """A master configured as docs/adopt says, and a minion of its own."""
+    way = request.param.__name__[-3:]
+    quiet = {"log_level_logfile": "warning"}
+    master = salt_factories.salt_master_daemon(f"m{way}", overrides={**request.param(clone), **quiet})
+    with master.started():
+        minion = master.salt_minion_daemon(f"n{way}", overrides={**LEAN, **quiet})
+        with minion.started():
+            yield master, minion
+
+
+def files_below(folder):
+    return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
+
+
+def test_served_files_are_the_bundle_and_never_its_pillar(estate, clone):
+    master, minion = estate
+    found = set(master.salt_cli(timeout=120).run("cp.list_master", minion_tgt=minion.id).data)
+    wanted = {str(path) for path in files_below(clone / "salt") if path.parts[0] not in PARTS}
+    wanted |= {f"{part}/{path}" for part in PARTS for path in files_below(clone / part)}
+    assert found - PARTS == wanted
+    assert {"top.sls", "orchestrate/mongodb.sls", "_modules/mongo_shard.py"} <= found
+    assert not [name for name in found if "pillar" in Path(name).parts]
+
+
+def test_served_modules_and_states_arrive(estate, mongod):
+    master, minion = estate
+    salt = master.salt_cli(timeout=120)
+    synced = salt.run("saltutil.sync_all", minion_tgt=minion.id).data
+    assert set(synced["modules"]) == {f"modules.{name}" for name in names("_modules")}
+    assert set(synced["states"]) == {f"states.{name}" for name in names("_states")}
+    said = salt.run("mongo_client.hello", connection=f"mongodb://{mongod.address}", minion_tgt=minion.id).data
+    assert said["isWritablePrimary"] is True
+    assert names("_states") <= set(salt.run("sys.list_state_modules", minion_tgt=minion.id).data)
+
+
+def test_served_runners_arrive(estate):
+    master, _ = estate
+    salt_run = master.salt_run_cli(timeout=120)
+    synced = salt_run.run("saltutil.sync_all").data
+    assert set(synced["runners"]) == {f"runners.{name}" for name in names("_runners")}
+    assert "onepass.check:" in salt_run.run("--doc", "onepass").stdout
+
+
+# Installed
+
+
+@pytest.fixture(scope="module")
+def wheel(clone, tmp_path_factory):
+    out = tmp_path_factory.mktemp("wheel")
+    run(sys.executable, "-m", "pip", "wheel", "-q", "--no-deps", "--no-build-isolation", "--wheel-dir", out, clone)
+    return next(out.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def installed(wheel, tmp_path_factory):
+    """The Python of a new environment with the wheel in it, and Salt by way of the environment that runs the tests."""
+    home = tmp_path_factory.mktemp("installed")
+    venv.create(home, symlinks=True)
+    python = home / "bin" / "python"
+    site_packages = [
+        run(path, "-c", "import sysconfig; print(sysconfig.get_path('purelib'))") for path in (python, sys.executable)
+    ]
+    (Path(site_packages[0].strip()) / "salt.pth").write_text(site_packages[1])
+    run(sys.executable, "-m", "pip", "-q", "--python", python, "install", "--no-deps", "--no-index", wheel)
+    return python
+
+
+def test_wheel_holds_the_three_packages_only(wheel):
+    with zipfile.ZipFile(wheel) as archive:
+        packed = {name for name in archive.namelist() if ".dist-info/" not in name}
+    assert packed == {
+        f"saltext/onepass/{kind.removeprefix('_')}/{path.name}" for kind in tree.KINDS for path in tree.sources(kind)
+    }
+
+
+def test_installed_it_shows_as_an_extension(installed, config_dir):
+    report = run(installed, SALT_SCRIPTS / "salt-call", "--local", "--config-dir", config_dir, "--versions-report")
+    assert "saltext.onepass: 0.1.0" in report
+
+
+def test_installed_modules_and_states_are_there(installed, salt_call, mongod, tmp_path):
+    said = salt_call("mongo_client.hello", f"connection=mongodb://{mongod.address}", cwd=tmp_path, python=installed)
+    assert said["isWritablePrimary"] is True
+    assert names("_states") <= set(salt_call("sys.list_state_modules", cwd=tmp_path, python=installed))
+
+
+def test_installed_runners_are_there(installed, config_dir, tmp_path):
+    command = [installed, SALT_SCRIPTS / "salt-run", "--config-dir", config_dir, "--doc", "onepass"]
+    assert "onepass.check:" in run(*command, cwd=tmp_path)

@@ -1,0 +1,27 @@
+"""The checkout: where it is, and its modules as plain Python, for tests that need no loader."""
+
+import importlib.util
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+KINDS = ("_modules", "_states", "_runners")
+
+
+def sources(kind):
+    """The files of one kind, ``_modules``, ``_states`` or ``_runners``."""
+    return sorted((ROOT / kind).glob("*.py"))
+
+
+def load(path, **dunders):
+    """
+    Import a file such as ``_modules/mongo_shard.py`` by its path.
+
+    ``dunders`` (``__salt__={...}``) are set as Salt's loader would. Every call gives a new module, under a name of its
+    own: modules and states share file names.
+    """
+    path = ROOT / path
+    spec = importlib.util.spec_from_file_location(f"onepass.{path.parent.name}.{path.stem}", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    vars(module).update(dunders)
+    return module
