@@ -1,0 +1,3 @@
+# What Salt itself costs.
+nothing:
+  test.nop

@@ -1,0 +1,302 @@
+"""The lab itself: labs side by side, hosts that fail, and that nothing is left of a lab, whatever ended it."""
+
+import contextlib
+import glob
+import hashlib
+import importlib.machinery
+import importlib.util
+import itertools
+import os
+import re
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+
+HERE = Path(__file__).resolve().parent
+NUMBERS = itertools.count()
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+
+
+def command(name, *words):
+    return [str(HERE / "lab"), "--name", name, *map(str, words)]
+
+
+def lab(name, *words, **options):
+    return subprocess.run(command(name, *words), capture_output=True, text=True, timeout=300, **options)
+
+
+def succeed(name, *words, **options):
+    done = lab(name, *words, **options)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def traces(word):
+    """Everything on this machine that bears a word: files of the lab and of what it uses, mounts, locks, processes."""
+    folders = ("/run", "/run/systemd/nspawn", "/var/lib", "/tmp", "/sys/fs/cgroup")
+    found = [path for folder in folders for depth in ("*", "*/*") for path in glob.glob(f"{folder}/{depth}{word}*")]
+    for table in ("/proc/self/mountinfo", "/proc/net/unix"):
+        found += [line for line in Path(table).read_text().splitlines() if word in line]
+    for process in glob.glob("/proc/[0-9]*"):
+        with contextlib.suppress(OSError):
+            command_line, groups, status = (
+                Path(process, file).read_text(errors="replace") for file in ("cmdline", "cgroup", "status")
+            )
+            if word in command_line + groups and "State:\tZ" not in status:  # ended, and not yet reaped
+                found.append(f"{process} {command_line} {groups}")
+    return found
+
+
+def new_name():
+    return f"t{os.getpid()}n{next(NUMBERS)}"
+
+
+@pytest.fixture
+def fresh():
+    """The name of a lab of this test's own. What the test leaves of it is removed."""
+    name = new_name()
+    yield name
+    lab(name, "down")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory):
+    """A master and one more host."""
+    hosts = {"hq": {"roles": ["master"]}, "s1a.dc": {"roles": ["shard"]}}
+    path = tmp_path_factory.mktemp("site") / "site.yaml"
+    path.write_text(yaml.safe_dump({"network": "10.77.0.0/24", "mongodb": {"archive": True}, "hosts": hosts}))
+    return path
+
+
+@pytest.fixture(scope="module")
+def two_labs(site):
+    """Two labs of one site, brought up at the same time."""
+    names = [new_name(), new_name()]
+    ups = [subprocess.Popen(command(name, "up", "--site", site), stdout=subprocess.PIPE, text=True) for name in names]
+    outputs = [up.communicate(timeout=400)[0] for up in ups]
+    assert [up.returncode for up in ups] == [0, 0], outputs
+    yield names
+    for name in names:
+        lab(name, "down")
+
+
+@pytest.fixture(scope="module")
+def module():
+    """The lab's functions."""
+    loader = importlib.machinery.SourceFileLoader("onepass_lab", str(HERE / "lab"))
+    loaded = importlib.util.module_from_spec(importlib.util.spec_from_loader(loader.name, loader))
+    sys.modules[loader.name] = loaded
+    loader.exec_module(loaded)
+    return loaded
+
+
+# --- Hosts that work ---
+
+
+@pytest.mark.lab
+@needs_root
+def test_every_minion_answers_under_its_own_name(two_labs):
+    answers = yaml.safe_load(succeed(two_labs[0], "run", "salt", "*", "grains.get", "host", "--static", "--out=yaml"))
+    names = succeed(two_labs[0], "run", "salt", "*", "cmd.run", "hostname", "--static", "--out=yaml")
+    assert sorted(answers) == ["hq", "s1a.dc"]
+    assert yaml.safe_load(names) == {name: name for name in answers}
+
+
+@pytest.mark.lab
+@needs_root
+def test_exec_passes_input_output_and_exit_code_through(two_labs):
+    done = lab(two_labs[0], "exec", "s1a.dc", "sh", "-c", "cat; echo err >&2; exit 7", input="in")
+    assert (done.returncode, done.stdout, done.stderr) == (7, "in", "err\n")
+    assert "no host nope" in lab(two_labs[0], "exec", "nope", "true").stderr
+
+
+@pytest.mark.lab
+@needs_root
+def test_the_master_serves_the_checkout_and_the_archive_and_keeps_its_secrets(two_labs):
+    secret = "/srv/lab/pillar/secrets/mongodb.sls"
+    assert succeed(two_labs[0], "run", "stat", "-c", "%a", "/srv/lab/pillar", secret).split() == ["700", "600"]
+    assert lab(two_labs[0], "run", "touch", "/srv/onepass/x").returncode != 0
+    local = yaml.safe_load(succeed(two_labs[0], "run", "cat", "/srv/lab/pillar/local.sls"))["mongodb"]
+    digest = succeed(two_labs[0], "run", "sha256sum", "/srv/lab/files/archives/mongodb-lab.tgz").split()[0]
+    assert local["install"]["source_hash"] == f"sha256={digest}"
+    assert succeed(two_labs[0], "run", "cat", secret) != succeed(two_labs[1], "run", "cat", secret)
+
+
+@pytest.mark.lab
+@needs_root
+def test_a_host_that_was_killed_or_rebooted_comes_back_with_its_disk(two_labs, site):
+    name = two_labs[0]
+    succeed(name, "exec", "s1a.dc", "sh", "-c", "echo kept > /root/note; sync")
+    succeed(name, "kill", "s1a.dc")
+    assert re.search(r"s1a\.dc .* off", succeed(name, "list"))
+    assert lab(name, "exec", "s1a.dc", "true").returncode == 255
+    succeed(name, "up", "--site", site)
+    succeed(name, "reboot", "s1a.dc")
+    assert succeed(name, "exec", "s1a.dc", "cat", "/root/note") == "kept\n"
+    assert succeed(name, "run", "salt", "s1a.dc", "test.ping", "--out=txt") == "s1a.dc: True\n"
+
+
+@pytest.mark.lab
+@needs_root
+def test_a_cable_that_was_cut_carries_nothing_until_it_is_mended(two_labs):
+    ping = ["run", "ping", "-c1", "-W1", "-q", "s1a.dc"]
+    succeed(two_labs[0], *ping)
+    succeed(two_labs[0], "cut", "s1a.dc")
+    assert lab(two_labs[0], *ping).returncode == 1
+    succeed(two_labs[0], "mend", "s1a.dc")
+    succeed(two_labs[0], *ping)
+
+
+@pytest.mark.lab
+@needs_root
+def test_a_larger_site_adds_hosts_to_a_running_lab(two_labs, site, tmp_path):
+    smaller = yaml.safe_load(site.read_text())
+    larger = tmp_path / "larger.yaml"
+    larger.write_text(yaml.safe_dump(smaller | {"hosts": {"s0.dc": {"roles": ["shard"]}, **smaller["hosts"]}}))
+    before = succeed(two_labs[0], "list").splitlines()
+    secrets = succeed(two_labs[0], "run", "cat", "/srv/lab/pillar/secrets/mongodb.sls")
+    succeed(two_labs[0], "up", "--site", larger)
+    assert succeed(two_labs[0], "list").splitlines()[:-1] == before
+    assert secrets == succeed(two_labs[0], "run", "cat", "/srv/lab/pillar/secrets/mongodb.sls")
+    succeed(two_labs[0], "exec", "s1a.dc", "ping", "-c1", "-W1", "-q", "s0.dc")
+
+
+@pytest.mark.lab
+@needs_root
+def test_down_leaves_nothing_and_does_not_touch_another_lab(two_labs):
+    succeed(two_labs[0], "down")
+    assert traces(two_labs[0]) == []
+    assert succeed(two_labs[1], "run", "salt", "*", "test.ping", "--out=txt").count("True") == 2
+    succeed(two_labs[1], "down")
+    assert traces(two_labs[1]) == []
+    succeed(two_labs[1], "down")
+
+
+# --- Labs that were interrupted ---
+
+
+@pytest.mark.lab
+@needs_root
+@pytest.mark.parametrize("seconds", [0.2, 0.4, 0.7, 1.5, 4])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGKILL])
+def test_nothing_is_left_after_an_interrupted_up(fresh, two_labs, site, number, seconds):
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    up = subprocess.Popen(command(fresh, "up", "--site", site), start_new_session=True, **pipes)
+    time.sleep(seconds)
+    os.killpg(up.pid, number)  # as a terminal does
+    said, hint = up.communicate(timeout=30)
+    if said and number == signal.SIGINT:  # else Python itself was not yet there
+        assert (up.returncode, hint.count("lab down removes what there is")) == (130, 1)
+    succeed(fresh, "down")
+    assert traces(fresh) == []
+
+
+@pytest.mark.lab
+@needs_root
+def test_an_interrupted_build_leaves_no_process_and_no_mount(fresh, tmp_path):
+    cache = {"env": os.environ | {"XDG_CACHE_HOME": str(tmp_path)}}
+    up = subprocess.Popen(command(fresh, "up"), stdout=subprocess.PIPE, text=True, **cache)
+    for line in up.stdout:
+        if "Debian packages" in line:
+            break
+    time.sleep(3)
+    up.kill()
+    up.wait()
+    time.sleep(0.5)
+    assert [trace for trace in traces(str(tmp_path)) if not trace.startswith("/tmp")] == []
+    assert not list((tmp_path / "onepass-lab").glob("?" * 12))
+
+
+@pytest.mark.lab
+@needs_root
+def test_up_and_down_after_the_machine_was_switched_off(fresh, site):
+    for remedy in (["up", "--site", site], ["down"]):
+        succeed(fresh, "up", "--site", site)
+        switch_machine_off(fresh)
+        succeed(fresh, *remedy)
+    assert traces(fresh) == []
+
+
+def switch_machine_off(name):
+    """What a machine that was switched off keeps of a lab: its disks. Processes, mounts and /run are gone."""
+    for host in ("hq", "s1a.dc"):
+        succeed(name, "kill", host)
+    points = [line.split()[4] for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    subprocess.run(["umount", *[point for point in points if f"/{name}/" in point]], check=True)
+    subprocess.run(["rm", "-r", f"/run/onepass-lab/{name}"], check=True)
+    assert Path(f"/var/lib/onepass-lab/{name}/hq/upper/etc").exists()
+
+
+# --- What needs no host ---
+
+
+def test_all_that_is_missing_is_named_at_once_with_the_remedy(module, monkeypatch, tmp_path):
+    monkeypatch.setattr(module, "KERNEL", {"bridge": "false", "veth": "true", "overlayfs": "false"})
+    monkeypatch.setattr(module, "PACKAGES", ["no-such-package"])
+    monkeypatch.setattr(module, "DISKS_GIB", 10**9)
+    monkeypatch.setattr(module, "CACHE", tmp_path / "cache")
+    monkeypatch.setattr(module.os, "geteuid", lambda: 0)
+    with pytest.raises(module.Trouble) as trouble:
+        module.prepare_machine()
+    said = str(trouble.value).splitlines()
+    starts = ("bridge in", "overlayfs in", "disk space: /var/lib/onepass-lab needs", "package no-such-package: apt-get")
+    for start in starts:
+        assert any(line.strip().startswith(start) for line in said), said
+    assert "veth" not in str(trouble.value)
+
+
+def test_without_root_up_says_so(module, monkeypatch):
+    monkeypatch.setattr(module.os, "geteuid", lambda: 1000)
+    with pytest.raises(module.Trouble, match="root: run this as root"):
+        module.prepare_machine()
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"network": "10.77.0.0/31"}, "no room for 2 hosts"),
+        ({"network": "10.77.0.1/24"}, "has host bits set"),
+        ({"hosts": {"s1a.dc": {"roles": []}}}, "there is no host hq"),
+        ({"hosts": {"hq": {}}}, "KeyError: 'roles'"),
+        ({"hosts": {"hq": {"roles": []}, "bad_name": {"roles": []}}}, "bad_name is not a host name"),
+        ({"hosts": None}, "not a site file"),
+    ],
+)
+def test_a_wrong_site_file_is_refused(module, site, tmp_path, change, expected):
+    path = tmp_path / "site.yaml"
+    path.write_text(yaml.safe_dump(yaml.safe_load(site.read_text()) | change))
+    with pytest.raises(module.Trouble, match=re.escape(expected)):
+        module.read_site(path)
+
+
+def test_the_sites_are_the_bank_and_its_growth(module):
+    bank, growth = (module.read_site(HERE / "sites" / f"{name}.yaml") for name in ("bank", "growth"))
+    assert len(bank.roles) == 12
+    assert list(growth.roles) == [*bank.roles, "s3a.dc", "s3b.dc", "s3c.dc", "s1d.dc"]
+
+
+def test_the_archive_is_the_same_each_time_and_carries_the_mongos_that_was_asked_for(module, monkeypatch, tmp_path):
+    mongos = tmp_path / "real-mongos"
+    mongos.write_text("a router")
+    monkeypatch.setenv("ONEPASS_MONGOS", str(mongos))
+    digests = set()
+    for copy in ("one", "two"):
+        (tmp_path / copy / "mongodb/bin").mkdir(parents=True)
+        (tmp_path / copy / "mongodb/bin/mongod").write_text("a server")
+        digests.add(hashlib.sha256(module.mongodb_archive(tmp_path / copy).read_bytes()).hexdigest())
+    assert len(digests) == 1
+    archive = module.mongodb_archive(tmp_path / "one")
+    subprocess.run(["tar", "--extract", f"--file={archive}", f"--directory={tmp_path}"], check=True)
+    unpacked = tmp_path / "mongodb-lab-6.0.5/bin/mongos"
+    assert unpacked.read_text() == "a router"
+    assert stat.S_IMODE(unpacked.stat().st_mode) == 0o755
+    monkeypatch.setenv("ONEPASS_MONGOS", str(tmp_path / "none"))
+    with pytest.raises(module.Trouble, match="needs a router: .*/none is not a file"):
+        module.mongodb_archive(tmp_path / "one")
