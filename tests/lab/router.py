@@ -550,8 +550,8 @@ async def on_config_servers(router, request):
     options = {{"primaryShard": "primaryShardId"}.get(k, k): v for k, v in request.options.items()}
     command = {f"_configsvr{name[0].upper()}{name[1:]}": request.value, **options}
     reply = checked(await router.config.call("admin", command | ({} if name.startswith("balancer") else MAJORITY)))
-    router.tables.clear()
-    router.forget_shards()
+    if name in ("addShard", "removeShard"):
+        router.forget_shards()
     return reply
 
 
