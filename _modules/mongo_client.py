@@ -3,16 +3,17 @@ The one way from Onepass to a MongoDB server: run a command, read a collection, 
 
 .. versionadded:: 0.1.0
 
-Everything else (:py:mod:`mongo_replset`, :py:mod:`mongo_shard`) builds commands and compares answers. Try it on any server::
+Everything else (:py:mod:`mongo_replset`, :py:mod:`mongo_shard`) builds commands and compares answers. Try it on any
+server::
 
     salt-call --local -m . mongo_client.hello connection=mongodb://localhost:27017
 
 **The connection.** Every function and state of the MongoDB area takes ``connection``:
 
 * a mapping of PyMongo's ``MongoClient`` options: ``host`` (default ``localhost``), ``port`` (default 27017), ``tls``,
-  ``tlsCAFile``, ``tlsCertificateKeyFile``, ``authMechanism: MONGODB-X509`` and so on. One key is ours: ``credentials`` is the
-  path in the pillar (or the minion's configuration) of a mapping with ``username``, ``password`` and, if need be, ``authSource``
-  and ``authMechanism``. So a password stands in no SLS, no command line and no job;
+  ``tlsCAFile``, ``tlsCertificateKeyFile``, ``authMechanism: MONGODB-X509`` and so on. One key is ours: ``credentials``
+  is the path in the pillar (or the minion's configuration) of a mapping with ``username``, ``password`` and, if need
+  be, ``authSource`` and ``authMechanism``. So a password stands in no SLS, no command line and no job;
 * a string with ``://``: a MongoDB URI;
 * another string: the path of such a mapping in the pillar or the minion's configuration;
 * nothing: the mapping at ``mongodb:connection`` if there is one, else ``localhost:27017``.
@@ -37,11 +38,12 @@ except ImportError:
 __virtualname__ = "mongo_client"
 
 HOST_UNREACHABLE, AUTHENTICATION_FAILED, UNAUTHORIZED, MAX_TIME_EXPIRED = 6, 18, 13, 50
-# What a server answers while it starts, elects or shuts down: 6 HostUnreachable, 50 MaxTimeMSExpired, 89 NetworkTimeout,
-# 91 ShutdownInProgress, 94 NotYetInitialized, 103 another configuration came first, 109 ConfigurationInProgress,
-# 133 FailedToSatisfyReadPreference, 189 PrimarySteppedDown, 308 CurrentConfigNotCommittedYet, 10107 NotWritablePrimary,
-# 11600 and 11602 interrupted, 13435 and 13436 not readable yet.
-NOT_YET = (6, 50, 89, 91, 94, 103, 109, 133, 189, 308, 10107, 11600, 11602, 13435, 13436)
+# What a server answers while it starts, elects or shuts down: 6 HostUnreachable, 50 MaxTimeMSExpired,
+# 89 NetworkTimeout, 91 ShutdownInProgress, 94 NotYetInitialized, 103 another configuration came first,
+# 109 ConfigurationInProgress, 133 FailedToSatisfyReadPreference, 189 PrimarySteppedDown,
+# 262 nobody caught up to step down for, 308 CurrentConfigNotCommittedYet, 10107 NotWritablePrimary, 11600 and 11602 interrupted,
+# 13435 and 13436 not readable yet.
+NOT_YET = (6, 50, 89, 91, 94, 103, 109, 133, 189, 262, 308, 10107, 11600, 11602, 13435, 13436)
 LOGIN_KEYS = ("username", "password", "authSource", "authMechanism")
 # A dead host costs two seconds and no more; a connection may say otherwise.
 DEFAULTS = {
@@ -80,8 +82,8 @@ def command(cmd, db="admin", connection=None, timeout=10):
     timeout
         Seconds for the whole exchange. Default 10.
 
-    Raises ``CommandExecutionError`` with the server, the command's name and the server's words; its ``code`` is MongoDB's error
-    code (6 HostUnreachable when nothing answers, 18 when the login is refused, 50 when the time is up).
+    Raises ``CommandExecutionError`` with the server, the command's name and the server's words; its ``code`` is
+    MongoDB's error code (6 HostUnreachable when nothing answers, 18 when the login is refused, 50 when the time is up).
 
     CLI Example:
 
@@ -236,15 +238,18 @@ def resolve(connection=None):
 
     .. versionadded:: 0.1.0
     """
-    if connection is None:
-        connection = __salt__["config.get"]("mongodb:connection", default={})
     if isinstance(connection, str) and "://" in connection:
         return {"host": connection}
-    found = __salt__["config.get"](connection, default=None) if isinstance(connection, str) else connection
+    found = connection
+    if connection is None:
+        found = __salt__["config.get"]("mongodb:connection", default={})
+    elif isinstance(connection, str):
+        found = __salt__["config.get"](connection, default=None)
     if not isinstance(found, dict):
+        shown = repr(connection or "mongodb:connection") if found is not connection else f"a {type(found).__name__}"
         raise SaltInvocationError(
-            f"connection {connection!r}: a mapping of MongoClient options, a mongodb:// URI, or the path of such a mapping in "
-            "the pillar or the minion's configuration is wanted"
+            f"{shown} is no connection; a mapping of MongoClient options, a mongodb:// URI, or the path of such a "
+            "mapping in the pillar or the minion's configuration is wanted"
         )
     return dict(found)
 
@@ -313,12 +318,14 @@ def address(connection=None):
 
 def login(connection=None):
     """
-    The connection's login as its ``credentials`` path has it, ``authSource`` filled in; ``{}`` for a connection without one.
+    The connection's login as its ``credentials`` path has it, with ``authSource`` and ``roles`` (what its user is to
+    have, by default ``root``); ``{}`` for a connection without one.
 
     connection
         See the head of this module.
 
-    Raises ``CommandExecutionError`` that names the path when nothing usable is there. Holds the password: mind where you print it.
+    Raises ``CommandExecutionError`` that names the path when nothing usable is there. Holds the password: mind where
+    you print it.
 
     CLI Example:
 
@@ -334,10 +341,12 @@ def login(connection=None):
     found = __salt__["config.get"](path, default=None)
     if not isinstance(found, dict) or not found.get("username"):
         raise CommandExecutionError(
-            f"No credentials at {path}: a mapping with username and password is wanted there, in the pillar or the minion's configuration"
+            f"No credentials at {path}: a mapping with username and password is wanted there, in the pillar or the "
+            "minion's configuration"
         )
     source = "$external" if found.get("authMechanism") == "MONGODB-X509" else "admin"
-    return {"authSource": source, **{key: found[key] for key in (*LOGIN_KEYS, "roles") if key in found}}
+    given = {key: found[key] for key in (*LOGIN_KEYS, "roles") if key in found}
+    return {"authSource": source, "roles": ["root"], **given}
 
 
 def jsonable(document):
@@ -375,7 +384,7 @@ def _client(connection):
     """
     One client per server and login, kept for the run of the loader.
 
-    Its first ``ping`` is outside of ``pymongo.timeout``, which would let it look for a dead server for all of that time.
+    Its first ``ping`` is outside of ``pymongo.timeout``, which would let it look for a dead server all that time.
     """
     options = _options(connection)
     key = _key(options)

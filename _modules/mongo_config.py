@@ -1,5 +1,5 @@
 """
-What the formula ``salt/mongodb`` writes on a host: daemons with their configuration files, and the arguments of its states.
+What the formula ``salt/mongodb`` writes on a host: daemons, their configuration files, the arguments of its states.
 
 .. versionadded:: 0.1.0
 
@@ -31,8 +31,8 @@ def settings(minion_id=None, pillar=None):
 
     Returns:
         ``method``, ``version``, ``source``, ``source_hash``, ``home``, ``programs`` (installation); ``kernel``,
-        ``huge_pages`` (tuning); ``daemons`` (``name``, ``what``, ``program``, ``file``, ``config``, ``data``); ``replsets``,
-        ``router``, ``cluster``, ``shards``, ``all_members``, ``databases``, ``collections``, ``users``,
+        ``huge_pages`` (tuning); ``daemons`` (``name``, ``what``, ``program``, ``file``, ``config``, ``data``);
+        ``replsets``, ``router``, ``cluster``, ``shards``, ``all_members``, ``databases``, ``collections``, ``users``,
         ``default_rw_concern``, ``admin``, ``timeout`` (arguments of the states).
 
     CLI Example:

@@ -71,7 +71,8 @@ def indexes(name, connection=None):
 
 def parallel_arrays(name, keys, connection=None, timeout=5):
     """
-    A document that the index could not hold: two of its fields are arrays there (server error 171). ``None`` if none was found.
+    A document that the index could not hold, as two of its fields are arrays there (server error 171); ``None`` if
+    there is none.
 
     name
         ``database.collection``.
@@ -110,7 +111,8 @@ def parallel_arrays(name, keys, connection=None, timeout=5):
 
 def plan(name, wanted, observed):
     """
-    The steps to the wanted indexes, compared by key and options; an index of another name with the same key and options is the same.
+    The steps to the wanted indexes, compared by key and options: one of another name, but the same key and options, is
+    the same.
 
     name
         ``database.collection``.
@@ -132,13 +134,14 @@ def plan(name, wanted, observed):
     have = {_key(index): index for index in observed}
     names = {index["name"]: index for index in observed}
     creates, changes = [], []
-    for index in map(normal_index, wanted):
+    for index in [{**index, "name": __salt__["mongo_rules.index_name"](index)} for index in wanted]:
         found = have.get(_key(index))
         if found:
             changes += _plan_change(name, index, found)
         elif index["name"] in names:
             raise CommandExecutionError(
-                f"{name} has an index {index['name']} on {names[index['name']]['keys']}, not on {index['keys']}; give the new one another name"
+                f"{name} has an index {index['name']} on {names[index['name']]['keys']}, not on {index['keys']}; give "
+                "the new one another name"
             )
         else:
             creates.append(index)
@@ -163,7 +166,7 @@ def plan_absent(name, unwanted, observed):
 
     .. versionadded:: 0.1.0
     """
-    keys = {_key(normal_index(index)) for index in unwanted}
+    keys = {_key(index) for index in unwanted}
     return [
         {
             "do": "remove",
@@ -175,31 +178,6 @@ def plan_absent(name, unwanted, observed):
         for index in observed
         if _key(index) in keys
     ]
-
-
-def normal_index(index):
-    """
-    A wanted index with its name: MongoDB's own (``account_1_when_-1``) where none is given.
-
-    index
-        ``{keys: {field: 1, ...}, ...options}``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . mongo_index.normal_index '{keys: {account: 1, when: -1}}'
-
-    .. versionadded:: 0.1.0
-    """
-    if not isinstance(index, dict) or not isinstance(index.get("keys"), dict) or not index["keys"]:
-        raise SaltInvocationError(
-            f"Index {index!r}: a mapping with keys is wanted, for example {{keys: {{account: 1, when: -1}}}}"
-        )
-    for field, kind in index["keys"].items():
-        if kind not in (1, -1, "hashed", "text", "2d", "2dsphere") or isinstance(kind, bool):
-            raise SaltInvocationError(f"Index on {field}: 1, -1, hashed, text, 2d or 2dsphere is wanted, not {kind!r}")
-    return {"name": "_".join(f"{field}_{kind}" for field, kind in index["keys"].items()), **index}
 
 
 def array_pairs(keys):
@@ -227,7 +205,7 @@ def array_pairs(keys):
 
 
 def act(name, step, connection=None, timeout=3600):
-    """
+    r"""
     Execute a step of :py:func:`plan`: all missing indexes in one build, or one option of one index.
 
     name, step
@@ -239,14 +217,16 @@ def act(name, step, connection=None, timeout=3600):
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_index.act bank.transfers '{do: create, indexes: [{name: account_1, keys: {account: 1}}]}'
+        salt-call --local -m . mongo_index.act bank.transfers \
+            '{do: create, indexes: [{name: account_1, keys: {account: 1}}]}'
 
     .. versionadded:: 0.1.0
     """
     database, collection = _split(name)
     if step["do"] == "create":
         specs = [{"key": index["keys"], **{k: v for k, v in index.items() if k != "keys"}} for index in step["indexes"]]
-        command = {"createIndexes": collection, "indexes": specs}
+        # By default the build waits for every voting member, and so for ever while one is down.
+        command = {"createIndexes": collection, "indexes": specs, "commitQuorum": "majority"}
     elif step["do"] == "remove":
         command = {"dropIndexes": collection, "index": step["index"]}
     else:
@@ -296,6 +276,6 @@ def _plan_change(name, wanted, found):
             {"do": "change", "what": f"index {found['name']} of {name}", "old": old, "new": new, "index": found["name"]}
         ]
     raise CommandExecutionError(
-        f"{name} has an index on {dict(found['keys'])} with {old}, not {new}; MongoDB does not change that in place: create the new one "
-        f"under another key first, or drop {found['name']} in a quiet hour and run again"
+        f"{name} has an index on {dict(found['keys'])} with {old}, not {new}; MongoDB does not change that in place: "
+        f"create the new one under another key first, or drop {found['name']} in a quiet hour and run again"
     )

@@ -7,13 +7,14 @@ Observing works on any server, without a login where MongoDB asks for none::
 
     salt-call --local -m . mongo_replset.members connection=mongodb://localhost:27017
 
-A set is born with one member and then grown: a set of three has a writable primary after 0.2 seconds instead of eleven. Every
-further change is one member at a time, member ids are kept, and each step is sent to whichever member is primary at that moment.
+A set is born with one member and then grown: a set of three has a writable primary after 0.2 seconds instead of eleven.
+Every further change is one member at a time, member ids are kept, and each step is sent to whichever member is primary
+at that moment.
 
 Requires PyMongo (see :py:mod:`mongo_client`).
 """
 
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "mongo_replset"
 
@@ -27,7 +28,6 @@ DEFAULTS = {
     "secondaryDelaySecs": 0,
 }
 FIXED = ("arbiterOnly", "buildIndexes")
-READY = ("PRIMARY", "SECONDARY", "ARBITER")
 UNAUTHORIZED, AUTHENTICATION_FAILED, ALREADY_INITIALIZED, NOT_WRITABLE_PRIMARY = 13, 18, 23, 10107
 
 
@@ -136,11 +136,12 @@ def observe(name, wanted, connection=None):
         The member that the caller runs on, with the credentials to use.
 
     Returns:
-        ``hellos`` (``{host: reply or None}``), ``born``, ``primary`` (``host:port`` or ``None``), ``config`` (``None`` while
-        there is none), ``userless`` (the set has no user, so that our login has still to be created) and ``primary_here``.
+        ``hellos`` (``{host: reply or None}``), ``born``, ``primary`` (``host:port`` or ``None``), ``config`` (``None``
+        while there is none), ``userless`` (the set has no user, so that our login has still to be created) and
+        ``primary_here``.
 
-    Raises ``CommandExecutionError`` when a host belongs to another set or was started without ``--replSet``, and when the set
-    has users but does not let ours in.
+    Raises ``CommandExecutionError`` when a host belongs to another set or was started without ``--replSet``, and when
+    the set has users but does not let ours in.
 
     CLI Example:
 
@@ -150,28 +151,21 @@ def observe(name, wanted, connection=None):
 
     .. versionadded:: 0.1.0
     """
-    wanted = _legal(name, wanted)
+    wanted = [member(entry) for entry in wanted]
     said = hellos([entry["host"] for entry in wanted], connection)
     for host, answer in said.items():
         _refuse_foreign(name, host, answer)
     alive = [answer for answer in said.values() if answer and answer.get("setName")]
     primary = next((answer["primary"] for answer in alive if answer.get("primary")), None)
-    found = {
-        "hellos": said,
-        "born": bool(alive),
-        "primary": primary,
-        "config": None,
-        "userless": False,
-        "primary_here": False,
-    }
+    found = {"hellos": said, "born": bool(alive), "primary": primary}
+    found.update({"config": None, "userless": False, "primary_here": False})
     if not primary:
         return found
     try:
         return {**found, "config": config(__salt__["mongo_client.at"](primary, connection))}
     except CommandExecutionError as err:
-        if getattr(err, "code", None) not in (AUTHENTICATION_FAILED, UNAUTHORIZED) or not __salt__[
-            "mongo_user.userless"
-        ](connection):
+        refused = getattr(err, "code", None) in (AUTHENTICATION_FAILED, UNAUTHORIZED)
+        if not refused or not __salt__["mongo_user.userless"](connection):
             raise
     here = bool(__salt__["mongo_client.hello"](connection).get("isWritablePrimary"))
     return {**found, "config": _config_from_hello(alive[0], wanted), "userless": True, "primary_here": here}
@@ -218,7 +212,7 @@ def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False):
     name
         The replica set's name.
     wanted
-        The members: ``host:port`` or mappings with ``host`` and MongoDB's member fields. The first one is where a new set is born.
+        The members: ``host:port``, or mappings with ``host`` and MongoDB's member fields. A set is born on the first.
     observed
         What :py:func:`observe` answered.
     settings
@@ -236,7 +230,7 @@ def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False):
 
     .. versionadded:: 0.1.0
     """
-    wanted = _legal(name, wanted)
+    wanted = [member(entry) for entry in wanted]
     if not observed["born"]:
         return _plan_birth(name, wanted, settings, admin)
     have = {entry["host"]: member(entry) for entry in observed["config"]["members"]}
@@ -244,7 +238,8 @@ def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False):
     extra = [host for host in have if host not in {entry["host"] for entry in wanted}]
     if extra and not remove_extra:
         raise CommandExecutionError(
-            f"Replica set {name} has members that are not wanted: {', '.join(extra)}; add them to members, or say remove_extra: True"
+            f"Replica set {name} has members that are not wanted: {', '.join(extra)}; add them to members, or say "
+            "remove_extra: True"
         )
     adds = [_step("add", entry["host"], None, entry) for entry in wanted if entry["host"] not in have]
     drifts = [
@@ -260,7 +255,7 @@ def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False):
 
 
 def next_config(config, step):
-    """
+    r"""
     The configuration after one step: version + 1, every member's ``_id`` kept, a new one's is the highest + 1. Pure.
 
     config
@@ -272,7 +267,8 @@ def next_config(config, step):
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_replset.next_config '{_id: s1, version: 1, members: [{_id: 0, host: "a:1"}]}' '{do: add, host: "b:1", entry: {host: "b:1"}}'
+        salt-call --local -m . mongo_replset.next_config \
+            '{_id: s1, version: 1, members: [{_id: 0, host: "a:1"}]}' '{do: add, host: "b:1", entry: {host: "b:1"}}'
 
     .. versionadded:: 0.1.0
     """
@@ -288,21 +284,18 @@ def next_config(config, step):
     if step["do"] == "remove":
         entries = [entry for entry in entries if entry["host"] != step["host"]]
     if step["do"] == "change":
-        entries = [
-            {"_id": entry["_id"], **step["entry"]} if entry["host"] == step["host"] else entry for entry in entries
-        ]
+        entries = [{**entry, **step["entry"]} if entry["host"] == step["host"] else entry for entry in entries]
     return {**config, "version": config["version"] + 1, "members": entries}
 
 
 def member(entry):
     """
     A member in the one form that is compared: ``host:port`` and every field with MongoDB's default where none is given.
+    Fields that are not compared are left out.
 
     entry
         ``host:port``, or a mapping with ``host`` and any of ``priority``, ``votes``, ``hidden``, ``arbiterOnly``,
         ``buildIndexes``, ``tags``, ``secondaryDelaySecs``.
-
-    Raises ``SaltInvocationError`` that names a field that MongoDB does not know.
 
     CLI Example:
 
@@ -312,20 +305,10 @@ def member(entry):
 
     .. versionadded:: 0.1.0
     """
-    entry = {"host": entry} if isinstance(entry, str) else dict(entry)
-    entry.pop("_id", None)
-    entry.pop("newlyAdded", None)
-    unknown = sorted(set(entry) - {"host", *DEFAULTS})
-    if unknown:
-        raise SaltInvocationError(
-            f"Member {entry.get('host')}: unknown field {', '.join(unknown)}; known are {', '.join(DEFAULTS)}"
-        )
-    host, _, port = str(entry.get("host", "")).rpartition(":")
-    if not host or not port.isdigit() or not 0 < int(port) < 65536:
-        raise SaltInvocationError(f"Member {entry.get('host')!r}: host:port is wanted, for example s1a.dc:27017")
+    entry = {"host": entry} if isinstance(entry, str) else entry
     implied = {"priority": 0} if entry.get("arbiterOnly") else {}
     return {
-        "host": f"{host.lower()}:{port}",
+        "host": entry["host"].lower(),
         **DEFAULTS,
         **implied,
         **{key: entry[key] for key in DEFAULTS if key in entry},
@@ -336,7 +319,7 @@ def member(entry):
 
 
 def act(name, step, hosts, connection=None, config_server=False, timeout=60):
-    """
+    r"""
     Execute one step of :py:func:`plan` and wait until the set has taken it.
 
     name
@@ -358,7 +341,9 @@ def act(name, step, hosts, connection=None, config_server=False, timeout=60):
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_replset.act s1 '{do: add, what: member s1d.dc:27017, host: "s1d.dc:27017", entry: {host: "s1d.dc:27017"}}' '[s1a.dc:27017]'
+        salt-call --local -m . mongo_replset.act s1 \
+            '{do: add, what: member s1d.dc:27017, host: "s1d.dc:27017", entry: {host: "s1d.dc:27017"}}' \
+            '[s1a.dc:27017]'
 
     .. versionadded:: 0.1.0
     """
@@ -408,7 +393,7 @@ def initiate(name, first, connection=None, settings=None, config_server=False, t
 
 
 def reconfigure(name, step, hosts, connection=None, timeout=60):
-    """
+    r"""
     Change one member, or the settings, through whichever member is primary; tried again when an election comes between.
 
     name, step, hosts, connection, timeout
@@ -418,7 +403,8 @@ def reconfigure(name, step, hosts, connection=None, timeout=60):
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_replset.reconfigure s1 '{do: remove, what: member s1d.dc:27017, host: "s1d.dc:27017"}' '[s1a.dc:27017]'
+        salt-call --local -m . mongo_replset.reconfigure s1 \
+            '{do: remove, what: member s1d.dc:27017, host: "s1d.dc:27017"}' '[s1a.dc:27017]'
 
     .. versionadded:: 0.1.0
     """
@@ -535,7 +521,7 @@ def _is_primary(connection):
 
 
 def _is_taken(current, step):
-    """Whether the configuration holds what the step asks for already (an answer was lost, or somebody else was faster)."""
+    """Whether the configuration holds what the step asks for: an answer was lost, or somebody else was faster."""
     if step["do"] == "set":
         return all(current.get("settings", {}).get(key) == value for key, value in step["settings"].items())
     have = {entry["host"]: member(entry) for entry in current["members"]}
@@ -598,29 +584,11 @@ def _refuse_foreign(name, host, said):
         )
 
 
-def _legal(name, wanted):
-    """The wanted members in their normal form; all that MongoDB would refuse in them is named at once."""
-    wanted = [member(entry) for entry in wanted]
-    hosts = [entry["host"] for entry in wanted]
-    voters = sum(entry["votes"] for entry in wanted)
-    faults = [f"{host} is listed twice" for host in sorted({host for host in hosts if hosts.count(host) > 1})]
-    faults += ["no member"] if not wanted else []
-    faults += [f"{len(hosts)} members, 50 are allowed"] if len(hosts) > 50 else []
-    faults += [f"{voters} voting members, 7 are allowed"] if voters > 7 else []
-    if wanted and not any(entry["priority"] > 0 and entry["votes"] for entry in wanted):
-        faults.append("no member can become primary (priority 0 or no vote everywhere)")
-    if wanted and not wanted[0]["priority"]:
-        faults.append(f"the first member {hosts[0]} has priority 0, but a set is born on its first member")
-    if faults:
-        raise SaltInvocationError(f"Replica set {name}: " + "; ".join(faults))
-    return wanted
-
-
 def _refuse_fixed(name, wanted, have):
     for entry in wanted:
         for key in FIXED:
             if entry["host"] in have and have[entry["host"]][key] != entry[key]:
                 raise CommandExecutionError(
-                    f"Replica set {name}: {key} of {entry['host']} is {have[entry['host']][key]} and cannot be changed in place; "
-                    "remove the member from the list, run, and add it again"
+                    f"Replica set {name}: {key} of {entry['host']} is {have[entry['host']][key]} and cannot be changed "
+                    "in place; remove the member from the list, run, and add it again"
                 )

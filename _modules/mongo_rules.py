@@ -29,7 +29,7 @@ def __virtual__():
     return "mongo_rules"
 
 
-def replset(members: list, role: str = "shard") -> list:
+def replset(members: list, role: str = "shard", apart: bool = True) -> list:
     """
     Why MongoDB would refuse these members as one replica set.
 
@@ -39,6 +39,8 @@ def replset(members: list, role: str = "shard") -> list:
     role
         ``shard`` or ``config``: config servers have no arbiters, no delayed members and none without indexes.
         Default ``shard``.
+    apart
+        Whether each member has to be on a host of its own, which MongoDB does not ask for. Default ``True``.
 
     CLI Example:
 
@@ -52,7 +54,7 @@ def replset(members: list, role: str = "shard") -> list:
     for number, member in enumerate(members):
         if member:
             found += _below(number, _member_rule(member, role))
-    found += _one_host_each(members)
+    found += _one_host_each(members, apart)
     return _faults(found if None in members else [*found, *_election_rule(members)])
 
 
@@ -234,14 +236,14 @@ def _config_server_rule(member: dict) -> Iterator[tuple]:
         yield "buildIndexes", "is false in a config set, whose members need their indexes", "no buildIndexes"
 
 
-def _one_host_each(members: list) -> Iterator[tuple]:
+def _one_host_each(members: list, apart: bool) -> Iterator[tuple]:
     """Two members of a set on one host: the same server twice, or two that one failure takes away."""
     seen = {}
     for number, member in enumerate(members):
         if not member:
             continue
         host, _, port = member["host"].lower().rpartition(":")
-        first, first_port = seen.setdefault(host, (number, port))
+        first, first_port = seen.setdefault(host if apart else (host, port), (number, port))
         if first != number and port == first_port:
             yield str(number), f"{member['host']} is member {first} already", "each server once"
         elif first != number:

@@ -14,7 +14,6 @@ from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "mongo_user"
 
-ADMIN_ROLES = ["root"]
 UNAUTHORIZED, AUTHENTICATION_FAILED, USER_EXISTS = 13, 18, 51003
 
 
@@ -24,7 +23,7 @@ def __virtual__():
 
 def userless(connection=None):
     """
-    Whether the server has no user at all: then, and only then, it answers ``replSetGetStatus`` over loopback without a login.
+    Whether the server has no user: then, and only then, it answers ``replSetGetStatus`` over loopback without a login.
 
     connection
         A replica set member over loopback, see :py:mod:`mongo_client`.
@@ -68,16 +67,15 @@ def create_first(connection=None, timeout=60):
     .. versionadded:: 0.1.0
     """
     login = __salt__["mongo_client.login"](connection)
-    command = {"createUser": login["username"], "roles": login.get("roles", ADMIN_ROLES)}
+    command = {"createUser": login["username"], "roles": login["roles"]}
     command.update({"pwd": login["password"]} if "password" in login else {})
     anonymous = __salt__["mongo_client.anonymous"](connection)
     try:
         __salt__["mongo_client.command"](command, db=login["authSource"], connection=anonymous, timeout=timeout)
     except CommandExecutionError as err:
         # Somebody made a user in the meantime (an interrupted run, another minion). If it is ours, it lets us in.
-        if getattr(err, "code", None) not in (UNAUTHORIZED, USER_EXISTS) or not __salt__["mongo_client.login_works"](
-            connection
-        ):
+        taken = getattr(err, "code", None) in (UNAUTHORIZED, USER_EXISTS)
+        if not taken or not __salt__["mongo_client.login_works"](connection):
             raise
 
 
@@ -149,8 +147,8 @@ def observe_admin(connection=None):
         This member over loopback, with ``credentials``.
 
     Returns:
-        ``born`` (the member is in a set), ``primary_here``, ``user`` (``None`` while the set has no user, else ``{roles, password}``)
-        and ``seen``, all of it as a sentence.
+        ``born`` (the member is in a set), ``primary_here``, ``user`` (``None`` while the set has no user, else
+        ``{roles, password}``) and ``seen``, all of it as a sentence.
 
     Raises ``CommandExecutionError`` (code 18) when the set has users and does not let ours in.
 
@@ -175,7 +173,8 @@ def observe_admin(connection=None):
         return {**found, "seen": f"{state}, no user yet"}
     where = __salt__["mongo_client.address"](connection)
     error = CommandExecutionError(
-        f"{where} has users, but refuses ours; put the right password at the credentials' path, or let one of them change it"
+        f"{where} has users, but refuses ours; put the right password at the credentials' path, or let one of them "
+        "change it"
     )
     error.code = AUTHENTICATION_FAILED
     raise error
@@ -188,7 +187,8 @@ def plan(name, database, roles, observed):
     name, database
         The user.
     roles
-        List of roles: ``readWrite`` (on the user's own database) or ``{role: readWrite, db: bank}``. ``None`` leaves them alone.
+        List of roles: ``readWrite`` (on the user's own database) or ``{role: readWrite, db: bank}``. ``None`` leaves
+        them alone.
     observed
         What :py:func:`observe` answered.
 
@@ -213,7 +213,7 @@ def plan(name, database, roles, observed):
 
 
 def act(name, step, database="admin", roles=None, password=None, connection=None, timeout=30):
-    """
+    r"""
     Execute one step of :py:func:`plan`.
 
     name, database, roles, connection
@@ -229,7 +229,8 @@ def act(name, step, database="admin", roles=None, password=None, connection=None
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_user.act teller '{do: create, new: {}}' bank '[readWrite]' mongodb:users:teller:password
+        salt-call --local -m . mongo_user.act teller '{do: create, new: {}}' bank '[readWrite]' \
+            mongodb:users:teller:password
 
     .. versionadded:: 0.1.0
     """

@@ -34,16 +34,17 @@ def converge(name, read, plan, act, fact, test=False):
     """
     Bring one object of the world to its wanted state and answer with a state's return.
 
-    Reads, plans, acts and reads again. What is still planned after acting is a failure that names it; an error keeps the
-    changes that were done before it and says what is left. Called by the states of the bundle; the arguments are functions.
+    Reads, plans, acts and reads again. What is still planned after acting is a failure that names it; an error keeps
+    the changes that were done before it and says what is left. Called by the states of the bundle; the arguments are
+    functions.
 
     name
         The state's ``name``.
     read
         Function without arguments; answers what is there.
     plan
-        Function of what ``read`` answered; the list of steps, each a mapping with ``do`` (a verb, see ``PAST``), ``what``
-        (the object), ``old``, ``new``, and whatever ``act`` needs. An empty list: nothing to do.
+        Function of what ``read`` answered; the list of steps, each a mapping with ``do`` (a verb, see ``PAST``),
+        ``what`` (the object), ``old``, ``new``, and whatever ``act`` needs. An empty list: nothing to do.
     act
         Function of one step; executes it, and raises an error of Salt's when it cannot.
     fact
@@ -87,7 +88,8 @@ def changes(steps):
     The ``changes`` of a state's return for a list of steps: the same for a dry run and a real one.
 
     steps
-        Steps as ``converge`` takes them. Several for one object become one change, from the first ``old`` to the last ``new``.
+        Steps as ``converge`` takes them. Several for one object become one change, from the first ``old`` to the last
+        ``new``.
 
     CLI Example:
 
@@ -104,13 +106,37 @@ def changes(steps):
     return merged
 
 
+def refuse(name, what, faults):
+    """
+    The return of a state whose arguments cannot be right: all their faults, a line each; nothing was read or changed.
+
+    name
+        The state's ``name``.
+    what
+        The object that the state is about, for the message: ``replica set s1``.
+    faults
+        List of mappings with ``path`` (the argument and the place in it), ``fault`` and ``remedy``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . onepass.refuse s1 'replica set s1' '[{path: members, fault: is 5, remedy: a list}]'
+
+    .. versionadded:: 0.1.0
+    """
+    what = what[0].upper() + what[1:]
+    said = [filter(None, [what, each["path"], f"{each['fault']}; {each['remedy']}"]) for each in faults]
+    return {"name": name, "result": False, "changes": {}, "comment": "\n".join(map(": ".join, said))}
+
+
 def wait(condition, what, timeout, interval=0.1, retry=()):
     """
     Wait until a condition holds, and answer its value; the one place of the bundle that sleeps.
 
     condition
-        Function without arguments that answers ``(value, seen)``: a true value ends the wait, ``seen`` is the text of what
-        the world looked like.
+        Function without arguments that answers ``(value, seen)``: a true value ends the wait, ``seen`` is the text of
+        what the world looked like.
     what
         The condition's name, for the error: ``a writable primary of s1``.
     timeout
@@ -149,7 +175,8 @@ def wait(condition, what, timeout, interval=0.1, retry=()):
 
 def gate(name, condition, what, timeout, test=False, retry=()):
     """
-    The return of a state that waits for a condition and changes nothing. A dry run looks once and says what it would wait for.
+    The return of a state that waits for a condition and changes nothing. A dry run looks once and says what it would
+    wait for.
 
     name
         The state's ``name``.
@@ -169,6 +196,8 @@ def gate(name, condition, what, timeout, test=False, retry=()):
     ret = {"name": name, "result": True, "changes": {}, "comment": f"No need to wait any longer for {what}"}
     try:
         wait(condition, what, 0 if test else timeout, retry=retry)
+    except SaltInvocationError as err:
+        return dict(ret, result=False, comment=str(err))
     except CommandExecutionError as err:
         if test:
             return dict(ret, result=None, comment=f"Would wait for {what}; now: {err}")

@@ -274,7 +274,8 @@ def summary(steps):
     ordered = sorted(steps.values(), key=lambda step: step["__run_num__"])
     changed = [sum(bool(state["changes"]) for _, state in _states_of(step)) for step in ordered]
     lines = [
-        f"{step['__id__']}: {step['duration'] / 1000:.1f} s, {count} changes" for step, count in zip(ordered, changed)
+        f"{step['__id__']}: {step['duration'] / 1000:.1f} s, {count} changes"
+        for step, count in zip(ordered, changed, strict=True)
     ]
     failures = [failure for step in ordered if step["result"] is False for failure in _failures(step)]
     return {"phases": lines, "changes": sum(changed), "failures": failures}

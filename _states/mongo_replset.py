@@ -3,9 +3,9 @@ States for MongoDB replica sets: the set, its members, its first user. Clusters 
 
 .. versionadded:: 0.1.0
 
-Each state reads what is there, plans, acts, and reads again; ``test=True`` shows the plan that a real run executes. States that
-need another host wait for a named condition until ``timeout`` (seconds), so that a highstate on blank hosts, all at once,
-converges in one pass. All take ``connection``, which is explained in :py:mod:`mongo_client`.
+Each state reads what is there, plans, acts, and reads again; ``test=True`` shows the plan that a real run executes.
+States that need another host wait for a named condition until ``timeout`` (seconds), so that a highstate on blank
+hosts, all at once, converges in one pass. All take ``connection``, which is explained in :py:mod:`mongo_client`.
 
 Requires PyMongo 4.4 or later in Salt's Python.
 """
@@ -30,15 +30,16 @@ def replset_present(
     """
     The replica set exists with these members; a new one is born on the first member, which is where this state runs.
 
-    A set is born with one member and its administrator (the connection's user), and grown one member at a time. Compared are
-    the members by ``host:port``, their options (MongoDB's default where none is given) and the given settings. An election can
-    interrupt writes for some seconds only when the primary itself is removed. Waits until all new members answer.
+    A set is born with one member and its administrator (the connection's user), and grown one member at a time.
+    Compared are the members by ``host:port``, their options (MongoDB's default where none is given) and the given
+    settings. An election can interrupt writes for some seconds only when the primary itself is removed. Waits until all
+    new members answer.
 
     name
         The replica set's name.
     members
-        List of ``host:port``, or of mappings with ``host`` and any of ``priority``, ``votes``, ``hidden``, ``arbiterOnly``,
-        ``buildIndexes``, ``tags``, ``secondaryDelaySecs``.
+        List of ``host:port``, or of mappings with ``host`` and any of ``priority``, ``votes``, ``hidden``,
+        ``arbiterOnly``, ``buildIndexes``, ``tags``, ``secondaryDelaySecs``.
     connection
         This node over loopback, with the credentials to use. A set that is born gets that user, with the role ``root``.
     config_server
@@ -66,6 +67,12 @@ def replset_present(
 
     .. versionadded:: 0.1.0
     """
+    given = {"members": members, "config_server": config_server, "settings": settings, "remove_extra": remove_extra}
+    refused = __salt__["mongo_arguments.refusal"](
+        name, f"replica set {name}", {**given, "connection": connection, "timeout": timeout}
+    )
+    if refused:
+        return refused
     test = __opts__["test"]
 
     def look():
@@ -125,24 +132,27 @@ def member_ready(name, connection=None, timeout=120):
 
     .. versionadded:: 0.1.0
     """
+    refused = __salt__["mongo_arguments.refusal"](
+        name, f"member of {name}", {"connection": connection, "timeout": timeout}
+    )
+    if refused:
+        return refused
 
     def condition():
         said = __salt__["mongo_client.hello"](connection)
         state = __salt__["mongo_replset.member_state"](said)
         return said.get("setName") == name and state in READY, f"{state} of {said.get('setName')}"
 
-    where = __salt__["mongo_client.address"](connection)
-    return __salt__["mongo_client.gate"](
-        name, condition, f"{where} to be primary or secondary of {name}", timeout, __opts__["test"]
-    )
+    what = f"{__salt__['mongo_client.address'](connection)} to be primary or secondary of {name}"
+    return __salt__["mongo_client.gate"](name, condition, what, timeout, __opts__["test"])
 
 
 def admin_present(name, connection=None, timeout=120):
     """
     The replica set's own administrator exists with its roles, and its password works.
 
-    The first user is created by the localhost exception on whichever member is primary, so let this state run on every member;
-    on the others it waits. A set that ``replset_present`` gives birth to has the user already.
+    The first user is created by the localhost exception on whichever member is primary, so let this state run on every
+    member; on the others it waits. A set that ``replset_present`` gives birth to has the user already.
 
     name
         The user; the same as in the connection's credentials.
@@ -166,6 +176,11 @@ def admin_present(name, connection=None, timeout=120):
 
     .. versionadded:: 0.1.0
     """
+    refused = __salt__["mongo_arguments.refusal"](
+        name, f"administrator {name}", {"connection": connection, "timeout": timeout}
+    )
+    if refused:
+        return refused
     test = __opts__["test"]
 
     def settled():
@@ -191,15 +206,13 @@ def admin_present(name, connection=None, timeout=120):
             raise SaltInvocationError(
                 f"admin_present {name}: the connection's credentials are those of {login.get('username')}"
             )
-        return __salt__["mongo_user.plan"](name, login["authSource"], login.get("roles", ["root"]), observed)
+        return __salt__["mongo_user.plan"](name, login["authSource"], login["roles"], observed)
 
     def act(step):
         if step["do"] == "create":
             return __salt__["mongo_user.create_first"](connection, timeout)
         login = __salt__["mongo_client.login"](connection)
-        return __salt__["mongo_user.act"](
-            name, step, login["authSource"], login.get("roles", ["root"]), None, connection
-        )
+        return __salt__["mongo_user.act"](name, step, login["authSource"], login["roles"], None, connection)
 
     def fact(observed):
         return f"Administrator {name} is let in" if observed["born"] else "The replica set will be born with this user"

@@ -1,12 +1,13 @@
 """
-States for sharded MongoDB clusters: routers, shards, databases, collections, indexes, users. Sets: :py:mod:`mongo_replset`.
+States for sharded MongoDB clusters: routers, shards, databases, collections, indexes, users; for replica sets see
+:py:mod:`mongo_replset`.
 
 .. versionadded:: 0.1.0
 
-Each state reads what is there, plans, acts, and reads again; ``test=True`` shows the plan that a real run executes. States that
-need another host wait for a named condition until ``timeout`` (seconds), so that a highstate on blank hosts, all at once,
-converges in one pass. All take ``connection``, which is explained in :py:mod:`mongo_client`; passwords are named by their path
-in the pillar.
+Each state reads what is there, plans, acts, and reads again; ``test=True`` shows the plan that a real run executes.
+States that need another host wait for a named condition until ``timeout`` (seconds), so that a highstate on blank
+hosts, all at once, converges in one pass. All take ``connection``, which is explained in :py:mod:`mongo_client`;
+passwords are named by their path in the pillar.
 
 Requires PyMongo 4.4 or later in Salt's Python.
 """
@@ -24,7 +25,7 @@ def __virtual__():
 
 def pillar_valid(name):
     """
-    The ``mongodb`` pillar of this minion is fit to be applied; else every fault of it is named at once, and nothing is touched.
+    The ``mongodb`` pillar of this minion is fit to be applied; else all its faults are named and nothing is touched.
 
     Compares with the schema and the rules of :py:func:`mongo_pillar.faults`; never changes anything.
 
@@ -70,6 +71,9 @@ def router_ready(name, connection=None, timeout=120):
 
     .. versionadded:: 0.1.0
     """
+    refused = __salt__["mongo_arguments.refusal"](name, "router", {"connection": connection, "timeout": timeout})
+    if refused:
+        return refused
 
     def condition():
         said = __salt__["mongo_client.hello"](connection)
@@ -114,8 +118,10 @@ def default_rw_concern(name, write=None, read=None, connection=None):
     wanted = {"write": write, "read": read}
     return _converge(
         name,
+        "default concerns",
+        {**wanted, "connection": connection},
         read=lambda: __salt__["mongo_shard.rw_concern"](connection),
-        blank={},
+        blank={"write": None, "read": None},
         plan=lambda observed: __salt__["mongo_shard.plan_rw_concern"](wanted, observed),
         act=lambda step: __salt__["mongo_shard.set_rw_concern"](step, connection),
         fact=lambda observed: f"The default write concern is {observed['write']}, the read concern {observed['read']}",
@@ -126,8 +132,8 @@ def shard_present(name, members, replset=None, connection=None, timeout=120):
     """
     The replica set is a shard of this cluster. Waits until the set has a primary and these members.
 
-    A shard is known by its hosts and by the identity that its set holds, not by its name: a set of another cluster, a name that
-    is taken and hosts that belong to another shard are refused, with who has them.
+    A shard is known by its hosts and by the identity that its set holds, not by its name: a set of another cluster, a
+    name that is taken and hosts that belong to another shard are refused, with who has them.
 
     name
         The shard's name.
@@ -155,30 +161,35 @@ def shard_present(name, members, replset=None, connection=None, timeout=120):
 
     .. versionadded:: 0.1.0
     """
+    given = {"members": members, "replset": replset, "connection": connection, "timeout": timeout}
     replset = replset or name
-    wanted = [__salt__["mongo_replset.member"](entry) for entry in members]
-    hosts = [entry["host"] for entry in wanted if not entry["hidden"]]
+
+    def hosts():
+        wanted = [__salt__["mongo_replset.member"](entry) for entry in members]
+        return [entry["host"] for entry in wanted if not entry["hidden"]]
 
     def look():
         return {
             "shards": __salt__["mongo_shard.shards"](connection),
             "cluster_id": __salt__["mongo_shard.cluster_id"](connection),
-            "identity": __salt__["mongo_shard.shard_identity"](replset, hosts, connection),
+            "identity": __salt__["mongo_shard.shard_identity"](replset, hosts(), connection),
         }
 
     def grown():
-        missing = __salt__["mongo_replset.missing"](replset, hosts, connection)
+        missing = __salt__["mongo_replset.missing"](replset, hosts(), connection)
         return not missing, f"{', '.join(missing)} not in the set yet"
 
     def act(step):
-        __salt__["mongo_client.wait"](grown, f"replica set {replset} with a primary and {', '.join(hosts)}", timeout)
-        __salt__["mongo_shard.add_shard"](name, replset, hosts, connection, timeout)
+        __salt__["mongo_client.wait"](grown, f"replica set {replset} with a primary and {', '.join(hosts())}", timeout)
+        __salt__["mongo_shard.add_shard"](name, replset, hosts(), connection, timeout)
 
     return _converge(
         name,
+        f"shard {name}",
+        given,
         read=look,
         blank={"shards": {}, "cluster_id": None, "identity": None},
-        plan=lambda observed: __salt__["mongo_shard.plan_shard"](name, replset, hosts, observed),
+        plan=lambda observed: __salt__["mongo_shard.plan_shard"](name, replset, hosts(), observed),
         act=act,
         fact=lambda observed: f"Shard {name} is {observed['shards'][name]}",
     )
@@ -186,7 +197,8 @@ def shard_present(name, members, replset=None, connection=None, timeout=120):
 
 def database_present(name, primary_shard=None, connection=None):
     """
-    The database exists in the cluster. One that lives on another shard than wanted is refused: moving it interrupts its clients.
+    The database exists in the cluster. One that lives on another shard than wanted is refused: moving it interrupts its
+    clients.
 
     name
         The database.
@@ -211,6 +223,8 @@ def database_present(name, primary_shard=None, connection=None):
     """
     return _converge(
         name,
+        f"database {name}",
+        {"new_database": name, "primary_shard": primary_shard, "connection": connection},
         read=lambda: __salt__["mongo_shard.databases"](connection),
         blank={},
         plan=lambda observed: __salt__["mongo_shard.plan_database"](name, primary_shard, observed),
@@ -249,8 +263,11 @@ def collection_sharded(name, key, unique=False, connection=None, timeout=120):
 
     .. versionadded:: 0.1.0
     """
+    given = {"collection": name, "key": key, "unique": unique, "connection": connection, "timeout": timeout}
     return _converge(
         name,
+        f"collection {name}",
+        given,
         read=lambda: __salt__["mongo_shard.collections"](connection),
         blank={},
         plan=lambda observed: __salt__["mongo_shard.plan_collection"](name, key, unique, observed),
@@ -261,17 +278,19 @@ def collection_sharded(name, key, unique=False, connection=None, timeout=120):
 
 def indexes_present(name, indexes, connection=None, timeout=3600):
     """
-    The collection has these indexes. Let the load of data require this state: an index on a loaded collection is an outage.
+    The collection has these indexes. Let the load of data require this state: an index on a loaded collection is an
+    outage.
 
-    Compared by key and options, never by name alone. ``expireAfterSeconds`` and ``hidden`` are changed in place; any other
-    difference is refused. So is an index that a document there could not be held in, because two of its fields are arrays in
-    it: the document is named before the build fails with code 171. Other indexes are left alone.
+    Compared by key and options, never by name alone. ``expireAfterSeconds`` and ``hidden`` are changed in place; any
+    other difference is refused. So is an index that a document there could not be held in, because two of its fields
+    are arrays in it: the document is named before the build fails with code 171. Other indexes are left alone.
 
     name
         ``database.collection``.
     indexes
-        List of mappings: ``keys`` (fields in order, each ``1``, ``-1``, ``hashed``, ``text``, ``2d``, ``2dsphere``) and any of
-        MongoDB's options (``name``, ``unique``, ``sparse``, ``expireAfterSeconds``, ``partialFilterExpression``...).
+        List of mappings: ``keys`` (fields in order, each ``1``, ``-1``, ``hashed``, ``text``, ``2d``, ``2dsphere``) and
+        any of MongoDB's options (``name``, ``unique``, ``sparse``, ``expireAfterSeconds``,
+        ``partialFilterExpression``...).
     connection
         A router (or, for a plain replica set, its primary), with credentials.
     timeout
@@ -303,6 +322,8 @@ def indexes_present(name, indexes, connection=None, timeout=3600):
 
     return _converge(
         name,
+        f"collection {name}",
+        {"collection": name, "indexes": indexes, "connection": connection, "timeout": timeout},
         read=lambda: {"indexes": __salt__["mongo_index.indexes"](name, connection)},
         blank={"indexes": []},
         plan=plan,
@@ -313,7 +334,7 @@ def indexes_present(name, indexes, connection=None, timeout=3600):
 
 def indexes_absent(name, indexes, connection=None):
     """
-    The collection has no index on these keys. The index on ``_id`` and the one that the shard key needs are the server's.
+    The collection has no index on these keys. The index on ``_id`` and the one of the shard key are the server's.
 
     name
         ``database.collection``.
@@ -339,6 +360,8 @@ def indexes_absent(name, indexes, connection=None):
     """
     return _converge(
         name,
+        f"collection {name}",
+        {"collection": name, "indexes": indexes, "connection": connection},
         read=lambda: {"indexes": __salt__["mongo_index.indexes"](name, connection)},
         blank={"indexes": []},
         plan=lambda observed: __salt__["mongo_index.plan_absent"](name, indexes, observed["indexes"]),
@@ -383,8 +406,11 @@ def user_present(name, database="admin", roles=None, password=None, connection=N
 
     .. versionadded:: 0.1.0
     """
+    given = {"database": database, "roles": roles, "password": password, "connection": connection}
     return _converge(
         name,
+        f"user {name}",
+        given,
         read=lambda: __salt__["mongo_user.observe"](name, database, password, connection),
         blank={"user": None},
         plan=lambda observed: __salt__["mongo_user.plan"](name, database, roles, observed),
@@ -420,6 +446,8 @@ def user_absent(name, database="admin", connection=None):
     gone = {"do": "remove", "what": f"user {name}@{database}", "new": None}
     return _converge(
         name,
+        f"user {name}",
+        {"database": database, "connection": connection},
         read=lambda: {"user": __salt__["mongo_user.find"](name, database, connection)},
         blank={"user": None},
         plan=lambda observed: [{**gone, "old": observed["user"]}] if observed["user"] else [],
@@ -430,7 +458,8 @@ def user_absent(name, database="admin", connection=None):
 
 def cluster_healthy(name, replsets, connection=None, timeout=120):
     """
-    Every set has a primary and every member is ready. Changes nothing; waits. The last state of a run, and a gate for a load.
+    Every set has a primary and every member is ready. Changes nothing; waits. The last state of a run, and a gate for a
+    load.
 
     name
         Any text.
@@ -455,6 +484,10 @@ def cluster_healthy(name, replsets, connection=None, timeout=120):
 
     .. versionadded:: 0.1.0
     """
+    given = {"replsets": replsets, "connection": connection, "timeout": timeout}
+    refused = __salt__["mongo_arguments.refusal"](name, "cluster", given)
+    if refused:
+        return refused
     hosts = {
         replset: [__salt__["mongo_replset.member"](entry)["host"] for entry in members]
         for replset, members in replsets.items()
@@ -467,13 +500,14 @@ def cluster_healthy(name, replsets, connection=None, timeout=120):
     return __salt__["mongo_client.gate"](name, condition, "every member to be ready", timeout, __opts__["test"])
 
 
-def _converge(name, read, blank, plan, act, fact):
-    """``onepass.converge`` for what lives behind a router."""
+def _converge(name, what, given, read, blank, plan, act, fact):
+    """``onepass.converge`` for what lives behind a router, unless the given arguments are wrong."""
 
     def look():
         return __salt__["mongo_client.look"](read, blank, __opts__["test"])
 
-    return __salt__["onepass.converge"](name, look, plan, act, fact, __opts__["test"])
+    refused = __salt__["mongo_arguments.refusal"](name, what, given)
+    return refused or __salt__["onepass.converge"](name, look, plan, act, fact, __opts__["test"])
 
 
 def _refuse_parallel_arrays(name, step, connection):
@@ -481,6 +515,7 @@ def _refuse_parallel_arrays(name, step, connection):
         found = __salt__["mongo_index.parallel_arrays"](name, index["keys"], connection)
         if found:
             raise CommandExecutionError(
-                f"{name} cannot have the index {index['name']}: in the document with _id {found['id']} both {found['fields'][0]} and "
-                f"{found['fields'][1]} are arrays, and an index holds one array a document (code 171); index one of the two"
+                f"{name} cannot have the index {index['name']}: in the document with _id {found['id']} both "
+                f"{found['fields'][0]} and {found['fields'][1]} are arrays, and an index holds one array a document "
+                "(code 171); index one of the two"
             )

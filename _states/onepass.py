@@ -15,7 +15,7 @@ def __virtual__():
 
 def checked(name, areas=None):
     """
-    The site's pillar has no fault, its hosts have accepted keys and answer; else the run stops here, with all faults at once.
+    The site's pillar has no fault, its hosts have accepted keys and answer; else the run stops, naming all faults.
 
     The runner :py:func:`onepass.check` as a state: it looks in a dry run too, and it never changes anything.
 

@@ -12,7 +12,7 @@ PATH = "mongodb:auth:admin"
 
 @pytest.fixture
 def replset(mongods, pillar):
-    """Members with auth on, the administrator's login in the pillar, and the arguments of a state for the first of them."""
+    """Members with auth on, the administrator's login in the pillar, and a state's arguments for the first of them."""
     pillar(ADMIN)
 
     def start(count, name="s1"):
@@ -188,14 +188,19 @@ def test_the_administrator_of_a_set_that_somebody_initiated(replset, states):
 
 
 BAD_MEMBERS = [
-    (["s1a.dc"], "host:port is wanted"),
-    (["s1a.dc:0"], "host:port is wanted"),
-    ([{"host": "s1a.dc:27017", "prority": 2}], "unknown field prority"),
-    (["s1a.dc:27017", "S1A.dc:27017"], "listed twice"),
-    ([], "no member"),
-    ([f"h{n}:1" for n in range(8)], "8 voting members"),
-    ([{"host": "s1a.dc:27017", "priority": 0}], "no member can become primary"),
-    ([{"host": "s1a.dc:27017", "arbiterOnly": True}, "s1b.dc:27017"], "first member s1a.dc:27017 has priority 0"),
+    (["s1a.dc"], "members:0: is 's1a.dc'; host:port is wanted"),
+    (["s1a.dc:0"], "members:0: is 's1a.dc:0'; host:port is wanted"),
+    ([{"host": "s1a.dc:27017", "prority": 2}], "members:0:prority: is an unknown field; did you mean 'priority'?"),
+    (["s1a.dc:27017", "S1A.dc:27017"], "members:1: S1A.dc:27017 is member 0 already"),
+    ([], "members: no member has a vote"),
+    ([f"h{n}:1" for n in range(8)], "members: 8 voting members"),
+    ([{"host": "s1a.dc:27017", "priority": 0}], "members: no member can become primary"),
+    (
+        [{"host": "s1a.dc:27017", "arbiterOnly": True}, "s1b.dc:27017"],
+        "members:0: s1a.dc:27017 cannot become primary, but a set is born on its first member",
+    ),
+    ([{"host": "s1a.dc:27017"}, {"host": "s1b.dc:27017", "hidden": True}], "members:1:priority: is not given, thus 1,"),
+    (["h:1", "h:2", "h:2"], "members:2: h:2 is member 1 already"),
 ]
 
 
@@ -204,4 +209,4 @@ def test_bad_members_are_refused_before_any_host_is_asked(states, members, words
     for test in (True, False):
         ret = states.mongo_replset.replset_present(name="s1", members=members, test=test, timeout=0)
         assert ret.result is False
-        assert words in ret.comment
+        assert f"Replica set s1: {words}" in ret.comment

@@ -23,7 +23,7 @@ PATH = "mongodb:auth:admin"
 
 @pytest.fixture(scope="module")
 def servers(mongod_binary, tmp_path_factory):
-    """One config server and three shards of one member each, initiated, with auth on; a router in front. No shard added."""
+    """One config server and three shards of one member each, with auth on; a router in front. No shard yet."""
     with real.factory(mongod_binary) as start:
         sets = {"cfg": start(1, replset="cfg", role="configsvr", keyfile=KEYFILE)[0]}
         sets.update({name: start(1, replset=name, role="shardsvr", keyfile=KEYFILE)[0] for name in ("s1", "s2", "s3")})
@@ -194,11 +194,15 @@ def test_a_collection_is_sharded_on_a_hashed_key(states, cluster, router, server
     [
         ({"account": 1}, False, "reshardCollection"),
         ({"account": "hashed", "when": 1}, False, "refineCollectionShardKey"),
-        ({"account": "hashed"}, True, "cannot be unique"),
-        ({"a": "hashed", "b": "hashed"}, False, "only one field may be hashed"),
-        ({"a": -1}, False, "1 or hashed is wanted, not -1"),
-        ({}, False, "a mapping of fields is wanted"),
-        ("account", False, "a mapping of fields is wanted"),
+        (
+            {"account": "hashed"},
+            True,
+            "unique: is true, but a shard key with a hashed field (account) cannot be unique",
+        ),
+        ({"a": "hashed", "b": "hashed"}, False, "key: has 2 hashed fields (a, b); at most one hashed field"),
+        ({"a": -1}, False, "key: has a: -1; 1 (ascending) or hashed for each field"),
+        ({}, False, "key: is empty; a field at least"),
+        ("account", False, "key: is 'account'; a mapping of fields"),
     ],
 )
 def test_another_shard_key_is_refused(states, cluster, key, unique, words):
@@ -250,8 +254,8 @@ def test_indexes_by_key_and_options(states, cluster, router, collection):
     [
         ({"keys": {"reference": 1}, "sparse": True}, "does not change that in place"),
         ({"keys": {"amount": 1}, "name": "reference_1"}, "give the new one another name"),
-        ({"keys": {"amount": 2}}, "1, -1, hashed, text, 2d or 2dsphere is wanted"),
-        ({"key": {"amount": 1}}, "a mapping with keys is wanted"),
+        ({"keys": {"amount": 2}}, "indexes:0:keys:amount: is 2; 1, -1, hashed, text, 2d or 2dsphere"),
+        ({"key": {"amount": 1}}, "indexes:0:key: is an unknown field; did you mean 'keys'?"),
     ],
 )
 def test_an_index_that_would_be_another_is_refused(states, cluster, collection, index, words):

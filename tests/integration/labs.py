@@ -13,7 +13,8 @@ OVERLAY = "/srv/lab/pillar/local.sls"
 PHASES = ["daemons", "replica-sets", "routers", "shards", "collections", "verify"]
 PRELUDE = """
 import json, yaml, pymongo
-secrets = [yaml.safe_load(open(f"/srv/lab/pillar/secrets/{name}.sls"))["mongodb"] for name in ("mongodb", "mongodb_users")]
+places = [f"/srv/lab/pillar/secrets/{name}.sls" for name in ("mongodb", "mongodb_users")]
+secrets = [yaml.safe_load(open(place))["mongodb"] for place in places]
 login = secrets[0]["auth"]["admin"]
 def connect(host, **options):
     return pymongo.MongoClient(host, 27017, **{**login, "directConnection": True, **options})
@@ -87,14 +88,14 @@ class Lab:
         return code, _flat(json.loads(out))
 
     def disturb(self, phase, disturbance):
-        """Begin an orchestration, let ``disturbance()`` loose when the phase begins, and wait until the run has ended."""
+        """Begin an orchestration, let ``disturbance()`` loose when the phase begins, and wait for the run's end."""
         watch = self.spawn("salt-run", "onepass.watch", "every=600")
         _read_until(watch, "waiting for an orchestration")
         run = self.spawn("salt-run", "state.orchestrate", "orchestrate.mongodb")
         _read_until(watch, f"mongodb-{phase}")
         disturbance()
         run.communicate()
-        self.exec("hq", "pkill -KILL -f onepass.watch || true")
+        self.exec("hq", "pkill -KILL -f [o]nepass.watch || true")
         watch.communicate()
 
     def blank(self):

@@ -7,9 +7,10 @@ import pytest
 from labs import Lab, changed, command_lines, failed
 
 WRITER = """
-import sys, time, yaml, pymongo
+import sys, time, pymongo
 teller = {"username": "teller", "password": sys.stdin.read().strip(), "authSource": "bank"}
-transfers = pymongo.MongoClient("r2.dc", 27017, **teller).bank.transfers.with_options(write_concern=pymongo.WriteConcern("majority"))
+majority = pymongo.WriteConcern("majority")
+transfers = pymongo.MongoClient("r2.dc", 27017, **teller).bank.transfers.with_options(write_concern=majority)
 number = 0
 with open("/root/acknowledged", "w") as acknowledged:
     while True:
@@ -18,21 +19,34 @@ with open("/root/acknowledged", "w") as acknowledged:
             transfers.insert_one({"_id": number, "account": number % 997, "text": "x" * 2000})
             print(number, file=acknowledged, flush=True)
         except pymongo.errors.PyMongoError:
-            time.sleep(0.1)
+            pass
+        time.sleep(0.02)
 """
 SEEN = """
-def members(client):
-    said = client.admin.command("hello")
-    return said["hosts"]
+shards = router.admin.command("listShards")["shards"]
+members = {"cfg": "cfg2.dc", "s1": "s1b.dc", "s2": "s2b.dc"}
+indexes = {host: connect(host).bank.transfers.list_indexes() for host in ("s1a.dc", "s2a.dc")}
 print(json.dumps({
-    "shards": {shard["_id"]: shard["host"] for shard in router.admin.command("listShards")["shards"]},
-    "sets": {name: connect(host).admin.command("hello")["hosts"] for name, host in (("cfg", "cfg2.dc"), ("s1", "s1b.dc"), ("s2", "s2b.dc"))},
+    "shards": {shard["_id"]: shard["host"] for shard in shards},
+    "sets": {name: connect(host).admin.command("hello")["hosts"] for name, host in members.items()},
     "key": dict(router.config.collections.find_one({"_id": "bank.transfers"})["key"]),
-    "indexes": {host: [dict(index["key"]) for index in connect(host).bank.transfers.list_indexes()] for host in ("s1a.dc", "s2a.dc")},
+    "indexes": {host: [dict(index["key"]) for index in found] for host, found in indexes.items()},
     "users": [user["user"] for user in router.bank.command("usersInfo")["users"]],
     "concern": router.admin.command("getDefaultRWConcern")["defaultWriteConcern"]["w"],
     "auth": connect("s1a.dc").admin.command("getCmdLineOpts")["parsed"]["security"],
 }))
+"""
+GROWN = """
+config = connect("s1b.dc").admin.command("replSetGetConfig")["config"]
+print(json.dumps({
+    "ids": [each["_id"] for each in router.bank.transfers.find({}, {"_id": 1})],
+    "shards": sorted(shard["_id"] for shard in router.admin.command("listShards")["shards"]),
+    "ids of s1": [entry["_id"] for entry in config["members"]],
+}))
+"""
+SECRETS = """
+auth, users = secrets[0]["auth"], secrets[1]["users"]
+print(json.dumps([auth["admin"]["password"], auth["keyfile"].split()[0][:60], users["teller"]["password"]]))
 """
 
 
@@ -114,10 +128,7 @@ def test_keyfiles_are_their_owners_alone(bank, first_run):
 
 
 def test_no_secret_can_be_read_anywhere(bank, first_run):
-    secrets = bank.python(
-        "print(json.dumps([login['password'], secrets[0]['auth']['keyfile'], secrets[1]['users']['teller']['password']]))"
-    )
-    secrets[1] = secrets[1].split()[0][:60]
+    secrets = bank.python(SECRETS)
     for secret in secrets:
         assert not [line for line in first_run["command lines"] if secret in line]
         assert secret not in str(first_run["dry"]) + str(first_run["real"])
@@ -185,11 +196,7 @@ def test_growth_under_load_loses_nothing(bank, first_run):
     time.sleep(5)
     bank.exec("r2.dc", "systemctl stop writer")
     acknowledged = [int(line) for line in bank.exec("r2.dc", "cat /root/acknowledged").split()]
-    seen = bank.python(
-        "print(json.dumps({'ids': [each['_id'] for each in router.bank.transfers.find({}, {'_id': 1})],"
-        "'shards': sorted(shard['_id'] for shard in router.admin.command('listShards')['shards']),"
-        "'ids of s1': [entry['_id'] for entry in connect('s1b.dc').admin.command('replSetGetConfig')['config']['members']]}))"
-    )
+    seen = bank.python(GROWN)
     assert len(acknowledged) > 200
     assert set(acknowledged) <= set(seen["ids"])
     assert len(seen["ids"]) == len(set(seen["ids"]))

@@ -252,6 +252,21 @@ def test_all_that_is_missing_is_named_at_once_with_the_remedy(module, monkeypatc
     assert "veth" not in str(trouble.value)
 
 
+def test_a_low_limit_is_raised_and_said_so(module, monkeypatch, tmp_path, capsys):
+    limit = tmp_path / "max_user_instances"
+    limit.write_text("128")
+    monkeypatch.setattr(module, "INOTIFY_LIMIT", limit)
+    monkeypatch.setattr(module, "PACKAGES", [])
+    monkeypatch.setattr(module, "missing_features", list)
+    monkeypatch.setattr(module, "missing_space", list)
+    module.prepare_machine()
+    assert limit.read_text() == "1024"
+    assert f"raising {limit} to 1024" in capsys.readouterr().out
+    limit.write_text("4096")
+    module.prepare_machine()
+    assert limit.read_text() == "4096"
+
+
 def test_without_root_up_says_so(module, monkeypatch):
     monkeypatch.setattr(module.os, "geteuid", lambda: 1000)
     with pytest.raises(module.Trouble, match="root: run this as root"):
