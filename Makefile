@@ -38,6 +38,7 @@ test-fast: .venv/3008/done $(ONEPASS_MONGOD)
 
 lint: .venv/tools/done
 	.venv/tools/bin/ruff check .
+	.venv/tools/bin/ruff format --check --quiet .
 	.venv/tools/bin/yamllint --strict .
 	.venv/tools/bin/salt-lint $$(find salt orchestrate pillar -name '*.sls' -o -name '*.jinja')
 

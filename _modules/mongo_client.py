@@ -41,8 +41,8 @@ HOST_UNREACHABLE, AUTHENTICATION_FAILED, UNAUTHORIZED, MAX_TIME_EXPIRED = 6, 18,
 # What a server answers while it starts, elects or shuts down: 6 HostUnreachable, 50 MaxTimeMSExpired,
 # 89 NetworkTimeout, 91 ShutdownInProgress, 94 NotYetInitialized, 103 another configuration came first,
 # 109 ConfigurationInProgress, 133 FailedToSatisfyReadPreference, 189 PrimarySteppedDown,
-# 262 nobody caught up to step down for, 308 CurrentConfigNotCommittedYet, 10107 NotWritablePrimary, 11600 and 11602 interrupted,
-# 13435 and 13436 not readable yet.
+# 262 nobody has caught up to take over, 308 CurrentConfigNotCommittedYet, 10107 NotWritablePrimary,
+# 11600 and 11602 interrupted, 13435 and 13436 not readable yet.
 NOT_YET = (6, 50, 89, 91, 94, 103, 109, 133, 189, 262, 308, 10107, 11600, 11602, 13435, 13436)
 LOGIN_KEYS = ("username", "password", "authSource", "authMechanism")
 # A dead host costs two seconds and no more; a connection may say otherwise.
