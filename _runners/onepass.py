@@ -303,14 +303,15 @@ def _failures(step):
 
 def _follow(bus, jid, start, timeout, every):
     """Say what happens until the run's return is there, and answer its states."""
-    phase, waiting, told = None, set(), time.monotonic()
+    phase, hosts, waiting, told = None, 0, set(), time.monotonic()
     deadline = start + timeout
     while time.monotonic() < deadline:
         event = bus.get_event(wait=1, full=True)
         tag, data = (event["tag"], event["data"]) if event else ("", {})
         if tag == f"salt/run/{jid}/args":
             phase, waiting, told = data["name"], set(data.get("tgt") or []), time.monotonic()
-            _say(start, f"{phase}" + (f": {len(waiting)} hosts" if waiting else ""))
+            hosts = len(waiting)
+            _say(start, f"{phase}" + (f": {hosts} host{'s' if hosts > 1 else ''}" if hosts else ""))
         elif tag.startswith("salt/job/") and "/ret/" in tag and data.get("fun", "").startswith("state."):
             waiting.discard(data["id"])
         elif tag == f"salt/run/{jid}/ret":
@@ -318,7 +319,8 @@ def _follow(bus, jid, start, timeout, every):
             return _returned(data)
         if waiting and time.monotonic() - told > every:
             told = time.monotonic()
-            _say(start, f"{phase}: waiting for {', '.join(sorted(waiting))}")
+            names = ", ".join(sorted(waiting)) if len(waiting) < hosts else f"all {hosts}"
+            _say(start, f"{phase}: waiting for {names}")
     raise Refusal(
         f"The orchestration {jid} has not ended within {timeout} s; salt-run jobs.lookup_jid {jid} tells when it has"
     )

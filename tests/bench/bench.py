@@ -256,7 +256,10 @@ def grid(corner, groups, figures):
 
 
 def cell(values):
-    return f"{median(values):.2f} ({min(values):.2f} to {max(values):.2f})" if values else ""
+    if not values:
+        return ""
+    spread = f" ({min(values):.2f} to {max(values):.2f})" if len(values) > 1 else ""
+    return f"{median(values):.2f}{spread}"
 
 
 def table(head, rows):
@@ -282,7 +285,7 @@ TARGETS = ["target", "wanted", "found", ""]
 HEAD = """# Benchmarks
 
 Written by `make bench` on {date}; not edited by hand. A figure is the median, with the least and the most, of {rounds}
-rounds of replica sets and of {lab_rounds} labs. In each round all contenders take their turn.
+rounds of replica sets and {lab_rounds} of the lab. In each round all contenders take their turn.
 
 {machine}"""
 
