@@ -32,7 +32,7 @@ REPORT = ROOT / "docs/benchmarks.md"
 MONGOD = Path(os.environ.get("ONEPASS_MONGOD") or ROOT / ".venv/mongod/mongod")
 SALT_CALL = Path(sys.executable).parent / "salt-call"
 PEER = ROOT / ".venv/bench/bin"
-LAB = [ROOT / "tests/lab/lab", "--name=bench"]
+LAB = [ROOT / "tests/lab/lab", f"--name=bench{os.getpid()}"]
 SITE = ROOT / "tests/lab/sites/bank.yaml"
 MINION = {"id": "bench", "enable_gpu_grains": False, "enable_fqdns_grains": False}  # as lean as the lab's minions
 ONEPASS, COMMUNITY, BARE, EMPTY = "Onepass", "community.mongodb", "bare PyMongo", "Salt's own start"
@@ -89,7 +89,7 @@ def round_of_births(home):
             for turn in "first", "again":
                 figures[turn, contender] = seconds(words, home)
                 check_ready(contender, sets)
-    return {**figures, ("first", EMPTY): seconds(salt_call(home, "empty"), home)}
+    return {**figures, **{(turn, EMPTY): seconds(salt_call(home, "empty"), home) for turn in ("first", "again")}}
 
 
 def onepass(home, sets):
@@ -127,7 +127,6 @@ def check_ready(contender, sets):
 
 def round_of_lab():
     """``{(turn, step): seconds}`` and ``{(when, role): MiB}`` of one lab, which is gone afterwards."""
-    seconds([*LAB, "down"])
     try:
         figures = {("lab", "up"): seconds([*LAB, "up", f"--site={SITE}"]), **memory("before")}
         figures.update(orchestrate("orchestrate.mongodb", "first"))
@@ -221,7 +220,7 @@ def births_report(figures):
         return middle[turn, COMMUNITY] / middle[turn, ONEPASS]
 
     def overhead(turn):
-        return (middle[turn, ONEPASS] - middle["first", EMPTY]) / middle[turn, BARE]
+        return (middle[turn, ONEPASS] - middle[turn, EMPTY]) / middle[turn, BARE]
 
     targets = [
         target(f"{COMMUNITY} / {ONEPASS}, first run", "at least", 4, peer("first")),
