@@ -142,7 +142,7 @@ def wait(condition, what, timeout, interval=0.1, retry=()):
     timeout
         Seconds until the error; ``0`` looks once.
     interval
-        Seconds between the first two looks, doubled up to one second. Default ``0.1``.
+        Seconds between two looks at first, later a tenth of the time waited, up to one second. Default ``0.1``.
     retry
         Error codes (an error's attribute ``code``) that mean "not yet"; any other error ends the wait. Default none.
 
@@ -156,7 +156,7 @@ def wait(condition, what, timeout, interval=0.1, retry=()):
 
     .. versionadded:: 0.1.0
     """
-    deadline = time.monotonic() + timeout
+    started = time.monotonic()
     while True:
         try:
             value, seen = condition()
@@ -166,11 +166,10 @@ def wait(condition, what, timeout, interval=0.1, retry=()):
             value, seen = None, str(err)
         if value:
             return value
-        left = deadline - time.monotonic()
-        if left <= 0:
+        waited = time.monotonic() - started
+        if waited >= timeout:
             raise CommandExecutionError(f"Waited {timeout} s for {what}; last seen: {seen}")
-        time.sleep(min(interval, left))
-        interval = min(interval * 2, 1.0)
+        time.sleep(min(max(interval, waited / 10), 1.0, timeout - waited))
 
 
 def gate(name, condition, what, timeout, test=False, retry=()):
