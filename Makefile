@@ -69,7 +69,7 @@ environments: .venv/tools/done
 .venv/3008/done .venv/3006/done .venv/bench/done: | .venv/tools/done
 	@echo "Making $(@D), half a minute the first time"
 	@rm -rf $(@D) && $(PYTHON) -m venv --without-pip $(@D)
-	@$(PIP) --python $(@D)/bin/python install --no-deps --no-compile --requirement $<
+	@$(PIP) --python $(@D)/bin/python install --no-deps --requirement $<
 	@touch $@
 
 $(FETCHED_MONGOD): tests/lab/image/mongodb.txt | .venv/tools/done

@@ -21,6 +21,8 @@ server::
 Requires PyMongo 4.4 or later in Salt's Python.
 """
 
+import atexit
+import contextlib
 import json
 import os
 
@@ -34,6 +36,11 @@ try:
     HAS_PYMONGO = True
 except ImportError:
     HAS_PYMONGO = False
+
+if HAS_PYMONGO:
+    # At exit PyMongo waits half a second for its monitors to wake up. They are daemon threads: they end without that.
+    with contextlib.suppress(AttributeError):
+        atexit.unregister(pymongo.synchronous.monitor._shutdown_resources)
 
 __virtualname__ = "mongo_client"
 

@@ -10,7 +10,7 @@ Passwords are named by their path in the pillar; no function takes or answers on
 Requires PyMongo (see :py:mod:`mongo_client`).
 """
 
-from salt.exceptions import CommandExecutionError
+from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "mongo_user"
 
@@ -212,6 +212,36 @@ def plan(name, database, roles, observed):
     return [{"do": "change", "what": what, "old": old, "new": new}] if new else []
 
 
+def plan_admin(name, login, observed):
+    """
+    The steps to a replica set's own administrator; none while the set is not born, for it is born with this user. Pure.
+
+    name
+        The user.
+    login
+        What :py:func:`mongo_client.login` answered.
+    observed
+        What :py:func:`observe_admin` answered.
+
+    Raises ``SaltInvocationError`` when the login is another user's.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_user.plan_admin admin '{username: admin}' '{born: false}'
+
+    .. versionadded:: 0.1.0
+    """
+    if not observed["born"]:
+        return []
+    if login.get("username") != name:
+        raise SaltInvocationError(
+            f"admin_present {name}: the connection's credentials are those of {login.get('username')}"
+        )
+    return plan(name, login["authSource"], login["roles"], observed)
+
+
 def act(name, step, database="admin", roles=None, password=None, connection=None, timeout=30):
     r"""
     Execute one step of :py:func:`plan`.
@@ -243,6 +273,31 @@ def act(name, step, database="admin", roles=None, password=None, connection=None
         command.update({"roles": roles} if "roles" in step["new"] else {})
         command.update({"pwd": _password(password)} if "password" in step["new"] else {})
     __salt__["mongo_client.command"](command, db=database, connection=connection, timeout=timeout)
+
+
+def act_admin(step, connection=None, timeout=60):
+    """
+    Execute one step of :py:func:`plan_admin`.
+
+    step
+        The step.
+    connection
+        The primary over loopback, with ``credentials``.
+    timeout
+        Seconds. Default 60.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_user.act_admin '{do: create}'
+
+    .. versionadded:: 0.1.0
+    """
+    if step["do"] == "create":
+        return create_first(connection, timeout)
+    login = __salt__["mongo_client.login"](connection)
+    return act(login["username"], step, login["authSource"], login["roles"], None, connection, timeout)
 
 
 def role_names(roles, database):

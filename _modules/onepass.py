@@ -8,8 +8,11 @@ A state hands in three functions and gets its return back, so that a dry run sho
     salt-call --local -m . sys.doc onepass
 """
 
+import hashlib
 import time
+from pathlib import Path
 
+import salt.utils.hashutils
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "onepass"
@@ -202,6 +205,30 @@ def gate(name, condition, what, timeout, test=False, retry=()):
             return dict(ret, result=None, comment=f"Would wait for {what}; now: {err}")
         return dict(ret, result=False, comment=str(err))
     return ret
+
+
+def fingerprint():
+    """
+    The custom modules and states that this minion has fetched, as one number to compare with what the master serves.
+
+    Returns:
+        The SHA-256 of their paths and contents.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . onepass.fingerprint
+
+    .. versionadded:: 0.1.0
+    """
+    fetched = Path(__opts__["extension_modules"])
+    files = {
+        str(path.relative_to(fetched)): salt.utils.hashutils.get_hash(str(path), __opts__["hash_type"])
+        for kind in ("modules", "states")
+        for path in (fetched / kind).rglob("*.py")
+    }
+    return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
 
 
 def _phrases(prefix, steps):

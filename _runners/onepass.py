@@ -11,15 +11,18 @@ Requires on the master what the execution modules of the areas require (``mongo_
 """
 
 import difflib
+import hashlib
 import sys
 import time
 
 import salt.exceptions
+import salt.fileclient
 import salt.key
 import salt.loader
 import salt.pillar
 import salt.utils.event
 from salt.exceptions import CommandExecutionError
+from salt.utils.stringutils import to_str
 
 # A part of the pillar, and the execution module that judges it by faults, places and summary.
 AREAS = {"mongodb": "mongo_pillar"}
@@ -28,6 +31,8 @@ KEY_STATES = {
     "minions_rejected": ("is rejected", "salt-key -d {}, then restart that minion"),
     "minions_denied": ("is denied, another minion has its id", "salt-key -d {}, then restart the right minion"),
 }
+# What minions fetch from the master's file server, and the function of theirs that fetches it.
+SYNCED = {"modules": "saltutil.sync_modules", "states": "saltutil.sync_states"}
 
 
 class Refusal(CommandExecutionError, salt.exceptions.NotImplemented):
@@ -38,21 +43,25 @@ def __virtual__():
     return "onepass"
 
 
-def check(areas: str | list | None = None, timeout: int = 15) -> dict:
+def check(areas: str | list | None = None, sync: bool = False, timeout: int = 15) -> dict:
     """
     Refuse a site that cannot be built, with all that is wrong at once; nothing is changed anywhere.
 
     The pillar is the one that an orchestration has: inside of one its own (``pillar=`` included), else that of the
     master (``<master's host name>_master``). The areas' modules check it; then it is seen whether the master has an
-    accepted key for every host in it, and whether these answer one ping.
+    accepted key for every host in it, whether these answer, and whether they have the custom modules and states that
+    the master serves.
 
     areas
         Parts of the pillar to check, such as ``mongodb`` or a list. Default: all that are there.
+    sync
+        Bring the master's modules and states to the hosts that have others, once no fault is left. Default ``False``.
     timeout
         Seconds that minions have for their answer. Default 15.
 
     Returns:
-        For each area ``ok`` and what it describes.
+        For each area ``ok`` and what it describes; ``modules``: ``ok``, or the hosts that have others than the master
+        (``differ on``) or had (``brought to``).
 
     Raises ``CommandExecutionError`` with one line per fault: path, fault, remedy; never a secret. So ``salt-run`` ends
     with an exit code other than 0, and the step of an orchestration fails.
@@ -62,6 +71,7 @@ def check(areas: str | list | None = None, timeout: int = 15) -> dict:
     .. code-block:: bash
 
         salt-run onepass.check
+        salt-run onepass.check sync=True
 
     .. code-block:: yaml
 
@@ -78,10 +88,14 @@ def check(areas: str | list | None = None, timeout: int = 15) -> dict:
     for area in wanted:
         faults += _ask(modules, area, "faults", pillar.get(area))
         places = {**_ask(modules, area, "places", pillar.get(area)), **places}
-    faults += _minion_faults(places, timeout)
+    known = salt.key.get_key(__opts__).list_keys()
+    accepted = [minion for minion in places if minion in known["minions"]]
+    answers = _execute(accepted, "onepass.fingerprint", timeout) if accepted else {}
+    faults += _minion_faults(places, known, answers, timeout)
     if faults:
         raise Refusal(_report(faults))
-    return {area: f"ok: {_counted(_ask(modules, area, 'summary', pillar[area]))}" for area in wanted}
+    counted = {area: f"ok: {_counted(_ask(modules, area, 'summary', pillar[area]))}" for area in wanted}
+    return {**counted, "modules": _modules(answers, sync)}
 
 
 # The pillar and the modules as an orchestration has them
@@ -132,17 +146,20 @@ def _areas(areas: str | list | None, pillar: dict) -> list:
     return wanted
 
 
-# What only a master knows: keys, and who answers
+# What only a master knows: keys, who answers, and who has which modules
 
 
-def _minion_faults(places: dict, timeout: int) -> list:
-    keys = salt.key.get_key(__opts__).list_keys()
-    accepted = [minion for minion in places if minion in keys["minions"]]
+def _execute(minions: list, function: str | list, timeout: int, arg: tuple | list = ()) -> dict:
+    return __salt__["salt.execute"](minions, function, arg=arg, tgt_type="list", timeout=timeout)
+
+
+def _minion_faults(places: dict, keys: dict, answers: dict, timeout: int) -> list:
     free = sorted(set(keys["minions"]) - set(places))
-    faults = [_key_fault(places[minion], minion, keys, free) for minion in places if minion not in accepted]
-    answered = _ping(accepted, timeout) if accepted else {}
-    silent = [minion for minion in accepted if answered.get(minion) is not True]
-    return faults + [_silent_fault(places[minion], minion, timeout) for minion in silent]
+    unknown = [minion for minion in places if minion not in keys["minions"]]
+    silent = [minion for minion in places if minion not in unknown and not answers.get(minion)]
+    return [_key_fault(places[minion], minion, keys, free) for minion in unknown] + [
+        _silent_fault(places[minion], minion, timeout) for minion in silent
+    ]
 
 
 def _key_fault(path: str, minion: str, keys: dict, free: list) -> dict:
@@ -154,13 +171,42 @@ def _key_fault(path: str, minion: str, keys: dict, free: list) -> dict:
     return {"path": path, "fault": f"no minion has the id {minion!r}", "remedy": remedy}
 
 
-def _ping(minions: list, timeout: int) -> dict:
-    return __salt__["salt.execute"](minions, "test.ping", tgt_type="list", timeout=timeout)
-
-
 def _silent_fault(path: str, minion: str, timeout: int) -> dict:
     fault = f"minion {minion} does not answer within {timeout} s"
     return {"path": path, "fault": fault, "remedy": "a running salt-minion on that host, connected to this master"}
+
+
+def _modules(answers: dict, sync: bool) -> str | dict:
+    """Who has other modules than the master serves; a minion that has none cannot tell a fingerprint, only an error."""
+    served = _fingerprint()
+    others = sorted(minion for minion, answer in answers.items() if answer != served)
+    if not others:
+        return "ok"
+    if not sync:
+        return {"differ on": others}
+    arguments = [[__opts__.get("saltenv") or "base", True]] * len(SYNCED)
+    synced = _execute(others, list(SYNCED.values()), 60, arguments)
+    failed = {minion: synced.get(minion) for minion in others if not _is_synced(synced.get(minion))}
+    if failed:
+        raise Refusal("\n  ".join(["The master's modules did not reach", *(f"{m}: {e}" for m, e in failed.items())]))
+    return {"brought to": others}
+
+
+def _fingerprint() -> str:
+    """:py:func:`onepass.fingerprint` of a minion that has all that the master serves."""
+    saltenv = __opts__.get("saltenv") or "base"
+    with salt.fileclient.FSClient(_opts()) as client:
+        files = {
+            path.removeprefix("_"): to_str(client.hash_file(f"salt://{path}", saltenv)["hsum"])
+            for kind in SYNCED
+            for path in client.file_list(saltenv, prefix=f"_{kind}/")
+            if path.endswith(".py")
+        }
+    return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+
+
+def _is_synced(answer) -> bool:
+    return isinstance(answer, dict) and all(isinstance(names, list) for names in answer.values())
 
 
 # Words

@@ -10,7 +10,7 @@ hosts, all at once, converges in one pass. All take ``connection``, which is exp
 Requires PyMongo 4.4 or later in Salt's Python.
 """
 
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "mongo_replset"
 
@@ -199,20 +199,12 @@ def admin_present(name, connection=None, timeout=120):
         )
 
     def plan(observed):
-        if not observed["born"] or (test and not observed["primary_here"]):
+        if test and not observed["primary_here"]:
             return []
-        login = __salt__["mongo_client.login"](connection)
-        if login.get("username") != name:
-            raise SaltInvocationError(
-                f"admin_present {name}: the connection's credentials are those of {login.get('username')}"
-            )
-        return __salt__["mongo_user.plan"](name, login["authSource"], login["roles"], observed)
+        return __salt__["mongo_user.plan_admin"](name, __salt__["mongo_client.login"](connection), observed)
 
     def act(step):
-        if step["do"] == "create":
-            return __salt__["mongo_user.create_first"](connection, timeout)
-        login = __salt__["mongo_client.login"](connection)
-        return __salt__["mongo_user.act"](name, step, login["authSource"], login["roles"], None, connection)
+        __salt__["mongo_user.act_admin"](step, connection, timeout)
 
     def fact(observed):
         return f"Administrator {name} is let in" if observed["born"] else "The replica set will be born with this user"

@@ -12,7 +12,7 @@ passwords are named by their path in the pillar.
 Requires PyMongo 4.4 or later in Salt's Python.
 """
 
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "mongo_shard"
 
@@ -21,30 +21,6 @@ def __virtual__():
     if "mongo_client.command" not in __salt__:
         return False, "The MongoDB states need PyMongo in Salt's Python: salt-pip install 'pymongo>=4.4'"
     return __virtualname__
-
-
-def pillar_valid(name):
-    """
-    The ``mongodb`` pillar of this minion is fit to be applied; else all its faults are named and nothing is touched.
-
-    Compares with the schema and the rules of :py:func:`mongo_pillar.faults`; never changes anything.
-
-    name
-        Any text.
-
-    .. code-block:: yaml
-
-        mongodb-pillar:
-          mongo_shard.pillar_valid
-
-    .. versionadded:: 0.1.0
-    """
-    ret = {"name": name, "result": False, "changes": {}, "comment": ""}
-    try:
-        __salt__["mongo_pillar.check"]()
-    except (CommandExecutionError, SaltInvocationError) as err:
-        return dict(ret, comment=str(err))
-    return dict(ret, result=True, comment="The mongodb pillar has no fault")
 
 
 def router_ready(name, connection=None, timeout=120):
@@ -458,8 +434,8 @@ def user_absent(name, database="admin", connection=None):
 
 def cluster_healthy(name, replsets, connection=None, timeout=120):
     """
-    Every set has a primary and every member is ready. Changes nothing; waits. The last state of a run, and a gate for a
-    load.
+    Every set has a primary, every member is ready and has its vote. Changes nothing; waits. The last state of a run,
+    and a gate for a load.
 
     name
         Any text.
@@ -488,13 +464,9 @@ def cluster_healthy(name, replsets, connection=None, timeout=120):
     refused = __salt__["mongo_arguments.refusal"](name, "cluster", given)
     if refused:
         return refused
-    hosts = {
-        replset: [__salt__["mongo_replset.member"](entry)["host"] for entry in members]
-        for replset, members in replsets.items()
-    }
 
     def condition():
-        faults = __salt__["mongo_shard.unhealthy"](hosts, connection)
+        faults = __salt__["mongo_shard.unhealthy"](replsets, connection)
         return not faults, "; ".join(faults)
 
     return __salt__["mongo_client.gate"](name, condition, "every member to be ready", timeout, __opts__["test"])

@@ -1,28 +1,66 @@
 """
-States for the master's side of an orchestration.
+States that check before anything is done: a minion's pillar, and the whole site from the master.
 
 .. versionadded:: 0.1.0
 """
 
-from salt.exceptions import CommandExecutionError
+from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "onepass"
+
+# An area of the pillar, and the function that checks it on the minion that is given it.
+PILLARS = {"mongodb": "mongo_pillar.check"}
 
 
 def __virtual__():
     return __virtualname__
 
 
-def checked(name, areas=None):
+def pillar_valid(name):
+    """
+    This minion's pillar of one area is fit to be applied; else all its faults are named and nothing is touched.
+
+    Never changes anything.
+
+    name
+        The area, the pillar's key: ``mongodb``.
+
+    .. code-block:: yaml
+
+        mongodb:
+          onepass.pillar_valid
+
+        mongodb-pillar:
+          onepass.pillar_valid:
+            - name: mongodb
+            - failhard: True
+
+    .. versionadded:: 0.1.0
+    """
+    ret = {"name": name, "result": False, "changes": {}, "comment": ""}
+    check = PILLARS.get(name)
+    if not check:
+        return dict(ret, comment=f"pillar_valid: {name!r} is no area; {', '.join(PILLARS)} is")
+    try:
+        __salt__[check]()
+    except (CommandExecutionError, SaltInvocationError) as err:
+        return dict(ret, comment=str(err))
+    return dict(ret, result=True, comment=f"The {name} pillar has no fault")
+
+
+def checked(name, areas=None, sync=False):
     """
     The site's pillar has no fault, its hosts have accepted keys and answer; else the run stops, naming all faults.
 
-    The runner :py:func:`onepass.check` as a state: it looks in a dry run too, and it never changes anything.
+    The runner :py:func:`onepass.check` as a state, for orchestrations. It looks in a dry run too; and there too it
+    brings the modules that are asked for, without which no minion could say what it would do.
 
     name
         Any text.
     areas
         Parts of the pillar to check, for example ``[mongodb]``. Default: all that are there.
+    sync
+        Bring the master's modules and states to the minions that have others. Default ``False``: name them.
 
     .. code-block:: yaml
 
@@ -32,16 +70,20 @@ def checked(name, areas=None):
         mongodb-preflight:
           onepass.checked:
             - areas: [mongodb]
+            - sync: True
             - failhard: True
 
     .. versionadded:: 0.1.0
     """
     ret = {"name": name, "result": False, "changes": {}, "comment": ""}
     try:
-        found = __salt__["saltutil.runner"]("onepass.check", areas=areas, full_return=True)
+        found = __salt__["saltutil.runner"]("onepass.check", areas=areas, sync=sync, full_return=True)
     except CommandExecutionError as err:
         return dict(ret, comment=str(err))
     said = found["return"]
     if not found["success"]:
         return dict(ret, comment=str(said))
-    return dict(ret, result=True, comment="\n".join(f"{area}: {line}" for area, line in said.items()))
+    modules = said["modules"]
+    brought = modules.get("brought to", []) if isinstance(modules, dict) else []
+    changes = {f"modules of {minion}": {"old": "others", "new": "the master's"} for minion in brought}
+    return dict(ret, result=True, changes=changes, comment="\n".join(f"{what}: {line}" for what, line in said.items()))

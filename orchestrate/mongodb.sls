@@ -13,18 +13,8 @@
 mongodb-preflight:
   onepass.checked:
     - areas: [mongodb]
+    - sync: True
     - failhard: True
-
-# For real in a dry run too: a minion without the bundle's modules cannot say what it would do.
-mongodb-modules:
-  salt.state:
-    - tgt: {{ hosts.all | tojson }}
-    - tgt_type: list
-    - sls: onepass.modules
-    - queue: True
-    - test: False
-    - require:
-      - onepass: mongodb-preflight
 
 {% for phase, targets, sls in phases %}
 mongodb-{{ phase }}:
@@ -34,5 +24,5 @@ mongodb-{{ phase }}:
     - sls: {{ sls | tojson }}
     - queue: True
     - require:
-      - salt: mongodb-{{ 'modules' if loop.first else phases[loop.index0 - 1][0] }}
+      - {{ 'onepass: mongodb-preflight' if loop.first else 'salt: mongodb-' ~ phases[loop.index0 - 1][0] }}
 {% endfor %}

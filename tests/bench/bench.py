@@ -80,7 +80,7 @@ def prepare(home):
 
 
 def round_of_births(home):
-    """``{(turn, contender): seconds}``, the turns being ``first`` and ``again``."""
+    """``{(turn, contender): seconds}``, the turns being ``first``, ``votes`` (all members have one) and ``again``."""
     figures = {}
     for contender, command in {ONEPASS: onepass, COMMUNITY: community, BARE: bare}.items():
         with mongods.factory(MONGOD) as start:
@@ -89,6 +89,8 @@ def round_of_births(home):
             for turn in "first", "again":
                 figures[turn, contender] = seconds(words, home)
                 check_ready(contender, sets)
+                if turn == "first":
+                    figures["votes", contender] = figures[turn, contender] + seconds_until_all_vote(sets)
     return {**figures, **{(turn, EMPTY): seconds(salt_call(home, "empty"), home) for turn in ("first", "again")}}
 
 
@@ -120,6 +122,16 @@ def check_ready(contender, sets):
                 said = client.admin.command("hello")
             if said.get("setName") != name or not (said["isWritablePrimary"] or said["secondary"]):
                 raise SystemExit(f"{contender} has ended, but {member} is not ready: {said}")
+
+
+def seconds_until_all_vote(sets):
+    """A member that was added later counts as passive until its primary has given it its vote."""
+    began = time.monotonic()
+    for member in (member for members in sets.values() for member in members):
+        with member.client() as client:
+            while client.admin.command("hello").get("passive"):
+                time.sleep(0.02)
+    return time.monotonic() - began
 
 
 # --- Blank hosts become a cluster ---
@@ -214,7 +226,7 @@ def report(births, labs, options):
 
 def births_report(figures):
     middle = {figure: median(values) for figure, values in figures.items()}
-    turns = {"first": "first run", "again": "nothing to do"}
+    turns = {"first": "first run", "again": "nothing to do", "votes": "first run, until all members vote"}
 
     def peer(turn):
         return middle[turn, COMMUNITY] / middle[turn, ONEPASS]
@@ -290,9 +302,11 @@ rounds of replica sets and {lab_rounds} of the lab. In each round all contenders
 
 BIRTHS = f"""## Nine empty mongods to three ready sets
 
-The mongods listen already. Done is when every member is primary or secondary. Without auth.
+The mongods listen already. Done is when every member is primary or secondary. Without auth. A set that was born with
+one member gives the others their votes at its next heartbeats, two seconds apart; until then the first alone is its
+majority. `mongo_shard.cluster_healthy`, with which the orchestration ends, waits for that too.
 
-- {ONEPASS}: one `salt-call --local state.apply`, three `mongo_replset.replset_present`, `mongo_shard.cluster_healthy`.
+- {ONEPASS}: one `salt-call --local state.apply`, three `mongo_replset.replset_present`, nine `member_ready`.
 - {COMMUNITY}: one play on three hosts at once, `mongodb_replicaset` and then `mongodb_status`, which looks every second
   (in its documentation: every ten), without gathering facts.
 - {BARE}: a Python process that works as {ONEPASS} does: a set is born with one member, the others are added one by one.

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from salt.config import master_config
 
 import mongods
 import tree
@@ -117,9 +118,15 @@ def test_served_modules_and_states_arrive(estate, mongod):
     synced = salt.run("saltutil.sync_all", minion_tgt=minion.id).data
     assert set(synced["modules"]) == {f"modules.{name}" for name in names("_modules")}
     assert set(synced["states"]) == {f"states.{name}" for name in names("_states")}
+    assert salt.run("onepass.fingerprint", minion_tgt=minion.id).data == served_fingerprint(master)
     said = salt.run("mongo_client.hello", connection=f"mongodb://{mongod.address}", minion_tgt=minion.id).data
     assert said["isWritablePrimary"] is True
     assert names("_states") <= set(salt.run("sys.list_state_modules", minion_tgt=minion.id).data)
+
+
+def served_fingerprint(master):
+    """What ``onepass.check`` holds a minion's own fingerprint against."""
+    return tree.load("_runners/onepass.py", __opts__=master_config(master.config_file))._fingerprint()
 
 
 def test_served_runners_arrive(estate):

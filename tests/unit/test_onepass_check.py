@@ -9,6 +9,7 @@ import tree
 HOSTS = ("s1a.dc", "s1b.dc", "r1.dc")
 KEYS = {"minions": ["hq", *HOSTS], "minions_pre": [], "minions_rejected": [], "minions_denied": []}
 PILLAR = {"mongodb": {"auth": {"keyfile": "hush"}}}
+SERVED, NOT_THERE = "5e17ed", "'onepass.fingerprint' is not available."
 
 
 class Modules(dict):
@@ -32,16 +33,21 @@ class Modules(dict):
 def master(monkeypatch):
     """A master: ``master(keys=..., modules=..., silent=..., pillar=...)`` is the runner beside it."""
 
-    def runner(keys=KEYS, modules=None, silent=(), pillar=PILLAR):
-        pinged = []
+    def runner(keys=KEYS, modules=None, silent=(), pillar=PILLAR, blank=(), unreached=()):
+        asked = []
 
-        def execute(minions, function, tgt_type, timeout):
-            pinged.append((minions, function, tgt_type, timeout))
-            return {minion: True for minion in minions if minion not in silent}
+        def execute(minions, function, arg, tgt_type, timeout):
+            asked.append((minions, function, arg, tgt_type, timeout))
+            if function == "onepass.fingerprint":
+                told = {minion: NOT_THERE if minion in blank else SERVED for minion in minions}
+                return {minion: answer for minion, answer in told.items() if minion not in silent}
+            done = {"saltutil.sync_modules": ["modules.onepass"], "saltutil.sync_states": []}
+            return {minion: done for minion in minions if minion not in unreached}
 
         module = tree.load("_runners/onepass.py", __opts__={"id": "hq_master", "pillar": pillar})
         module.__salt__ = {"salt.execute": execute}
-        module.pinged = pinged
+        module.asked = asked
+        monkeypatch.setattr(module, "_fingerprint", lambda: SERVED)
         key = type("Key", (), {"list_keys": lambda self: keys})
         monkeypatch.setattr(module.salt.key, "get_key", lambda opts: key())
         monkeypatch.setattr(module, "_execution_modules", lambda: modules if modules is not None else Modules())
@@ -59,14 +65,38 @@ def refusal(module, **arguments):
 def test_good_site(master):
     modules = Modules()
     module = master(modules=modules)
-    assert module.check() == {"mongodb": "ok: 1 replica set, 3 members, 2 routers"}
+    assert module.check() == {"mongodb": "ok: 1 replica set, 3 members, 2 routers", "modules": "ok"}
     assert modules.told == [PILLAR["mongodb"]] * 3
 
 
-def test_one_ping_for_all(master):
+def test_one_question_to_all(master):
     module = master()
-    module.check(timeout=7)
-    assert module.pinged == [(list(HOSTS), "test.ping", "list", 7)]
+    module.check(timeout=7, sync=True)
+    assert module.asked == [(list(HOSTS), "onepass.fingerprint", (), "list", 7)]
+
+
+def test_other_modules_are_told(master):
+    module = master(blank=["s1b.dc"])
+    assert module.check()["modules"] == {"differ on": ["s1b.dc"]}
+    assert len(module.asked) == 1
+
+
+def test_other_modules_are_replaced_on_request(master):
+    module = master(blank=["s1b.dc", "r1.dc"])
+    assert module.check(sync=True)["modules"] == {"brought to": ["r1.dc", "s1b.dc"]}
+    (minions, functions, *_) = module.asked[1]
+    assert (minions, functions) == (["r1.dc", "s1b.dc"], ["saltutil.sync_modules", "saltutil.sync_states"])
+
+
+def test_modules_that_do_not_arrive_are_a_failure(master):
+    module = master(blank=["s1b.dc", "r1.dc"], unreached=["r1.dc"])
+    assert refusal(module, sync=True) == ["The master's modules did not reach", "  r1.dc: None"]
+
+
+def test_a_fault_keeps_the_modules_where_they_are(master):
+    module = master(blank=["s1b.dc"], silent=["r1.dc"])
+    refusal(module, sync=True)
+    assert len(module.asked) == 1
 
 
 def test_everything_is_told_at_once(master):
@@ -104,15 +134,15 @@ def test_salt_shows_a_refusal_without_a_traceback(master):
     assert issubclass(master().Refusal, salt.exceptions.NotImplemented)
 
 
-def test_no_key_accepted_no_ping(master):
+def test_no_key_accepted_no_question(master):
     module = master(keys={**KEYS, "minions": []})
     assert len(refusal(module)) == 4
-    assert module.pinged == []
+    assert module.asked == []
 
 
 @pytest.mark.parametrize("areas", ["mongodb", ["mongodb"]])
 def test_areas_asked_for(master, areas):
-    assert list(master().check(areas=areas)) == ["mongodb"]
+    assert list(master().check(areas=areas)) == ["mongodb", "modules"]
 
 
 def test_unknown_area(master):
@@ -156,5 +186,5 @@ def test_outside_of_an_orchestration_the_masters_pillar_is_compiled(master, monk
 
     monkeypatch.setattr(module.salt.loader, "grains", lambda opts: {"os": "Debian"})
     monkeypatch.setattr(module.salt.pillar, "get_pillar", Compiler)
-    assert list(module.check()) == ["mongodb"]
+    assert list(module.check()) == ["mongodb", "modules"]
     assert asked == [("hq_master", {"os": "Debian"})]
