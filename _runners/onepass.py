@@ -116,7 +116,7 @@ def _master_pillar() -> dict:
 
 
 def _opts() -> dict:
-    opts = dict(__opts__)
+    opts = {**__opts__, "enable_fqdns_grains": False}
     return opts if opts.get("grains") else {**opts, "grains": salt.loader.grains(opts)}
 
 

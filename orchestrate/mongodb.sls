@@ -2,7 +2,7 @@
 # Order only; what a host does stands in salt/mongodb, whom it concerns in the pillar.
 {% set hosts = salt['mongo_pillar.hosts']() %}
 {% set phases = [
-  ('daemons', hosts.all, ['mongodb.pillar', 'mongodb.install', 'mongodb.tuning', 'mongodb.daemon']),
+  ('daemons', hosts.all, ['mongodb.install', 'mongodb.tuning', 'mongodb.daemon']),
   ('replica-sets', hosts.members, ['mongodb.replset']),
   ('routers', hosts.routers, ['mongodb.router']),
   ('shards', hosts.cluster, ['mongodb.shards']),

@@ -165,20 +165,25 @@ def orchestrate(sls, turn):
 def install_empty_steps():
     """The orchestration's twin is on hq: the same steps on the same hosts, each with one ``test.nop``."""
     steps = on_hq("salt-run", "--out=json", "state.orchestrate_show_sls", "orchestrate.mongodb")["hq_master"]
-    twin = {name: empty_twin(body) for name, body in steps.items()}
+    everybody = max((options_of(body).get("tgt", []) for body in steps.values()), key=len)
+    twin = {name: empty_twin(body, everybody) for name, body in steps.items()}
     for name, text in {"steps": json.dumps(twin), "nop": (HERE / "files/empty.sls").read_text()}.items():
         write = f"mkdir -p /srv/lab/files/bench && cat > /srv/lab/files/bench/{name}.sls"
         subprocess.run([*LAB, "run", "sh", "-c", write], input=text, text=True, check=True)
     on_hq("salt-run", "--out=json", "fileserver.clear_file_list_cache")
 
 
-def empty_twin(body):
-    """A state of minions becomes a state of theirs that does nothing, any other one that does nothing on the master."""
-    options = {name: value for part in body.get("salt", []) if isinstance(part, dict) for name, value in part.items()}
+def empty_twin(body, everybody):
+    """A state of minions becomes a state of theirs that does nothing; the preflight, which asks all of them, a ping."""
+    options = options_of(body)
     if "sls" not in options:
-        return {"test.nop": [{"order": "first"}]}
+        return {"salt.function": [{"name": "test.ping"}, {"tgt": everybody}, {"tgt_type": "list"}, {"order": "first"}]}
     kept = [{name: options[name]} for name in ("tgt", "tgt_type", "queue", "order")]
     return {"salt.state": [*kept, {"sls": "bench.nop"}]}
+
+
+def options_of(body):
+    return {name: value for part in body.get("salt", []) if isinstance(part, dict) for name, value in part.items()}
 
 
 def memory(when):
@@ -315,7 +320,8 @@ majority. `mongo_shard.cluster_healthy`, with which the orchestration ends, wait
 LABS = """## Blank hosts to a sharded collection
 
 `salt-run state.orchestrate orchestrate.mongodb` in the lab of `tests/lab/sites/bank.yaml`: twelve hosts on this one
-machine, with auth. The empty steps are the same steps on the same hosts, each with one `test.nop`."""
+machine, with auth. The empty steps are the same steps on the same hosts, each with one `test.nop`; the preflight's is a
+ping."""
 
 MEMORY = """The memory of a host is the sum of its processes' PSS, in which a page that several share counts once."""
 
