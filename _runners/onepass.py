@@ -318,13 +318,20 @@ def summary(steps):
     .. versionadded:: 0.1.0
     """
     ordered = sorted(steps.values(), key=lambda step: step["__run_num__"])
-    changed = [sum(bool(state["changes"]) for _, state in _states_of(step)) for step in ordered]
+    changed = [_changes(step) for step in ordered]
     lines = [
         f"{step['__id__']}: {step['duration'] / 1000:.1f} s, {count} changes"
         for step, count in zip(ordered, changed, strict=True)
     ]
     failures = [failure for step in ordered if step["result"] is False for failure in _failures(step)]
     return {"phases": lines, "changes": sum(changed), "failures": failures}
+
+
+def _changes(step):
+    """How many states of minions changed something; of a step on the master itself, how many things it changed."""
+    if "ret" in step["changes"]:
+        return sum(bool(state["changes"]) for _, state in _states_of(step))
+    return len(step["changes"])
 
 
 def _states_of(step):

@@ -4,6 +4,9 @@ States that check before anything is done: a minion's pillar, and the whole site
 .. versionadded:: 0.1.0
 """
 
+import contextlib
+
+import salt.utils.event
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "onepass"
@@ -76,6 +79,8 @@ def checked(name, areas=None, sync=False):
     .. versionadded:: 0.1.0
     """
     ret = {"name": name, "result": False, "changes": {}, "comment": ""}
+    with contextlib.suppress(NameError):  # in an orchestration, tell those who watch it
+        salt.utils.event.fire_args(__opts__, __orchestration_jid__, {"name": name}, "run")
     try:
         found = __salt__["saltutil.runner"]("onepass.check", areas=areas, sync=sync, full_return=True)
     except CommandExecutionError as err:

@@ -188,3 +188,39 @@ def test_outside_of_an_orchestration_the_masters_pillar_is_compiled(master, monk
     monkeypatch.setattr(module.salt.pillar, "get_pillar", Compiler)
     assert list(module.check()) == ["mongodb", "modules"]
     assert asked == [("hq_master", {"os": "Debian"})]
+
+
+def step(number, name, changes, result=True):
+    return {
+        "__run_num__": number,
+        "__id__": name,
+        "duration": 1500.0,
+        "changes": changes,
+        "result": result,
+        "comment": "",
+    }
+
+
+def test_a_summary_counts_what_changed_on_minions_and_on_the_master(master):
+    kept, new = {"changes": {}, "result": True}, {"changes": {"file": "new"}, "result": True}
+    steps = {
+        "b": step(1, "mongodb-daemons", {"ret": {"s1a.dc": {"x": kept, "y": new}, "s1b.dc": {"x": new}}}),
+        "a": step(0, "mongodb-preflight", {"modules of s1a.dc": {"old": "others", "new": "the master's"}}),
+        "c": step(2, "mongodb-verify", {}),
+    }
+    assert master().summary(steps) == {
+        "phases": [
+            "mongodb-preflight: 1.5 s, 1 changes",
+            "mongodb-daemons: 1.5 s, 2 changes",
+            "mongodb-verify: 1.5 s, 0 changes",
+        ],
+        "changes": 3,
+        "failures": [],
+    }
+
+
+def test_a_summary_names_the_first_cause_on_each_host(master):
+    bad = {"changes": {}, "result": False, "comment": "no", "__id__": "mongod", "__run_num__": 3}
+    later = {**bad, "__id__": "after", "__run_num__": 4}
+    steps = {"a": step(0, "mongodb-daemons", {"ret": {"s1a.dc": {"y": later, "x": bad}}}, False)}
+    assert master().summary(steps)["failures"] == ["s1a.dc: mongod: no"]
