@@ -365,7 +365,7 @@ def _follow(bus, jid, start, timeout, every):
             phase, waiting, told = data["name"], set(data.get("tgt") or []), time.monotonic()
             hosts = len(waiting)
             _say(start, f"{phase}" + (f": {hosts} host{'s' if hosts > 1 else ''}" if hosts else ""))
-        elif tag.startswith("salt/job/") and "/ret/" in tag and data.get("fun", "").startswith("state."):
+        elif tag.startswith("salt/job/") and "/ret/" in tag and str(data.get("fun")).startswith("state."):
             waiting.discard(data["id"])
         elif tag == f"salt/run/{jid}/ret":
             _say(start, "done")

@@ -195,7 +195,7 @@ def admin_present(name, connection=None, timeout=120):
                 settled, f"administrator {name}", timeout, also=[AUTHENTICATION_FAILED]
             )
         return __salt__["mongo_client.look"](
-            lambda: __salt__["mongo_user.observe_admin"](connection), {"born": False}, test
+            lambda: __salt__["mongo_user.observe_admin"](connection), {"born": False, "primary_here": False}, test
         )
 
     def plan(observed):

@@ -167,6 +167,16 @@ def test_members_of_another_set_and_of_none_are_refused(replset, mongods, states
         assert words in refused.comment
 
 
+def test_a_dry_run_where_nothing_answers_yet(states, pillar):
+    pillar({"mongodb": {"auth": {"admin": {"username": "admin", "password": "secret"}}}})
+    nowhere = {"host": "127.0.0.1", "port": 1, "credentials": "mongodb:auth:admin", "serverSelectionTimeoutMS": 50}
+    admin = states.mongo_replset.admin_present(name="admin", connection=nowhere, test=True)
+    assert (admin.result, admin.changes) == (True, {})
+    assert admin.comment == "The replica set will be born with this user"
+    ready = states.mongo_replset.member_ready(name="s1", connection=nowhere, test=True)
+    assert (ready.result, ready.changes) == (None, {})
+
+
 def test_the_administrator_of_a_set_that_somebody_initiated(replset, states):
     members, wanted = replset(1)
     members[0].client().admin.command(

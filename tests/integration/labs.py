@@ -62,11 +62,11 @@ class Lab:
         return done.returncode, done.stdout, done.stderr
 
     def spawn(self, *words):
-        """A command on hq that goes on by itself; its standard error can be read line by line."""
+        """A command on hq that goes on by itself; what it prints can be read line by line."""
         return subprocess.Popen(
             self._words("run", *words),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             text=True,
         )
@@ -155,7 +155,9 @@ def _flat(minions):
 
 
 def _read_until(process, words):
-    for line in process.stderr:
+    said = []
+    for line in process.stdout:
+        said.append(line)
         if words in line:
             return
-    raise RuntimeError(f"{process.args} ended without saying {words!r}")
+    raise RuntimeError(f"{process.args} ended without saying {words!r}, but:\n{''.join(said)}")
