@@ -44,7 +44,9 @@ if HAS_PYMONGO:
 
 __virtualname__ = "mongo_client"
 
-HOST_UNREACHABLE, AUTHENTICATION_FAILED, UNAUTHORIZED, MAX_TIME_EXPIRED = 6, 18, 13, 50
+HOST_UNREACHABLE, MAX_TIME_EXPIRED = 6, 50
+# A certificate's user that does not exist is not found, any other is refused.
+LOGIN_REFUSED = USER_NOT_FOUND, UNAUTHORIZED, AUTHENTICATION_FAILED = (11, 13, 18)
 # What a server answers while it starts, elects or shuts down: 6 HostUnreachable, 50 MaxTimeMSExpired,
 # 89 NetworkTimeout, 91 ShutdownInProgress, 94 NotYetInitialized, 103 another configuration came first,
 # 109 ConfigurationInProgress, 133 FailedToSatisfyReadPreference, 189 PrimarySteppedDown,
@@ -159,7 +161,7 @@ def login_works(connection=None, timeout=5):
     try:
         command({"connectionStatus": 1}, connection=connection, timeout=timeout)
     except ServerError as err:
-        if err.code in (AUTHENTICATION_FAILED, UNAUTHORIZED):
+        if err.code in LOGIN_REFUSED:
             return False
         raise
     return True
@@ -353,7 +355,7 @@ def login(connection=None):
         )
     source = "$external" if found.get("authMechanism") == "MONGODB-X509" else "admin"
     given = {key: found[key] for key in (*LOGIN_KEYS, "roles") if key in found}
-    return {"authSource": source, "roles": ["root"], **given}
+    return {"authSource": source, "roles": [{"role": "root", "db": "admin"}], **given}
 
 
 def jsonable(document):
@@ -382,7 +384,10 @@ def _talk(connection, name, timeout, exchange):
             return exchange(client)
     except pymongo.errors.PyMongoError as err:
         error = _server_error(err, where, name, timeout)
-        if not isinstance(err, pymongo.errors.OperationFailure) or error.code == AUTHENTICATION_FAILED:
+        if not isinstance(err, pymongo.errors.OperationFailure) or error.code in (
+            USER_NOT_FOUND,
+            AUTHENTICATION_FAILED,
+        ):
             _forget(connection)
         raise error from None
 

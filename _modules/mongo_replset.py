@@ -28,7 +28,8 @@ DEFAULTS = {
     "secondaryDelaySecs": 0,
 }
 FIXED = ("arbiterOnly", "buildIndexes")
-UNAUTHORIZED, AUTHENTICATION_FAILED, ALREADY_INITIALIZED, NOT_WRITABLE_PRIMARY = 13, 18, 23, 10107
+LOGIN_REFUSED = (11, 13, 18)
+ALREADY_INITIALIZED, NOT_WRITABLE_PRIMARY = 23, 10107
 
 
 def __virtual__():
@@ -164,7 +165,7 @@ def observe(name, wanted, connection=None):
     try:
         return {**found, "config": config(__salt__["mongo_client.at"](primary, connection))}
     except CommandExecutionError as err:
-        refused = getattr(err, "code", None) in (AUTHENTICATION_FAILED, UNAUTHORIZED)
+        refused = getattr(err, "code", None) in LOGIN_REFUSED
         if not refused or not __salt__["mongo_user.userless"](connection):
             raise
     here = bool(__salt__["mongo_client.hello"](connection).get("isWritablePrimary"))

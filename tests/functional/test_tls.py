@@ -1,0 +1,87 @@
+"""A replica set that speaks TLS only, and its administrator by certificate: every option is PyMongo's own."""
+
+import base64
+import datetime
+import ipaddress
+import os
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
+
+KEYFILE = base64.b64encode(os.urandom(96)).decode()
+ADMIN = "CN=admin,O=clients"
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory):
+    """``ca.pem``, ``server.pem`` for 127.0.0.1, and ``client.pem`` of the administrator."""
+    home = tmp_path_factory.mktemp("tls")
+    authority = certificate(home / "ca.pem", "ca", "onepass", None)
+    certificate(home / "server.pem", "127.0.0.1", "servers", authority)
+    certificate(home / "client.pem", "admin", "clients", authority)
+    return home
+
+
+def certificate(path, name, organization, issuer):
+    """Write a key with its certificate, signed by the issuer or by itself; answer both."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name(
+        [x509.NameAttribute(NameOID.ORGANIZATION_NAME, organization), x509.NameAttribute(NameOID.COMMON_NAME, name)]
+    )
+    signer, signed_by = issuer or (key, subject)
+    now = datetime.datetime.now(datetime.timezone.utc)
+    builder = (
+        x509.CertificateBuilder(signed_by, subject, key.public_key(), x509.random_serial_number())
+        .not_valid_before(now - datetime.timedelta(hours=1))
+        .not_valid_after(now + datetime.timedelta(days=1))
+        .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
+    )
+    if organization == "servers":
+        address = x509.IPAddress(ipaddress.ip_address(name))
+        builder = builder.add_extension(x509.SubjectAlternativeName([address]), critical=False)
+    text = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    path.write_bytes(text + builder.sign(signer, hashes.SHA256()).public_bytes(serialization.Encoding.PEM))
+    return key, subject
+
+
+@pytest.fixture
+def member(mongods, pillar, certificates):
+    """One member that takes TLS alone, and how its administrator reaches it: by certificate, without any password."""
+    pillar({"mongodb": {"auth": {"admin": {"username": ADMIN, "authMechanism": "MONGODB-X509"}}}})
+    options = ["--tlsMode", "requireTLS", "--tlsCAFile", str(certificates / "ca.pem")]
+    options += ["--tlsCertificateKeyFile", str(certificates / "server.pem")]
+    options += ["--tlsAllowConnectionsWithoutCertificates"]
+    [member] = mongods(1, replset="s1", role="shardsvr", keyfile=KEYFILE, args=options)
+    tls = {
+        "tls": True,
+        "tlsCAFile": str(certificates / "ca.pem"),
+        "tlsCertificateKeyFile": str(certificates / "client.pem"),
+    }
+    return member, {"host": "127.0.0.1", "port": member.port, **tls, "credentials": "mongodb:auth:admin"}
+
+
+def test_a_set_is_born_and_ruled_over_tls_by_certificate(states, modules, member):
+    server, connection = member
+    wanted = {"name": "s1", "members": [server.address], "connection": connection, "timeout": 20}
+    dry = states.mongo_replset.replset_present(**wanted, test=True)
+    real = states.mongo_replset.replset_present(**wanted)
+    assert (real.result, real.changes) == (True, dry.changes), real.comment
+    again = states.mongo_replset.replset_present(**wanted)
+    assert (again.result, again.changes) == (True, {})
+    options = {key: value for key, value in connection.items() if key not in ("credentials", "host", "port")}
+    with server.client(**options, authMechanism="MONGODB-X509") as client:
+        known = client["$external"].command("usersInfo")["users"]
+    assert [(user["user"], user["db"]) for user in known] == [(ADMIN, "$external")]
+
+
+def test_without_tls_the_server_is_told_not_to_answer(modules, member):
+    server, connection = member
+    plain = {"host": "127.0.0.1", "port": server.port, "serverSelectionTimeoutMS": 500}
+    with pytest.raises(Exception, match="nothing answers hello"):
+        modules.mongo_client.hello(plain)
+    assert modules.mongo_client.hello(connection)["isWritablePrimary"] is False
