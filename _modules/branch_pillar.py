@@ -13,6 +13,7 @@ The branches together are judged by :py:mod:`branch_fleet`.
 """
 
 import ipaddress
+import re
 from collections.abc import Iterator
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
@@ -213,6 +214,50 @@ def addresses(sound: dict) -> dict:
         "address": [[vm[key], f"{path}:{key}"] for path, vm in vms for key in ("ip", "ip6") if vm.get(key)],
         "mac": [[vm["mac"].lower(), f"{path}:mac"] for path, vm in vms if vm.get("mac")],
     }
+
+
+def argument_faults(role: str, name: str, arguments: dict) -> list:
+    """
+    Everything that is wrong with the arguments of a state of :py:mod:`bridge_nat`; an empty list when nothing is.
+
+    role
+        ``workstation`` or ``gateway``.
+    name
+        The bridge, or the gateway's device.
+    arguments
+        Argument to value.
+
+    Returns:
+        List of mappings: ``path`` (``vms:0:ip``), ``fault`` and ``remedy``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . branch_pillar.argument_faults gateway eth0 '{public: 169.254.0.7}'
+
+    .. versionadded:: 0.1.0
+    """
+    found = __salt__["branch_schema.argument_faults"](role, {"name": name, **arguments})
+    if found:
+        return found
+    vms = arguments.get("vms", [])
+    described = {
+        "cidr": arguments["network"],
+        "cidr6": arguments["network6"],
+        "gateway": {"link_local": arguments.get("gateway", arguments["link_local"]), "public": arguments.get("public")},
+        "hosts": {number: {"vm": vm} for number, vm in enumerate(vms)},
+    }
+    if role == "workstation":
+        described["hosts"][0]["link_local"] = arguments["link_local"]
+        described.update(bridge=name, uplink=arguments["uplink"])
+    paths = {"cidr": "network", "cidr6": "network6", "gateway:public": "public", "hosts:0:link_local": "link_local"}
+    paths.update({"bridge": "name", "gateway:link_local": "gateway" if role == "workstation" else "link_local"})
+    for path, fault, remedy in _rules(described):
+        own = paths.get(path, re.sub(r"^hosts:(\d+):vm", r"vms:\1", path))
+        said = re.sub(r"branch:hosts:(\d+):vm", r"vms:\1", fault).replace("branch:gateway:link_local", "gateway")
+        found.append({"path": own, "fault": said, "remedy": remedy})
+    return found
 
 
 # The pillar in plain types, however malformed it is

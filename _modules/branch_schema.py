@@ -12,6 +12,7 @@ Requires ``jsonschema`` 4 in Salt's Python.
 """
 
 import copy
+import re
 
 END = r"$(?!\n)"
 OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
@@ -132,6 +133,35 @@ BRANCH = _object(
     required=("name", "cidr", "gateway", "hosts"),
 )
 
+COMMON = {
+    "name": _text(DEVICE, DEVICE_PATTERN),
+    "link_local": _text("an address of 169.254.0.0/16", IPV4),
+    "network": BRANCH["properties"]["cidr"],
+    "network6": {"if": {"type": "null"}, "else": BRANCH["properties"]["cidr6"]},
+    "port": BRANCH["properties"]["port"],
+    "way": BRANCH["properties"]["way"],
+    "within": CONFIRM["properties"]["within"],
+}
+ARGUMENTS = {
+    "workstation": _object(
+        "a workstation",
+        {
+            **COMMON,
+            "uplink": _text(DEVICE, DEVICE_PATTERN),
+            "gateway": _text("the gateway's address of 169.254.0.0/16", IPV4),
+            "vms": {
+                "description": "list of mappings with name, ip and mac",
+                "type": "array",
+                "minItems": 1,
+                "items": VM,
+            },
+        },
+        required=(),
+    ),
+    "gateway": _object("a gateway", {**COMMON, "public": GATEWAY["properties"]["public"]}, required=()),
+}
+FAST = {key: re.compile(VM["properties"][key]["pattern"]) for key in ("name", "ip", "mac")}
+
 SCHEMA = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "branch", **BRANCH}
 
 
@@ -187,3 +217,37 @@ def sound(pillar) -> dict:
     .. versionadded:: 0.1.0
     """
     return __salt__["pillar_form.sound"](pillar, SCHEMA, ALIASES)
+
+
+def argument_faults(role: str, arguments: dict) -> list:
+    """
+    Where the arguments of a state differ from their form: all faults at once, in no order.
+
+    role
+        ``workstation`` or ``gateway``.
+    arguments
+        Argument to value, ``name`` among them.
+
+    Returns:
+        List of mappings with ``path``, ``fault`` and ``remedy``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . branch_schema.argument_faults gateway '{port: 0}'
+
+    .. versionadded:: 0.1.0
+    """
+    vms = arguments.get("vms")
+    if isinstance(vms, list) and all(map(_is_plain, vms)):
+        arguments = {**arguments, "vms": vms[:1]}  # a thousand of them are seen in a millisecond; words take longer
+    return __salt__["pillar_form.faults"](arguments, ARGUMENTS[role], ALIASES)
+
+
+def _is_plain(vm) -> bool:
+    return (
+        isinstance(vm, dict)
+        and set(vm) == set(FAST)
+        and all(isinstance(vm[key], str) and pattern.search(vm[key]) for key, pattern in FAST.items())
+    )

@@ -311,17 +311,14 @@ def _saved(program: str) -> str:
 def _nft_listed(inside: tuple = (), stateful: bool = False) -> tuple:
     """The whole ruleset, and our part of it. One process: nft 1.0.6 cannot list tables of several families by name."""
     whole = _run([*inside, "nft", "-y", *([] if stateful else ["-s"]), "list", "ruleset"])
-    own = re.findall(rf"^table \w+ {NAME} \{{\n.*?^\}}\n", whole, flags=re.DOTALL | re.MULTILINE)
-    return whole, _stripped("".join(sorted(own, key=_family_order)), stateful)
+    own = "".join(_table_of(whole, family) for family in FAMILIES)
+    return whole, own if stateful else REMEMBERED.sub(r"\1", own)
 
 
-def _family_order(table: str) -> int:
-    return FAMILIES.index(table.split()[1])
-
-
-def _stripped(text: str, stateful: bool = False) -> str:
-    """Without what the rules remember of packets."""
-    return text if stateful else REMEMBERED.sub(r"\1", text)
+def _table_of(whole: str, family: str) -> str:
+    begin = f"table {family} {NAME} {{\n"
+    start = 0 if whole.startswith(begin) else whole.find(f"\n{begin}") + 1
+    return whole[start : whole.find("\n}\n", start) + 3] if start or whole.startswith(begin) else ""
 
 
 def _tables(text: str) -> dict:

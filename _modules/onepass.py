@@ -23,6 +23,10 @@ PAST = {
     "remove": "removed",
     "step down": "stepped down",
     "shard": "sharded",
+    "write": "written",
+    "load": "loaded",
+    "delete": "deleted",
+    "confirm": "confirmed",
 }
 
 
