@@ -87,6 +87,7 @@ def observe(role, name, arguments):
     """
     keys = list(__salt__["bridge_nat_host.sysctls"](name)) if role == "gateway" else []
     host = __salt__["bridge_nat_host.observe"](keys)
+    __salt__[f"bridge_nat_host.plan_{role}"](name, arguments, host)  # refuses a host that has not even the device
     loaded = __salt__["bridge_nat_tables.loaded"](arguments["way"] if arguments["way"] != "auto" else "nft")
     way = _way(arguments["way"], loaded)
     device = arguments.get("uplink", name)
@@ -189,7 +190,7 @@ def act(step, within=0):
     if within:
         undo = __salt__["bridge_nat_host.undo"](step)
         if "rules" in step:
-            undo["commands"] = __salt__["bridge_nat_tables.replay"](step["loaded"])
+            undo["commands"] = __salt__["bridge_nat_tables.replay"](step["loaded"], step["rules"])
         __salt__["bridge_nat_guard.arm"](step["what"], undo, within)
     if "rules" in step:
         return __salt__["bridge_nat_tables.load"](step["rules"], step["loaded"])
@@ -231,11 +232,11 @@ def proof(reach=None, timeout=5):
     """
     What proves that this host is still reachable, as a text.
 
-    A *new* connection does: to any of the addresses, or else to the master; or that the master reached this minion with
-    another job than the one that made the change.
+    A *new* connection does: to any of the addresses. Without addresses it is one to the master, or that the master
+    reached this minion with another job than the one that made the change.
 
     reach
-        List of ``address:port`` at headquarters. Default: the master's address, if this minion has a master.
+        List of ``address:port`` at headquarters. Default: the master.
     timeout
         Seconds for each connection. Default 5.
 
@@ -250,7 +251,7 @@ def proof(reach=None, timeout=5):
     .. versionadded:: 0.1.0
     """
     change = __salt__["bridge_nat_guard.pending"]()
-    by_job = __opts__.get("__cli") != "salt-call" and __opts__.get("master_uri")
+    by_job = not reach and __opts__.get("__cli") != "salt-call" and __opts__.get("master_uri")
     if by_job and change and __context__.get("bridge_nat.armed") != change["token"]:
         return "the master reached this minion with a new job"
     tried = []

@@ -34,7 +34,7 @@ def arm(what: str, undo: dict, within: float) -> None:
     what
         The step, for messages.
     undo
-        ``commands`` (list of ``argv`` and ``stdin``) and ``files`` (path to text, ``None`` for none).
+        ``commands`` (list of ``argv``, ``stdin`` and ``may_fail``) and ``files`` (path to text, ``None`` for none).
     within
         Seconds from the first step until the change is taken back.
 
@@ -239,7 +239,7 @@ def _undo(step: dict) -> list:
     errors = []
     for command in step.get("commands", ()):
         done = subprocess.run(command["argv"], input=command.get("stdin", ""), capture_output=True, text=True)
-        if done.returncode:
+        if done.returncode and not command.get("may_fail"):
             errors.append(f"{' '.join(command['argv'])}: {done.stderr.strip()}")
     for path, text in step.get("files", {}).items():
         put(path, text)

@@ -142,8 +142,8 @@ def plan_workstation(name: str, arguments: dict, observed: dict) -> list:
     return [
         *_bridge_steps(name, uplink["mac"], bridge),
         *_port_steps(name, arguments["uplink"], uplink, observed["routes"]),
-        *_address_steps(name, arguments["link_local"], bridge["addresses"]),
-        *_route_steps(name, arguments, observed["routes"]),
+        *_address_steps(name, arguments["link_local"], bridge["addresses"], observed["routes"]),
+        *_route_steps(name, arguments, bridge["addresses"], observed["routes"]),
     ]
 
 
@@ -175,7 +175,7 @@ def plan_gateway(name: str, arguments: dict, observed: dict) -> list:
     links = observed["links"]
     if name not in links:
         raise CommandExecutionError(f"Device {name} is not there; there are {', '.join(links)}. Correct gateway:lan")
-    steps = _address_steps(name, arguments["link_local"], links[name]["addresses"])
+    steps = _address_steps(name, arguments["link_local"], links[name]["addresses"], observed["routes"])
     for key, value in sysctls(name).items():
         old = observed["sysctl"].get(key)
         if old != value:
@@ -402,17 +402,21 @@ def _route_words(route: dict) -> list:
     return words
 
 
-def _address_steps(device: str, wanted: str, there: list) -> list:
-    """One link-local address, with scope global: with scope link the host would not choose it for its own traffic."""
+def _strangers(wanted: str, there: list) -> list:
+    """Link-local addresses that are not to be there; with scope link a host would not choose its own to send from."""
     ours = [each for each in there if ipaddress.ip_address(each[0]) in LINK_LOCAL]
+    return [each for each in ours if each != [wanted, LINK_LOCAL.prefixlen, "global"]]
+
+
+def _address_steps(device: str, wanted: str, there: list, routes: list) -> list:
     target = [wanted, LINK_LOCAL.prefixlen, "global"]
     steps = []
-    for address, length, scope in ours:
-        if [address, length, scope] != target:
-            words = [f"{address}/{length}", "dev", device]
-            undo = [["ip", "address", "add", *words, "scope", scope]]
-            what = f"{address}/{length}, scope {scope}, on {device}"
-            steps.append(_step("remove", what, "present", None, [["ip", "address", "del", *words]], undo))
+    for address, length, scope in _strangers(wanted, there):
+        words = [f"{address}/{length}", "dev", device]
+        undo = [["ip", "address", "add", *words, "scope", scope]]
+        undo += [["ip", "route", "replace", *_route_words(route)] for route in routes if _is_lost(route, device)]
+        what = f"{address}/{length}, scope {scope}, on {device}"
+        steps.append(_step("remove", what, "present", None, [["ip", "address", "del", *words]], undo))
     if target not in there:
         words = [f"{wanted}/{LINK_LOCAL.prefixlen}", "dev", device]
         what = f"{wanted}/{LINK_LOCAL.prefixlen} on {device}"
@@ -421,9 +425,10 @@ def _address_steps(device: str, wanted: str, there: list) -> list:
     return steps
 
 
-def _route_steps(name: str, arguments: dict, routes: list) -> list:
-    """Routes through the bridge; those of an uplink that becomes its port are lost with its addresses."""
-    kept = [route for route in routes if route.get("dev") != arguments["uplink"]]
+def _route_steps(name: str, arguments: dict, addresses: list, routes: list) -> list:
+    """Routes through the bridge; those of a device that loses its address are lost with it."""
+    loses = [arguments["uplink"], *([name] if _strangers(arguments["link_local"], addresses) else [])]
+    kept = [route for route in routes if route.get("dev") not in loses]
     wanted = [[arguments["network"], "dev", name]]
     if not any(route["dst"] == "default" and route.get("dev") != name for route in kept):
         wanted.append(["default", "via", arguments["gateway"], "dev", name])
@@ -432,6 +437,7 @@ def _route_steps(name: str, arguments: dict, routes: list) -> list:
         if not any(_route_words(route)[: len(words)] == words for route in kept):
             old = next((" ".join(_route_words(route)[1:]) for route in routes if route["dst"] == words[0]), None)
             commands, undo = [["ip", "route", "replace", *words]], [["ip", "route", "del", *words]]
+            undo += [["ip", "route", "replace", *_route_words(route)] for route in kept if route["dst"] == words[0]]
             steps.append(_step("set", f"route {words[0]}", old, " ".join(words[1:]), commands, undo))
     return steps
 
@@ -471,7 +477,7 @@ def _unit(paths: dict) -> str:
             continue
         for hook in ("PREROUTING", "POSTROUTING"):
             lines.append(f"-{which(program)} -t nat -D {hook} -j bridge_nat")
-        lines.append(f"{which(program + '-restore')} --noflush {ETC}/{name}")
+        lines.append(f"/bin/sh -c 'exec {which(program + '-restore')} --noflush < {ETC}/{name}'")
     start = "\n".join(f"ExecStart={line}" for line in lines)
     again = "\n".join(f"ExecReload={line}" for line in lines)
     return f"""[Unit]

@@ -128,34 +128,36 @@ def load(new: dict, old: dict) -> None:
         _run(argv, text)
 
 
-def replay(texts: dict) -> list:
+def replay(old: dict, new: dict) -> list:
     """
-    Commands that bring our rules to these, whatever is loaded by then: for a rollback. Those that remove a jump may
-    fail.
+    Commands that bring our rules back to the old ones, whatever is loaded by then: for a rollback.
 
-    texts
+    old
         Program to text in normal form, as :py:func:`loaded` answered it.
+    new
+        Program to text of what is going to be loaded.
 
     Returns:
-        List of mappings: ``argv``, ``stdin``.
+        List of mappings: ``argv``, ``stdin`` and ``may_fail``.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt-call --local -m . bridge_nat_tables.replay '{}'
+        salt-call --local -m . bridge_nat_tables.replay '{}' '{}'
 
     .. versionadded:: 0.1.0
     """
     commands = []
-    if salt.utils.path.which("nft"):
-        commands.append({"argv": ["nft", "-f", "-"], "stdin": _emptied(FAMILIES) + texts.get("nft", "")})
-    for program in XT:
-        if not salt.utils.path.which(program) or program not in texts and not _own_lines(_saved(program)):
-            continue
-        for hook in HOOKS.values():
-            commands.append({"argv": [program, "-t", "nat", "-D", hook, "-j", NAME], "stdin": ""})
-        commands.append({"argv": _restore(program), "stdin": _boot_text(texts.get(program, f":{NAME} -\n"), program)})
+    if "nft" in old or "nft" in new:
+        commands.append({"argv": ["nft", "-f", "-"], "stdin": _emptied(FAMILIES) + old.get("nft", "")})
+    for program in [each for each in XT if each in old or each in new]:
+        nat = [program, "-t", "nat"]
+        words = [[*nat, "-D", hook, "-j", NAME] for hook in _jumps(old.get(program, new.get(program, "")))]
+        words += [] if program in old else [[*nat, "-F", NAME], [*nat, "-X", NAME]]
+        commands += [{"argv": argv, "stdin": "", "may_fail": True} for argv in words]
+        if program in old:
+            commands.append({"argv": _restore(program), "stdin": _boot_text(old[program], program)})
     return commands
 
 

@@ -16,6 +16,6 @@ branch:
     within: 120 # seconds
     reach: [] # ['192.0.2.10:22'] or so; without any it is the master
   hosts:
-    ws017: {number: 17, vm: {name: win-017, ip: 10.20.30.17, mac: '52:54:00:bf:57:bb'}}
-    ws018: {number: 18, vm: {name: win-018, ip: 10.20.30.18, mac: '52:54:00:bf:57:bc'}}
-    ws019: {number: 19, vm: {name: win-019, ip: 10.20.30.19, mac: '52:54:00:bf:57:bd'}}
+    ws017: { number: 17, vm: { name: win-017, ip: 10.20.30.17, mac: '52:54:00:bf:57:bb' } }
+    ws018: { number: 18, vm: { name: win-018, ip: 10.20.30.18, mac: '52:54:00:bf:57:bc' } }
+    ws019: { number: 19, vm: { name: win-019, ip: 10.20.30.19, mac: '52:54:00:bf:57:bd' } }

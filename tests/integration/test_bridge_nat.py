@@ -1,6 +1,8 @@
 """The branch trick on real kernels' rules: a branch in network namespaces, both ways, seen from everywhere."""
 
 import contextlib
+import re
+import shlex
 import shutil
 import socket
 import threading
@@ -8,6 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
+import yaml
 from saltfactories.utils.functional import Loaders
 
 from segments import Segment, wait_until
@@ -33,7 +36,8 @@ def minions(minion_opts, tmp_path_factory):
     made = {}
     for name in ("gw", "h1", "h2"):
         root = tmp_path_factory.mktemp(name)
-        made[name] = Loaders({**minion_opts, "id": f"{name}.rosario", "root_dir": str(root), "file_client": "local"})
+        own = {"id": f"{name}.rosario", "root_dir": str(root), "master_uri": "tcp://192.0.2.10:4506"}
+        made[name] = Loaders({**minion_opts, **own}, loaded_base_name=f"salt.{name}")
     return made
 
 
@@ -43,7 +47,7 @@ class Branch:
     def __init__(self, segment, minions, way):
         self.segment, self.minions, self.way = segment, minions, way
 
-    def wanted(self, name, **more):
+    def wanted(self, name, /, **more):
         if name == "gw":
             return {"name": "eth0", **GATEWAY, "way": self.way, "within": 0, **more}
         number = int(name[1])
@@ -51,19 +55,19 @@ class Branch:
         own = {"uplink": "eth0", "link_local": f"169.254.0.1{number}", "gateway": "169.254.0.1", "vms": [vm]}
         return {"name": "virbr0", **own, **NETWORK, "way": self.way, "within": 0, **more}
 
-    def present(self, name, test=False, **more):
+    def present(self, name, /, test=False, **more):
         states = self.minions[name].states.bridge_nat
         state = states.gateway if name == "gw" else states.workstation
         with self.segment.inside(name):
             return state(**self.wanted(name, **more), test=test)
 
-    def state(self, name, function, test=False, **arguments):
-        with self.segment.inside(name):
-            return getattr(self.minions[name].states.bridge_nat, function)(**arguments, test=test)
+    def state(self, host, function, /, test=False, **arguments):
+        with self.segment.inside(host):
+            return getattr(self.minions[host].states.bridge_nat, function)(**arguments, test=test)
 
-    def call(self, name, function, *arguments, **named):
-        with self.segment.inside(name):
-            return self.minions[name].modules[function](*arguments, **named)
+    def call(self, host, function, /, *arguments, **named):
+        with self.segment.inside(host):
+            return self.minions[host].modules[function](*arguments, **named)
 
     def root(self, name):
         return Path(self.minions[name].opts["root_dir"])
@@ -154,7 +158,7 @@ def test_a_forward_policy_of_drop_does_not_matter_while_frames_do_not_cross_ipta
 def conditions(branch, name):
     arguments = branch.wanted(name)
     host = branch.call(name, "bridge_nat_host.observe")
-    return "workstation", arguments.pop("name"), arguments, host
+    return "workstation", arguments.pop("name"), {**arguments, "port": 22}, host
 
 
 @pytest.mark.parametrize("vm", ["up", "down"])
@@ -204,14 +208,10 @@ def talk(session, trips, stop):
 
 @pytest.mark.parametrize("name", ["h1", "gw"])
 def test_dry_run_real_run_second_run_and_absence(branch, name):
-    before = branch.segment.ruleset(name), branch.segment.link(name, "address"), branch.segment.link(name, "route")
+    before = seen(branch, name)
     dry = branch.present(name, test=True)
     assert dry.result is None
-    assert before == (
-        branch.segment.ruleset(name),
-        branch.segment.link(name, "address"),
-        branch.segment.link(name, "route"),
-    )
+    assert seen(branch, name) == before
     assert not (branch.root(name) / "etc").exists()
     real = branch.present(name)
     assert real.result is True, real.comment
@@ -228,6 +228,10 @@ def test_dry_run_real_run_second_run_and_absence(branch, name):
     assert "bridge_nat" not in branch.segment.ruleset(name)
     assert not [path for path in (branch.root(name) / "etc").rglob("*") if path.is_file() or path.is_symlink()]
     assert branch.state(name, "absent", **gone).changes == {}
+
+
+def seen(branch, name):
+    return branch.segment.ruleset(name), *(branch.segment.link(name, "-4", kind) for kind in ("address", "route"))
 
 
 @pytest.mark.parametrize("name", ["h1", "gw"])
@@ -342,9 +346,7 @@ def others(branch, name):
     """All rules but ours, byte for byte."""
     kept = [branch.segment.run(name, f"{each}-save", "-t", "nat") for each in ("iptables", "ebtables")]
     kept.append(branch.segment.run(name, "iptables-save", "-t", "filter"))
-    lines = [
-        line for text in kept for line in text.splitlines() if line[:1] != "#" and "bridge_nat" not in line
-    ]
+    lines = [line for text in kept for line in text.splitlines() if line[:1] != "#" and "bridge_nat" not in line]
     tables = ["inet firewalld", "ip mine", "bridge guard"]
     return lines + [branch.segment.run(name, "nft", "-s", "list", "table", *table.split()) for table in tables]
 
@@ -367,7 +369,7 @@ def test_rules_of_others_are_untouched_byte_for_byte(branch):
 def test_a_rule_that_comes_before_ours_is_named(up):
     if up.way == "nft":
         early = (
-            "table ip early { chain pre { type nat hook prerouting priority -200; tcp dport 22 redirect to :23; }; }"
+            "table ip early { chain pre { type nat hook prerouting priority -150; tcp dport 22 redirect to :23; }; }"
         )
         up.segment.run("h1", "nft", "-f", "-", text=early)
     else:
@@ -428,7 +430,7 @@ def test_a_blank_host_is_blank_again_when_nobody_confirms(branch):
 
 
 @pytest.mark.parametrize("proof", ["a new connection", "the master's next job"])
-def test_a_confirmed_change_stays(branch, proof, monkeypatch):
+def test_a_confirmed_change_stays(branch, proof):
     for name in ("gw", "h2"):
         branch.present(name)
     ret = branch.present("h1", within=2)
@@ -439,8 +441,6 @@ def test_a_confirmed_change_stays(branch, proof, monkeypatch):
         confirm = {"name": "x", "reach": ["192.0.2.10:81", "192.0.2.10:80"], "timeout": 1}
     else:
         branch.next_job("h1")
-        monkeypatch.setitem(branch.minions["h1"].opts, "master_uri", "tcp://192.0.2.10:4506")
-        branch.minions["h1"].modules.pack["__opts__"] = branch.minions["h1"].opts
         confirm = {"name": "x"}
     dry = branch.state("h1", "confirmed", **confirm, test=True)
     assert (dry.result, bool(branch.call("h1", "bridge_nat_guard.pending"))) == (None, True)
@@ -453,10 +453,14 @@ def test_a_confirmed_change_stays(branch, proof, monkeypatch):
 
 def test_the_same_job_is_no_proof(branch):
     branch.present("gw")
-    branch.present("h1", within=30)
-    ret = branch.state("h1", "confirmed", name="x")
-    assert ret.result is False
-    assert "Nothing proves that this host is reachable" in ret.comment
+    present = [{key: value} for key, value in branch.wanted("h1", within=30).items()]
+    proof = [{"require": [{"bridge_nat": "host"}]}]
+    high = {"host": {"bridge_nat.workstation": present}, "proof": {"bridge_nat.confirmed": proof}}
+    states = branch.call("h1", "state.template_str", yaml.safe_dump(high))
+    [applied, confirmed] = sorted(states.raw.values(), key=lambda each: each["__run_num__"])
+    assert applied["result"] is True
+    assert confirmed["result"] is False
+    assert "Nothing proves that this host is reachable (192.0.2.10:4506: " in confirmed["comment"]
     assert branch.call("h1", "bridge_nat.rollback")["errors"] == []
     assert "bridge_nat" not in branch.segment.ruleset("h1")
 
@@ -588,8 +592,8 @@ def boot(up, name):
     lines = [line.partition("=")[2] for line in unit.splitlines() if line.startswith("ExecStart=")]
     assert len(lines) >= 3
     for line in lines:
-        words = [root + word if word.startswith(("/etc/", "/var/")) else word for word in line.lstrip("-").split()]
-        up.segment.run(name, *words, check=not line.startswith("-"))
+        words = [re.sub("/(etc/onepass|etc/sysctl.d|var/lib)/", rf"{root}\\g<0>", word) for word in shlex.split(line)]
+        up.segment.run(name, words[0].lstrip("-"), *words[1:], check=not line.startswith("-"))
 
 
 # Looking
