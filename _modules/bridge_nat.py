@@ -551,20 +551,25 @@ def _run(argv):
 # Virtual machines
 
 
-def _domain_macs(vm):
-    """The MACs of a VM's libvirt domain; ``None`` where there is no libvirt or no such domain."""
-    if not salt.utils.path.which("virsh"):
-        return None
-    words = ["virsh", "--readonly", "--connect", "qemu:///system", "domiflist", vm["name"]]
-    done = __salt__["cmd.run_all"](words, python_shell=False, output_loglevel="quiet", ignore_retcode=True)
-    found = re.findall(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", done["stdout"].lower())
-    return found if not done["retcode"] else None
+def _virsh(*words):
+    argv = ["virsh", "--readonly", "--connect", "qemu:///system", *words]
+    done = __salt__["cmd.run_all"](argv, python_shell=False, output_loglevel="quiet", ignore_retcode=True)
+    return "" if done["retcode"] else done["stdout"]
 
 
 def _refuse_wrong_macs(vms):
-    wrong = {vm["name"]: (vm["mac"], macs) for vm in vms if (macs := _domain_macs(vm)) and vm["mac"] not in macs}
+    """Where libvirt knows a VM, the MAC is that of one of its interfaces."""
+    domains = _virsh("list", "--all", "--name").split() if vms and salt.utils.path.which("virsh") else []
+    wrong = {}
+    for vm in [each for each in vms if each["name"] in domains]:
+        macs = re.findall(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", _virsh("domiflist", vm["name"]).lower())
+        if vm["mac"] not in macs:
+            wrong[vm["name"]] = vm["mac"], macs
     if wrong:
-        said = [f"{name}: {mac}, but its libvirt domain has {', '.join(macs)}" for name, (mac, macs) in wrong.items()]
+        said = [
+            f"{name}: {mac}, but its libvirt domain has {', '.join(macs) or 'none'}"
+            for name, (mac, macs) in wrong.items()
+        ]
         raise CommandExecutionError(f"A wrong MAC would take the VM off the network. {'; '.join(said)}. Correct vm:mac")
 
 
