@@ -150,15 +150,17 @@ def take_back(home: str, token: str = "") -> dict | None:
     """
     home = Path(home)
     change = _read(home / "pending")
-    if change and token in ("", change["token"]):
-        _taken(home, "rolling")
-    change = _read(home / "rolling")
+    if token and (change or {}).get("token") != token:
+        return None
+    if change and not _taken(home, "rolling"):
+        return None
+    change = _read(home / "rolling")  # or one whose taking back was cut
     if not change:
         return None
     errors = [error for step in reversed(change["steps"]) for error in _undo(step)]
     done = {"at": time.time(), "undone": [step["what"] for step in reversed(change["steps"])], "errors": errors}
     _write(home / "taken-back.json", json.dumps(done))
-    shutil.rmtree(home / "rolling")
+    shutil.rmtree(home / "rolling", ignore_errors=True)
     return done
 
 
