@@ -21,6 +21,7 @@ import uuid
 from pathlib import Path
 
 SYMLINK = "symlink to "
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 
 def __virtual__():
@@ -47,8 +48,10 @@ def arm(what: str, undo: dict, within: float) -> None:
     .. versionadded:: 0.1.0
     """
     home = _home()
-    change = _read(home / "pending") or {"token": uuid.uuid4().hex, "deadline": time.time() + within, "steps": []}
-    new = not change["steps"]
+    change = _read(home / "pending")
+    new = not change
+    if new:
+        change = {"token": uuid.uuid4().hex, "deadline": time.time() + within, "boot": _boot(), "steps": []}
     change["steps"].append({"what": what, **undo})
     if new:
         (home / "pending").mkdir(parents=True, exist_ok=True, mode=0o700)
@@ -199,6 +202,10 @@ def _home() -> Path:
     return Path(__opts__.get("root_dir") or "/", "var/lib/onepass/bridge_nat")
 
 
+def _boot() -> str:
+    return BOOT.read_text().strip()
+
+
 def _read(directory: Path) -> dict | None:
     with contextlib.suppress(OSError, ValueError):
         return json.loads((directory / "change.json").read_text())
@@ -255,7 +262,16 @@ def _sleep(home: Path, token: str, seconds: float) -> None:
         time.sleep(min(0.5, max(0.0, deadline - time.monotonic())))
 
 
+def _at_boot(home: str) -> None:
+    """A change that an earlier boot left unconfirmed has lost its timer."""
+    change = _read(Path(home, "pending")) or _read(Path(home, "rolling"))
+    if change and change["boot"] != _boot():
+        take_back(home)
+
+
 if __name__ == "__main__":
-    place, mine, *wait = sys.argv[1:]
-    _sleep(Path(place), mine, float(wait[0]))
-    take_back(place, "" if mine == "boot" else mine)
+    if sys.argv[2:] == ["boot"]:
+        _at_boot(sys.argv[1])
+    else:
+        _sleep(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]))
+        take_back(sys.argv[1], sys.argv[2])

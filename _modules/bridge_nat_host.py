@@ -464,7 +464,7 @@ def _unit(paths: dict) -> str:
     """A change that was not confirmed before the host went down is taken back before anything is loaded."""
     which = salt.utils.path.which
     home = "/var/lib/onepass/bridge_nat"
-    lines = [f"-{sys.executable} -I {home}/guard.py {home} boot 0"]
+    lines = [f"-{sys.executable} -I {home}/guard.py {home} boot"]
     lines += [f"-{which('sysctl')} -q -p {SYSCTL}"] if SYSCTL in paths else []
     lines.append(f"-{which('ip')} -force -batch {ETC}/links.ip")
     for name in RULES:
