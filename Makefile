@@ -49,6 +49,7 @@ lint: .venv/tools/done
 
 bench: environments .venv/bench/done
 	.venv/3008/bin/python tests/bench/bench.py
+	.venv/3008/bin/python tests/bench/branches.py
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache build dist *.egg-info

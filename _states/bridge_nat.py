@@ -234,4 +234,8 @@ def _present(role, name, arguments, within):
     def fact(observed):
         return f"The {role} is as wanted, by {observed['way']}"
 
-    return __salt__["onepass.converge"](name, read, plan, act, fact, __opts__["test"])
+    ret = __salt__["onepass.converge"](name, read, plan, act, fact, __opts__["test"])
+    pending = __salt__["bridge_nat_guard.pending"]()
+    if pending:
+        ret["comment"] += f". Will be taken back in {pending['seconds']:.0f} s unless it is confirmed"
+    return ret

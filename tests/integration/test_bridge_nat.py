@@ -442,6 +442,7 @@ def test_a_confirmed_change_stays(branch, proof):
         branch.present(name)
     ret = branch.present("h1", within=2)
     assert ret.result is True, ret.comment
+    assert "s unless it is confirmed" in ret.comment
     pending = branch.call("h1", "bridge_nat_guard.pending")
     assert 0 < pending["seconds"] <= 2
     if proof == "a new connection":
