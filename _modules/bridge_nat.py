@@ -85,7 +85,7 @@ def observe(role, name, arguments):
 
     .. versionadded:: 0.1.0
     """
-    keys = list(__salt__["bridge_nat_host.sysctls"](name)) if role == "gateway" else []
+    keys = list(__salt__["bridge_nat_host.sysctls"](name, True)) if role == "gateway" else []
     host = __salt__["bridge_nat_host.observe"](keys)
     __salt__[f"bridge_nat_host.plan_{role}"](name, arguments, host)  # refuses a host that has not even the device
     loaded = __salt__["bridge_nat_tables.loaded"](arguments["way"] if arguments["way"] != "auto" else "nft")

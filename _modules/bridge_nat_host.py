@@ -20,6 +20,7 @@ import salt.utils.path
 from salt.exceptions import CommandExecutionError
 
 LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
+GATEWAY6 = "fe80::1"
 ETC = "/etc/onepass/bridge_nat"
 UNIT = "/etc/systemd/system/bridge-nat.service"
 SYSCTL = "/etc/sysctl.d/60-bridge-nat.conf"
@@ -66,12 +67,14 @@ def observe(keys: list | None = None) -> dict:
     }
 
 
-def sysctls(lan: str) -> dict:
+def sysctls(lan: str, six: bool = False) -> dict:
     """
     Kernel settings of a gateway: it forwards, names its branch address in ARP, and tells hosts of no shorter way.
 
     lan
         The gateway's device towards the branch.
+    six
+        Whether the branch has IPv6. Default ``False``.
 
     CLI Example:
 
@@ -86,6 +89,7 @@ def sysctls(lan: str) -> dict:
         f"net.ipv4.conf.{lan.replace('.', '/')}.arp_announce": "2",
         "net.ipv4.conf.all.send_redirects": "0",
         f"net.ipv4.conf.{lan.replace('.', '/')}.send_redirects": "0",
+        **({"net.ipv6.conf.all.forwarding": "1"} if six else {}),
     }
 
 
@@ -176,7 +180,11 @@ def plan_gateway(name: str, arguments: dict, observed: dict) -> list:
     if name not in links:
         raise CommandExecutionError(f"Device {name} is not there; there are {', '.join(links)}. Correct gateway:lan")
     steps = _address_steps(name, arguments["link_local"], links[name]["addresses"], observed["routes"])
-    for key, value in sysctls(name).items():
+    if arguments.get("network6") and GATEWAY6 not in links[name].get("addresses6", ()):
+        words = [f"{GATEWAY6}/64", "dev", name]
+        add, back = ["ip", "address", "add", *words, "nodad"], ["ip", "address", "del", *words]
+        steps.append(_step("add", f"{GATEWAY6}/64 on {name}", None, "present", [add], [back]))
+    for key, value in sysctls(name, bool(arguments.get("network6"))).items():
         old = observed["sysctl"].get(key)
         if old != value:
             undo = [["sysctl", "-qw", f"{key}={old}"]] if old is not None else []
@@ -207,7 +215,9 @@ def files(role: str, name: str, arguments: dict, rules: dict, mac: str | None = 
     found = {f"{ETC}/links.ip": "".join(f"{line}\n" for line in links)}
     found.update({f"{ETC}/{file}": text for file, text in rules.items()})
     if role == "gateway":
-        found[SYSCTL] = "".join(f"{key} = {value}\n" for key, value in sysctls(name).items())
+        found[SYSCTL] = "".join(
+            f"{key} = {value}\n" for key, value in sysctls(name, bool(arguments.get("network6"))).items()
+        )
     found[UNIT] = _unit(found)
     return {**found, **dict.fromkeys(WANTS, f"symlink to {UNIT}")}
 
@@ -312,6 +322,7 @@ def _link(said: dict) -> dict:
             for each in said["addr_info"]
             if each["family"] == "inet" and "local" in each
         ],
+        "addresses6": [each["local"] for each in said["addr_info"] if each["family"] == "inet6" and "local" in each],
     }
 
 
@@ -449,7 +460,7 @@ def _boot_links(role: str, name: str, arguments: dict, mac: str | None) -> list:
     """For ``ip -force -batch``: what is there already only complains."""
     address = f"address replace {arguments['link_local']}/{LINK_LOCAL.prefixlen} dev {name}"
     if role == "gateway":
-        return [address]
+        return [address, *([f"address replace {GATEWAY6}/64 dev {name} nodad"] if arguments.get("network6") else [])]
     return [
         f"link add name {name} address {mac} type bridge",
         f"link set {name} address {mac} up",

@@ -203,6 +203,25 @@ def talk(session, trips, stop):
         time.sleep(0.002)
 
 
+def test_ipv6_needs_no_address_on_the_host(branch):
+    six = {"network6": "2001:db8:5::/64"}
+    vm = {**branch.wanted("h1")["vms"][0], "ip6": "2001:db8:5::11"}
+    for name, more in {"gw": six, "h1": {**six, "vms": [vm]}}.items():
+        dry = branch.present(name, test=True, **more)
+        real = branch.present(name, **more)
+        assert (real.result, real.changes) == (True, dry.changes), real.comment
+        assert branch.present(name, **more).changes == {}
+    branch.segment.vm_up(1)
+    for name, device, number in (("hq", "wan0", "2::10"), ("gw", "wan0", "2::1"), ("gw", "eth0", "5::1")):
+        branch.segment.link(name, "address", "add", f"2001:db8:{number}/64", "dev", device, "nodad")
+    branch.segment.link("hq", "route", "add", "2001:db8:5::/64", "via", "2001:db8:2::1")
+    branch.segment.link("vm1", "address", "add", "2001:db8:5::11/64", "dev", "eth0", "nodad")
+    branch.segment.link("vm1", "route", "add", "default", "via", "2001:db8:5::1")
+    assert wait_until(lambda: branch.segment.get("hq", "2001:db8:5::11", 3389) == "VM1:3389 from 2001:db8:2::10")
+    on_host = "H1:22 from fe80::1"
+    assert wait_until(lambda: (branch.segment.get("hq", "2001:db8:5::11", 22) or "").startswith(on_host))
+
+
 # The state contract
 
 
