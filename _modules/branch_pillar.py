@@ -294,15 +294,18 @@ def _address(value):
         return None
 
 
-def _is_inside(value: str, network) -> bool:
-    """Whether it is one of a good IPv4 network's addresses for hosts: the common case, seen fast."""
+def _host_numbers(network) -> range:
+    """The addresses that hosts of a good IPv4 network can have, as numbers; none of any other network."""
     if not network or network.version == 6 or network.is_multicast or network.is_loopback or network.is_link_local:
-        return False
+        return range(0)
+    return range(int(network.network_address) + 1, int(network.broadcast_address))
+
+
+def _number(value: str) -> int:
     try:
-        number = int.from_bytes(socket.inet_aton(value), "big")
+        return int.from_bytes(socket.inet_aton(value), "big")
     except OSError:
-        return False
-    return int(network.network_address) < number < int(network.broadcast_address)
+        return -1
 
 
 def _vms(sound: dict) -> Iterator[tuple]:
@@ -418,10 +421,10 @@ def _gateway_rule(sound: dict) -> Iterator[tuple]:
 
 def _vm_rule(sound: dict) -> Iterator[tuple]:
     networks = {"ip": _network(sound), "ip6": _network(sound, "cidr6")}
-    gateway = _mapping(sound.get("gateway"))
+    gateway, good = _mapping(sound.get("gateway")), _host_numbers(networks["ip"])
     for path, vm in _vms(sound):
         for key, network in networks.items():
-            if not vm.get(key) or (_is_inside(vm[key], network) and vm[key] != gateway.get(key)):
+            if not vm.get(key) or (_number(vm[key]) in good and vm[key] != gateway.get(key)):
                 continue
             address = _address(vm[key])
             if not address:

@@ -408,6 +408,8 @@ def check():
     """
     Every condition that the trick needs on this minion, each ``ok``, ``repairable`` (by the state) or ``broken``.
 
+    By the pillar that the minion has: after an edit, ``saltutil.refresh_pillar`` first, as for any function.
+
     Returns:
         Condition to ``state``, ``evidence`` and, unless it is ok, ``remedy``.
 

@@ -55,6 +55,14 @@ def test_the_second_run_changes_nothing(lab):
     assert lab.orchestrate() == (0, {})
 
 
+def test_a_highstate_changes_nothing_either(lab):
+    code, out, err = lab.run("salt", "--out=json", "--static", "*.rosario", "state.highstate")
+    assert code == 0, out + err
+    assert not [
+        state["changes"] for states in json.loads(out).values() for state in states.values() if state["changes"]
+    ]
+
+
 def test_hosts_reach_headquarters_through_the_gateway(lab):
     assert "via 169.254.0.1 dev virbr0" in lab.exec("ws018.rosario", "ip route get 192.0.2.10")
     assert lab.exec("ws018.rosario", "ping -c 1 -W 2 192.0.2.10")
