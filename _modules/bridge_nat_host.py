@@ -398,8 +398,8 @@ def _port_steps(name: str, port: str, uplink: dict, routes: list) -> list:
     undo = [] if uplink["master"] == name else [["ip", "link", "set", port, "nomaster"]]
     undo += [["ip", "address", "add", each, "dev", port] for each in lost]
     undo += [["ip", "route", "replace", *_route_words(route)] for route in routes if _is_lost(route, port)]
-    old = {"master": uplink["master"], "addresses": lost}
-    return [_step("add", f"port {port}", old, {"master": name, "addresses": []}, commands, undo)]
+    old = {"master": uplink["master"], "up": uplink["up"], "addresses": lost}
+    return [_step("add", f"port {port}", old, {"master": name, "up": True, "addresses": []}, commands, undo)]
 
 
 def _is_lost(route: dict, device: str) -> bool:
@@ -446,10 +446,12 @@ def _route_steps(name: str, arguments: dict, addresses: list, routes: list) -> l
     steps = []
     for words in wanted:
         if not any(_route_words(route)[: len(words)] == words for route in kept):
-            old = next((" ".join(_route_words(route)[1:]) for route in routes if route["dst"] == words[0]), None)
+            new = " ".join(words[1:])
+            there = [" ".join(_route_words(route)[1:]) for route in routes if route["dst"] == words[0]]
+            old = next((each for each in there if each != new), None)
             commands, undo = [["ip", "route", "replace", *words]], [["ip", "route", "del", *words]]
             undo += [["ip", "route", "replace", *_route_words(route)] for route in kept if route["dst"] == words[0]]
-            steps.append(_step("set", f"route {words[0]}", old, " ".join(words[1:]), commands, undo))
+            steps.append(_step("set", f"route {words[0]}", old, new, commands, undo))
     return steps
 
 
