@@ -395,7 +395,8 @@ def _port_steps(name: str, port: str, uplink: dict, routes: list) -> list:
     lost = [f"{address}/{length}" for address, length, _ in uplink["addresses"]]
     commands = [["ip", "address", "del", each, "dev", port] for each in lost]
     commands += [["ip", "link", "set", port, "master", name], ["ip", "link", "set", port, "up"]]
-    undo = [] if uplink["master"] == name else [["ip", "link", "set", port, "nomaster"]]
+    undo = [] if uplink["up"] else [["ip", "link", "set", port, "down"]]
+    undo += [] if uplink["master"] == name else [["ip", "link", "set", port, "nomaster"]]
     undo += [["ip", "address", "add", each, "dev", port] for each in lost]
     undo += [["ip", "route", "replace", *_route_words(route)] for route in routes if _is_lost(route, port)]
     old = {"master": uplink["master"], "up": uplink["up"], "addresses": lost}
