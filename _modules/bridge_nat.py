@@ -29,6 +29,7 @@ __virtualname__ = "bridge_nat"
 
 LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
 WAYS = ("nft", "ebtables")
+LIBVIRT = ("libvirt-sock", "virtqemud-sock")
 
 
 def __virtual__():
@@ -342,7 +343,7 @@ def remove(bridge=None, test=False):
 
 def explain():
     """
-    The rules of this minion in words, the blog's loose commands for the same, and the rules as they are loaded.
+    The rules of this minion in words, the blog's loose commands for the same, and the rules as the programs take them.
 
     Returns:
         ``role``, ``words``, ``blog`` and ``rules`` (program to text).
@@ -561,7 +562,9 @@ def _virsh(*words):
 
 def _refuse_wrong_macs(vms):
     """Where libvirt knows a VM, the MAC is that of one of its interfaces."""
-    domains = _virsh("list", "--all", "--name").split() if vms and salt.utils.path.which("virsh") else []
+    sockets = [Path(__opts__.get("root_dir") or "/", "run/libvirt", name) for name in LIBVIRT]
+    there = vms and any(place.exists() for place in sockets) and salt.utils.path.which("virsh")
+    domains = _virsh("list", "--all", "--name").split() if there else []
     wrong = {}
     for vm in [each for each in vms if each["name"] in domains]:
         macs = re.findall(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", _virsh("domiflist", vm["name"]).lower())

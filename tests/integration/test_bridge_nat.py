@@ -530,6 +530,9 @@ def test_hosts_that_cannot_be_brought_there_are_refused(branch):
 
 
 def test_a_mac_that_the_domain_does_not_have_is_refused(branch, tmp_path, monkeypatch):
+    socket_file = branch.root("h1") / "run/libvirt/libvirt-sock"
+    socket_file.parent.mkdir(parents=True)
+    socket_file.touch()
     virsh = tmp_path / "virsh"
     virsh.write_text(
         '#!/bin/sh\ncase "$4" in list) echo win-1;; *) echo "vnet0 bridge br virtio 52:54:00:aa:bb:cc";; esac\n'
