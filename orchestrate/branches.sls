@@ -9,7 +9,7 @@ branches-preflight:
 
 {% for ring in rings %}
 {% set phases = [
-  ('modules', ring.gateways + ring.workstations, ['onepass.modules'], ring.failures),
+  ('modules', ring.gateways + ring.workstations, ['branch.modules'], ring.failures),
   ('gateways', ring.gateways, ['branch.gateway'], 0),
   ('gateways-confirmed', ring.gateways, ['branch.confirmed'], 0),
   ('hosts', ring.workstations, ['branch.host'], ring.failures),
