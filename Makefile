@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast lint bench lab-down clean environments packages
+.PHONY: help demo demo-branch test test-fast lint bench lab-down clean environments packages
 
 PYTHON ?= python3
 FETCHED_MONGOD := $(CURDIR)/.venv/mongod/mongod
@@ -13,7 +13,8 @@ PYTEST_3008 := .venv/3008/bin/python -m pytest
 
 help:
 	@echo "make demo       boot a lab of 12 hosts, take it from blank to a sharded MongoDB cluster, and again: 0 changes"
-	@echo "make lab-down   remove that lab"
+	@echo "make demo-branch  two branches, 8 hosts: ssh to the VMs' addresses lands on their hosts"
+	@echo "make lab-down   remove these labs"
 	@echo "make test       everything: lint, unit and functional tests on Salt 3008 and 3006, the ways in, the lab"
 	@echo "make test-fast  lint, unit and functional tests on Salt 3008: no root, no lab"
 	@echo "make lint       ruff, yamllint, salt-lint"
@@ -23,8 +24,12 @@ help:
 demo: packages
 	tests/lab/demo
 
+demo-branch: packages
+	tests/lab/demo-branch
+
 lab-down:
 	tests/lab/lab down
+	tests/lab/lab down --name branch
 
 test: environments
 	$(MAKE) --no-print-directory lint
@@ -44,6 +49,7 @@ lint: .venv/tools/done
 
 bench: environments .venv/bench/done
 	.venv/3008/bin/python tests/bench/bench.py
+	.venv/3008/bin/python tests/bench/branches.py
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache build dist *.egg-info

@@ -105,7 +105,7 @@ def faults(pillar: dict | None = None, passwords: bool = True) -> list:
     found = __salt__["mongo_schema.faults"](pillar)
     if isinstance(pillar, dict):
         found += _cross_faults(__salt__["mongo_schema.sound"](pillar), passwords)
-    return sorted(_below("mongodb", found), key=lambda each: (_natural(each["path"]), each["fault"]))
+    return __salt__["pillar_form.ordered"]("mongodb", found)
 
 
 def report(found: list) -> str:
@@ -123,8 +123,7 @@ def report(found: list) -> str:
 
     .. versionadded:: 0.1.0
     """
-    lines = [f"  {each['path']}: {each['fault']}; {each['remedy']}" for each in found]
-    return "\n".join([f"mongodb pillar: {len(found)} fault{'s' if len(found) > 1 else ''}", *lines])
+    return __salt__["pillar_form.report"]("mongodb", found)
 
 
 def node(minion_id: str | None = None, pillar: dict | None = None) -> dict:
@@ -441,10 +440,6 @@ def _faults(found: Iterable) -> list:
 
 def _below(prefix: str, found: list) -> list:
     return [dict(each, path=f"{prefix}:{each['path']}".rstrip(":")) for each in found]
-
-
-def _natural(path: str) -> list:
-    return [(part.isdecimal(), int(part) if part.isdecimal() else part) for part in path.split(":")]
 
 
 def _did_you_mean(name: str, known: list, otherwise: str) -> str:

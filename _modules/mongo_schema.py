@@ -13,17 +13,6 @@ never the value. Requires ``jsonschema`` 4 in Salt's Python.
 """
 
 import copy
-import difflib
-import re
-from collections import namedtuple
-from collections.abc import Iterable
-
-try:
-    import jsonschema
-
-    HAS_JSONSCHEMA = True
-except ImportError:
-    HAS_JSONSCHEMA = False
 
 LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 NAME = rf"(?=[^:]{{1,253}}(:|$)){LABEL}(\.{LABEL})*"
@@ -34,12 +23,12 @@ HASH = "sha256=[0-9a-fA-F]{64}|sha384=[0-9a-fA-F]{96}|sha512=[0-9a-fA-F]{128}|(h
 ALIASES = {"shards": "replsets", "mongos": "routers", "ssl": "tls", "slaveDelay": "secondaryDelaySecs"}
 # Below these no value is shown, and a strange key only if it looks like a known one: it may be a secret gone astray.
 SECRET_PLACES = ("auth", "users", "connection", "options", "router_options")
-
-Finding = namedtuple("Finding", "where fault remedy stray", defaults=[False])
+# But these keys of an entry there are no secret.
+SHOWN = {"users": ["database", "roles"]}
 
 
 def __virtual__():
-    if not HAS_JSONSCHEMA:
+    if "pillar_form.faults" not in __salt__:
         return False, "mongo_schema needs jsonschema 4 in Salt's Python: salt-pip install 'jsonschema>=4.17'"
     return "mongo_schema"
 
@@ -337,10 +326,7 @@ def faults(pillar) -> list:
 
     .. versionadded:: 0.1.0
     """
-    return [
-        {"path": ":".join(map(str, finding.where)), "fault": finding.fault, "remedy": finding.remedy}
-        for finding in _findings(pillar)
-    ]
+    return __salt__["pillar_form.faults"](pillar, SCHEMA, ALIASES, SECRET_PLACES, SHOWN)
 
 
 def sound(pillar) -> dict:
@@ -359,192 +345,4 @@ def sound(pillar) -> dict:
 
     .. versionadded:: 0.1.0
     """
-    if not isinstance(pillar, dict):
-        return {}
-    kept = _with_string_keys(pillar, (), [])
-    for finding in _findings(pillar):
-        _drop(kept, finding)
-    return kept
-
-
-def _findings(pillar) -> list:
-    found = []
-    checked = _with_string_keys(pillar, (), found)
-    for error in _validator().iter_errors(checked):
-        found += EXPLAIN[error.validator](error)
-    return list(dict.fromkeys(found))
-
-
-def _validator():
-    """JSON Schema takes 27017.0 for an integer; MongoDB's configuration files do not."""
-    base = jsonschema.Draft202012Validator
-    types = base.TYPE_CHECKER.redefine(
-        "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
-    )
-    return jsonschema.validators.extend(base, type_checker=types)(SCHEMA)
-
-
-def _with_string_keys(value, where: tuple, found: list):
-    """A copy in which every key is a string; the others are told in ``found``."""
-    if isinstance(value, list):
-        return [_with_string_keys(each, (*where, number), found) for number, each in enumerate(value)]
-    if not isinstance(value, dict):
-        return value
-    copied = {}
-    for key, each in value.items():
-        if isinstance(key, str):
-            copied[key] = _with_string_keys(each, (*where, key), found)
-        elif _is_secret(where):
-            found.append(Finding(where, f"has a key that is {_kind(key)}, not a string", "the key in quotes"))
-        else:
-            fault = f"is {_kind(key, shown=True)} as a key, not a string"
-            found.append(Finding((*where, key), fault, "the key in quotes", stray=True))
-    return copied
-
-
-def _drop(kept: dict, finding: Finding) -> None:
-    """Take a malformed value out of the pillar, with the entry of the innermost list that it is a part of."""
-    *parents, last = finding.where
-    holder, item = kept, None
-    for step in parents:
-        if isinstance(holder, list):
-            item = holder, step
-        holder = holder[step] if isinstance(holder, list) else (holder or {}).get(step)
-    if finding.stray:
-        if isinstance(holder, dict):
-            holder.pop(last, None)
-    elif isinstance(holder, list):
-        holder[last] = None
-    elif item:
-        item[0][item[1]] = None
-    elif holder is not None:
-        holder[last] = None
-
-
-# The schema's faults in words; each function takes jsonschema's error and answers a list of findings
-
-
-def _wrong_type(error) -> list:
-    known = error.schema.get("properties")
-    remedy = f"a mapping with {', '.join(sorted(known))}" if known else None
-    return [_finding(error, f"is {_seen(error)}, not {TYPES[error.validator_value]}", remedy)]
-
-
-def _wrong_value(error) -> list:
-    if _is_secret(error.absolute_path):
-        return [_finding(error, "does not fit")]
-    close = None
-    if error.validator == "enum" and isinstance(error.instance, str):
-        close = _closest(error.instance, [each for each in error.validator_value if isinstance(each, str)])
-    remedy = error.schema["description"]
-    return [_finding(error, f"is {_seen(error)}", f"did you mean {close!r}? {remedy}" if close else remedy)]
-
-
-def _wrong_size(error) -> list:
-    size = len(error.instance)
-    return [_finding(error, f"has {size} entries" if size else "is empty")]
-
-
-def _missing(error) -> list:
-    known = error.schema["properties"]
-    meant = {_closest(key, known) for key in _strange(error)}
-    return [
-        Finding((*error.absolute_path, key), "is missing", known[key].get("description", "to be given"))
-        for key in error.validator_value
-        if key not in error.instance and key not in meant
-    ]
-
-
-def _unknown(error) -> list:
-    known, where = error.schema["properties"], tuple(error.absolute_path)
-    return [_unknown_key(where, key, _closest(key, known), known) for key in _strange(error)]
-
-
-def _unknown_key(where: tuple, key: str, close: str | None, known: dict) -> Finding:
-    if close:
-        return Finding((*where, key), "is an unknown key", f"did you mean {close!r}?", stray=True)
-    remedy = f"known are {', '.join(sorted(known))}"
-    if _is_secret(where):
-        return Finding(where, "has an unknown key", remedy)
-    return Finding((*where, key), "is an unknown key", remedy, stray=True)
-
-
-def _repeated(error) -> list:
-    again = next(each for number, each in enumerate(error.instance) if each in error.instance[:number])
-    shown = _kind(again, shown=not _is_secret(error.absolute_path))
-    return [_finding(error, f"lists {shown} twice", "each entry once")]
-
-
-EXPLAIN = {
-    "type": _wrong_type,
-    "enum": _wrong_value,
-    "pattern": _wrong_value,
-    "minimum": _wrong_value,
-    "maximum": _wrong_value,
-    "minLength": _wrong_size,
-    "minItems": _wrong_size,
-    "minProperties": _wrong_size,
-    "maxProperties": _wrong_size,
-    "required": _missing,
-    "additionalProperties": _unknown,
-    "uniqueItems": _repeated,
-}
-TYPES = {
-    "object": "a mapping",
-    "array": "a list",
-    "string": "a string",
-    "number": "a number",
-    "integer": "an integer",
-    "boolean": "true or false",
-}
-
-
-def _finding(error, fault: str, remedy: str | None = None) -> Finding:
-    where = tuple(error.absolute_path)
-    if "propertyNames" in error.absolute_schema_path:
-        where = (*where, error.instance)
-    return Finding(where, fault, remedy or error.schema["description"])
-
-
-def _strange(error) -> list:
-    return [key for key in error.instance if key not in error.schema["properties"]]
-
-
-def _closest(key: str, known: Iterable[str]) -> str | None:
-    by_lower = {each.lower(): each for each in (*known, *(old for old, new in ALIASES.items() if new in known))}
-    close = difflib.get_close_matches(key.lower(), by_lower, n=1)
-    return ALIASES.get(by_lower[close[0]], by_lower[close[0]]) if close else None
-
-
-def _is_secret(where: Iterable) -> bool:
-    """Whether a value there is not to be shown; a user's database and roles are."""
-    place, *below = *where, None
-    return place in SECRET_PLACES and not (place == "users" and below[1:2] in (["database"], ["roles"]))
-
-
-def _seen(error) -> str:
-    where = error.absolute_path
-    return _kind(error.instance, shown=bool(where) and not _is_secret(where))
-
-
-def _kind(value, shown: bool = False) -> str:
-    """A value in words: what kind it is and, where it may be shown, the value itself."""
-    if value is None:
-        return "null"
-    if isinstance(value, dict):
-        return "a mapping"
-    if isinstance(value, list):
-        return "a list"
-    if isinstance(value, bool):
-        return str(value).lower() if shown else "true or false"
-    if isinstance(value, (int, float)):
-        return f"the number {value}" if shown else "a number"
-    if not isinstance(value, str):
-        return f"the {type(value).__name__} {value}" if shown else f"a {type(value).__name__}"
-    return _quoted(value) if shown else "a string"
-
-
-def _quoted(value: str) -> str:
-    """A string in quotes, cut short, without the password of a URL."""
-    value = re.sub("://[^/@]*@", "://***@", value)
-    return repr(value if len(value) <= 60 else value[:57] + "...")
+    return __salt__["pillar_form.sound"](pillar, SCHEMA, ALIASES, SECRET_PLACES, SHOWN)

@@ -26,6 +26,10 @@ PAST = {
     "remove": "removed",
     "step down": "stepped down",
     "shard": "sharded",
+    "write": "written",
+    "load": "loaded",
+    "delete": "deleted",
+    "confirm": "confirmed",
 }
 
 

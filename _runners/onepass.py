@@ -25,7 +25,7 @@ from salt.exceptions import CommandExecutionError
 from salt.utils.stringutils import to_str
 
 # A part of the pillar, and the execution module that judges it by faults, places and summary.
-AREAS = {"mongodb": "mongo_pillar"}
+AREAS = {"mongodb": "mongo_pillar", "branches": "branch_fleet"}
 KEY_STATES = {
     "minions_pre": ("is not accepted yet", "salt-key -a {}"),
     "minions_rejected": ("is rejected", "salt-key -d {}, then restart that minion"),

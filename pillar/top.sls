@@ -8,8 +8,13 @@ base:
     - mongodb
     - secrets.mongodb
     - secrets.mongodb_users
+    - branches
   'r*.dc':
     - secrets.mongodb_users
+  # A branch's own file and no other's, by the end of the id: ws017.rosario is given branch/rosario.sls.
+  '?*.{{ opts.id.partition('.')[2] or '-' }}':
+    - ignore_missing: true
+    - branch.{{ opts.id.partition('.')[2] or '-' }}
   # What differs on this site, last, so that it wins. May be missing.
   '*':
     - ignore_missing: true

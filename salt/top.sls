@@ -3,3 +3,6 @@ base:
   'mongodb:replsets':
     - match: pillar
     - mongodb
+  'branch:hosts':
+    - match: pillar
+    - branch

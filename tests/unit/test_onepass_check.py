@@ -146,12 +146,12 @@ def test_areas_asked_for(master, areas):
 
 
 def test_unknown_area(master):
-    assert refusal(master(), areas="mongdb") == ["areas: mongdb is unknown; known are mongodb"]
+    assert refusal(master(), areas="mongdb") == ["areas: mongdb is unknown; known are mongodb, branches"]
 
 
 def test_pillar_without_any_area(master):
     (line,) = refusal(master(pillar={"branch": {}}))
-    assert line.startswith("The pillar of hq_master has none of mongodb")
+    assert line.startswith("The pillar of hq_master has none of mongodb, branches")
 
 
 def test_pillar_that_does_not_compile(master):

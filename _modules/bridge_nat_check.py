@@ -1,0 +1,160 @@
+"""
+What the branch trick needs of a host beyond what its state looks after: each condition with evidence and remedy.
+
+.. versionadded:: 0.1.0
+
+Only looks. Each condition was found by leaving it out and seeing what breaks::
+
+    salt-call --local -m . --pillar-root pillar --id ws017.rosario bridge_nat.check
+
+Requires iproute2.
+"""
+
+import ipaddress
+import json
+import re
+from pathlib import Path
+
+import salt.utils.path
+
+LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
+
+
+def __virtual__():
+    return "bridge_nat_check"
+
+
+def conditions(role: str, name: str, arguments: dict, host: dict, way: str | None = None) -> dict:
+    """
+    The conditions, each ``ok`` or ``broken``.
+
+    role, name, arguments
+        What the host is, see :py:func:`branch_pillar.node`.
+    host
+        What :py:func:`bridge_nat_host.observe` answered.
+    way
+        ``nft`` or ``ebtables``, for rules of others that come before ours. Default: these are not looked for.
+
+    Returns:
+        Condition to ``state``, ``evidence`` and, unless it is ok, ``remedy``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc bridge_nat_check.conditions
+
+    .. versionadded:: 0.1.0
+    """
+    found = {"other rules": _foreign(way, role), "link-local routes": _routes(name, host)}
+    if role == "gateway":
+        return {**found, "public address": _public(name, arguments["public"], host)}
+    return {
+        **found,
+        "server": _listening(arguments["link_local"], arguments["port"]),
+        "forwarding of the VM": _forwarding(),
+        "MAC of the VM": _macs(name, arguments),
+    }
+
+
+def learned(bridge: str) -> dict:
+    """
+    Which MACs the bridge has learned, and on which ports.
+
+    bridge
+        The bridge.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . bridge_nat_check.learned virbr0
+
+    .. versionadded:: 0.1.0
+    """
+    done = _run(["bridge", "-j", "fdb", "show", "br", bridge])
+    entries = json.loads(done["stdout"] or "[]") if not done["retcode"] else []
+    found = {}
+    for entry in entries:
+        if entry.get("state") != "permanent" and "mac" in entry:
+            found.setdefault(entry["mac"], []).append(entry["ifname"])
+    return found
+
+
+def _run(argv: list) -> dict:
+    return __salt__["cmd.run_all"](argv, python_shell=False, output_loglevel="quiet", ignore_retcode=True)
+
+
+def _ok(evidence: str) -> dict:
+    return {"state": "ok", "evidence": evidence}
+
+
+def _broken(evidence: str, remedy: str) -> dict:
+    return {"state": "broken", "evidence": evidence, "remedy": remedy}
+
+
+def _foreign(way: str | None, role: str) -> dict:
+    found = __salt__["bridge_nat_tables.foreign"](way, role) if way else []
+    if not found:
+        return _ok("none comes before ours")
+    return _broken(f"before ours: {'; '.join(found)}", "see that they let pass what is meant for the host")
+
+
+def _routes(name: str, host: dict) -> dict:
+    """A second link-local route that is as long or longer takes the answers away (zeroconf, cloud metadata)."""
+    wrong = [
+        f"{route['dst']} dev {route.get('dev')}"
+        for route in host["routes"]
+        if route["dst"] != "default" and route.get("dev") != name and _is_link_local(route["dst"])
+    ]
+    if not wrong:
+        return _ok(f"only through {name}")
+    return _broken(f"also {', '.join(wrong)}", "remove it (zeroconf: NOZEROCONF=yes; avahi-autoipd)")
+
+
+def _is_link_local(network: str) -> bool:
+    return ipaddress.ip_network(network, strict=False).overlaps(LINK_LOCAL) and network != "0.0.0.0/0"
+
+
+def _public(name: str, public: str, host: dict) -> dict:
+    on = [link for link, each in host["links"].items() if public in [address[0] for address in each["addresses"]]]
+    if any(link != name for link in on):
+        return _ok(f"{public} is on {', '.join(on)}")
+    fault = f"{public} is on {name}, the branch's side" if on else f"no device has {public}"
+    return _broken(fault, "gateway:public is to be the address towards headquarters")
+
+
+def _listening(address: str, port: int) -> dict:
+    lines = _run(["ss", "-Hltn", f"sport = :{port}"])["stdout"].splitlines()
+    on = sorted({line.split()[3].rpartition(":")[0].partition("%")[0].strip("[]") for line in lines if line.split()})
+    if {"0.0.0.0", "*", "::", address} & set(on):
+        return _ok(f"port {port} on {', '.join(on)}")
+    fault = f"port {port} only on {', '.join(on)}" if on else f"nothing listens on port {port}"
+    return _broken(fault, f"sshd on 0.0.0.0 or {address}")
+
+
+def _forwarding() -> dict:
+    """With br_netfilter's hook on, all traffic of the VM crosses the host's own FORWARD chain."""
+    switch = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    if not switch.exists() or switch.read_text().strip() == "0":
+        return _ok("frames of the VM do not cross iptables")
+    saved = _run(["iptables-save", "-t", "filter"])["stdout"] if salt.utils.path.which("iptables-save") else ""
+    let_through = re.search(r"^-A FORWARD .*--physdev-is-bridged -j ACCEPT", saved, re.MULTILINE)
+    if not re.search(r"^:FORWARD DROP", saved, re.MULTILINE) or let_through:
+        return _ok("frames of the VM cross iptables, which lets them pass")
+    by = next((tool for tool, mark in {"docker": ":DOCKER", "ufw": ":ufw-"}.items() if mark in saved), "somebody")
+    return _broken(
+        f"FORWARD policy DROP set by {by}, bridge-nf-call-iptables 1: all ports of the VM but the host's are dead",
+        "sysctl net.bridge.bridge-nf-call-iptables=0, or iptables -I FORWARD -m physdev --physdev-is-bridged -j ACCEPT",
+    )
+
+
+def _macs(bridge: str, arguments: dict) -> dict:
+    """A MAC that the bridge has learned on the uplink is another machine's."""
+    ports = learned(bridge)
+    outside = [vm for vm in arguments["vms"] if arguments["uplink"] in ports.get(vm["mac"], ())]
+    if outside:
+        said = ", ".join(f"{vm['mac']} ({vm['name']})" for vm in outside)
+        return _broken(f"{said} sends from beyond {arguments['uplink']}", "find the second machine with that MAC")
+    up = [vm["name"] for vm in arguments["vms"] if vm["mac"] in ports]
+    return _ok(f"heard of on the bridge: {', '.join(up)}" if up else "no VM has sent for a while")

@@ -1,0 +1,277 @@
+"""
+A change that is taken back by itself unless somebody proves that the host is still reachable.
+
+.. versionadded:: 0.1.0
+
+Before each step of a change, what would undo it is written down; with the first one a timer is started that lives on
+its own: by ``systemd-run`` where systemd runs, else as a process of its own session. The timer executes a copy of this
+file, which needs nothing of Salt. A reboot takes the change back as well (see :py:func:`bridge_nat_host.files`)::
+
+    salt-call --local -m . bridge_nat_guard.pending
+"""
+
+import contextlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import time
+import uuid
+from pathlib import Path
+
+SYMLINK = "symlink to "
+BOOT = Path("/proc/sys/kernel/random/boot_id")
+
+
+def __virtual__():
+    return "bridge_nat_guard"
+
+
+def arm(what: str, undo: dict, within: float) -> None:
+    """
+    What undoes a step is written down, and the timer runs. One timer for all steps until the change is confirmed.
+
+    what
+        The step, for messages.
+    undo
+        ``commands`` (list of ``argv``, ``stdin`` and ``may_fail``) and ``files`` (path to text, ``None`` for none).
+    within
+        Seconds from the first step until the change is taken back.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc bridge_nat_guard.arm
+
+    .. versionadded:: 0.1.0
+    """
+    home = _home()
+    change = _read(home / "pending")
+    new = not change
+    if new:
+        change = {"token": uuid.uuid4().hex, "deadline": time.time() + within, "boot": _boot(), "steps": []}
+    change["steps"].append({"what": what, **undo})
+    if new:
+        (home / "pending").mkdir(parents=True, exist_ok=True, mode=0o700)
+        shutil.copyfile(__file__, home / "guard.py")
+    _write(home / "pending" / "change.json", json.dumps(change))
+    if new:
+        __context__["bridge_nat.armed"] = change["token"]
+        _start_timer(home, change["token"], within)
+
+
+def pending() -> dict | None:
+    """
+    The change that waits to be confirmed, or ``None``.
+
+    Returns:
+        ``token``, ``seconds`` until it is taken back, and ``steps`` (their names).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . bridge_nat_guard.pending
+
+    .. versionadded:: 0.1.0
+    """
+    change = _read(_home() / "pending") or _read(_home() / "rolling")
+    if not change:
+        return None
+    left = max(0.0, change["deadline"] - time.time())
+    return {"token": change["token"], "seconds": round(left, 1), "steps": [step["what"] for step in change["steps"]]}
+
+
+def confirm() -> bool:
+    """
+    The pending change stays; whether there was one that had not been taken back yet.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . bridge_nat_guard.confirm
+
+    .. versionadded:: 0.1.0
+    """
+    return _taken(_home(), "confirmed")
+
+
+def rollback() -> dict | None:
+    """
+    The pending change is taken back now.
+
+    Returns:
+        ``undone`` (the steps) and ``errors``, or ``None`` if nothing was pending.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . bridge_nat_guard.rollback
+
+    .. versionadded:: 0.1.0
+    """
+    return take_back(str(_home()))
+
+
+def last() -> dict | None:
+    """
+    The last change that was taken back: ``at`` (seconds since 1970), ``undone``, ``errors``; ``None`` if none was.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . bridge_nat_guard.last
+
+    .. versionadded:: 0.1.0
+    """
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads((_home() / "taken-back.json").read_text())
+    return None
+
+
+def take_back(home: str, token: str = "") -> dict | None:
+    """
+    Undo a pending change, the last step first; whoever moves it away first, this or a confirmation, has won.
+
+    home
+        The guard's directory.
+    token
+        Only this change; another one that is pending by now is left alone. Default: whichever is pending.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . bridge_nat_guard.take_back /var/lib/onepass/bridge_nat
+
+    .. versionadded:: 0.1.0
+    """
+    home = Path(home)
+    change = _read(home / "pending")
+    if token and (change or {}).get("token") != token:
+        return None
+    if change and not _taken(home, "rolling"):
+        return None
+    change = _read(home / "rolling")  # or one whose taking back was cut
+    if not change:
+        return None
+    errors = [error for step in reversed(change["steps"]) for error in _undo(step)]
+    done = {"at": time.time(), "undone": [step["what"] for step in reversed(change["steps"])], "errors": errors}
+    _write(home / "taken-back.json", json.dumps(done))
+    shutil.rmtree(home / "rolling", ignore_errors=True)
+    return done
+
+
+def put(path: str, text: str | None) -> None:
+    """
+    A file has this text, or is gone; never half of it.
+
+    path
+        Absolute path.
+    text
+        Its text; ``symlink to /path`` makes a symbolic link, ``None`` removes it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . bridge_nat_guard.put /tmp/note hello
+
+    .. versionadded:: 0.1.0
+    """
+    target = Path(path)
+    if text is None:
+        target.unlink(missing_ok=True)
+        return
+    target.parent.mkdir(parents=True, exist_ok=True)
+    if text.startswith(SYMLINK):
+        beside = target.with_name(f".{target.name}.new")
+        beside.unlink(missing_ok=True)
+        beside.symlink_to(text.removeprefix(SYMLINK))
+        beside.replace(target)
+    else:
+        _write(target, text)
+
+
+def _home() -> Path:
+    return Path(__opts__.get("root_dir") or "/", "var/lib/onepass/bridge_nat")
+
+
+def _boot() -> str:
+    return BOOT.read_text().strip()
+
+
+def _read(directory: Path) -> dict | None:
+    with contextlib.suppress(OSError, ValueError):
+        return json.loads((directory / "change.json").read_text())
+    return None
+
+
+def _write(path: Path, text: str) -> None:
+    beside = path.with_name(f".{path.name}.new")
+    with beside.open("w") as out:
+        out.write(text)
+        out.flush()
+        os.fsync(out.fileno())
+    beside.replace(path)
+
+
+def _taken(home: Path, name: str) -> bool:
+    """Move the pending change away; ``False`` if somebody else did."""
+    shutil.rmtree(home / name, ignore_errors=True)
+    try:
+        (home / "pending").rename(home / name)
+    except FileNotFoundError:
+        return False
+    if name == "confirmed":
+        shutil.rmtree(home / name)
+    return True
+
+
+def _start_timer(home: Path, token: str, within: float) -> None:
+    python = sys.executable or shutil.which("python3")
+    program = [python, "-I", str(home / "guard.py"), str(home), token]
+    if Path("/run/systemd/system").is_dir() and shutil.which("systemd-run"):
+        when = [f"--on-active={within}", "--timer-property=AccuracySec=100ms", f"--unit=bridge-nat-{token[:12]}"]
+        if not subprocess.run(["systemd-run", "--quiet", "--collect", *when, *program, "0"]).returncode:
+            return
+    null = subprocess.DEVNULL
+    subprocess.Popen([*program, str(within)], stdin=null, stdout=null, stderr=null, start_new_session=True, cwd="/")
+
+
+def _undo(step: dict) -> list:
+    errors = []
+    for command in step.get("commands", ()):
+        done = subprocess.run(command["argv"], input=command.get("stdin", ""), capture_output=True, text=True)
+        if done.returncode and not command.get("may_fail"):
+            errors.append(f"{' '.join(command['argv'])}: {done.stderr.strip()}")
+    for path, text in step.get("files", {}).items():
+        put(path, text)
+    return errors
+
+
+def _sleep(home: Path, token: str, seconds: float) -> None:
+    """Until the time is up, or the change was confirmed."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline and (_read(home / "pending") or {}).get("token") == token:
+        time.sleep(min(0.5, max(0.0, deadline - time.monotonic())))
+
+
+def _at_boot(home: str) -> None:
+    """A change that an earlier boot left unconfirmed has lost its timer."""
+    change = _read(Path(home, "pending")) or _read(Path(home, "rolling"))
+    if change and change["boot"] != _boot():
+        take_back(home)
+
+
+if __name__ == "__main__":
+    if sys.argv[2:] == ["boot"]:
+        _at_boot(sys.argv[1])
+    else:
+        _sleep(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]))
+        take_back(sys.argv[1], sys.argv[2])

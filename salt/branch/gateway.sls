@@ -1,0 +1,17 @@
+# The gateway of a branch: translates for its hosts. Confirmed in a step of its own, by a new connection.
+{% set node = salt['branch_pillar.node']() %}
+
+include:
+  - branch.pillar
+
+{% if node.role == 'gateway' %}
+branch-gateway:
+  bridge_nat.gateway:
+    - name: {{ node.name }}
+{%- for argument, value in node.arguments.items() %}
+    - {{ argument }}: {{ value | tojson }}
+{%- endfor %}
+    - within: {{ node.confirm.within }}
+    - require:
+      - bridge_nat: branch-pillar
+{% endif %}

@@ -1,0 +1,17 @@
+# A workstation: reachable through its VM's address. Confirmed in a step of its own, by a new connection.
+{% set node = salt['branch_pillar.node']() %}
+
+include:
+  - branch.pillar
+
+{% if node.role == 'workstation' %}
+branch-workstation:
+  bridge_nat.workstation:
+    - name: {{ node.name }}
+{%- for argument, value in node.arguments.items() %}
+    - {{ argument }}: {{ value | tojson }}
+{%- endfor %}
+    - within: {{ node.confirm.within }}
+    - require:
+      - bridge_nat: branch-pillar
+{% endif %}

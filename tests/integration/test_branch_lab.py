@@ -1,0 +1,103 @@
+"""Branches on real hosts with systemd and sshd: one run, a second one, reboots, services that flush, a lock-out."""
+
+import json
+import subprocess
+
+import pytest
+from labs import Lab
+
+from segments import wait_until
+from tree import ROOT
+
+VMS = {"ws017.rosario": "10.20.30.17", "ws018.rosario": "10.20.30.18", "ws001.salta": "10.20.31.11"}
+
+
+class BranchLab(Lab):
+    """The lab of two branches."""
+
+    def world(self, *words):
+        """What tests/lab/branch does; its output, empty when it fails."""
+        done = subprocess.run([ROOT / "tests/lab/branch", self.name, *words], capture_output=True, text=True)
+        return done.stdout.strip() if not done.returncode else ""
+
+    def orchestrate(self):
+        """The orchestration's exit code, and what changed on each host."""
+        code, out, err = self.run("salt-run", "--out=json", "state.orchestrate", "orchestrate.branches")
+        steps = json.loads(out)["data"]["hq_master"].values()
+        return code, {step["__id__"]: step["changes"] for step in steps if step["changes"]}
+
+    def landed(self):
+        return {address: self.world("ssh", address) for address in VMS.values()}
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with BranchLab("br", "branch.yaml") as built:
+        assert built.world("wan") == ""
+        code, changes = built.orchestrate()
+        assert code == 0
+        assert "branches-ring-1-hosts" in changes
+        yield built
+
+
+def test_ssh_to_the_address_of_each_vm_lands_on_its_host(lab):
+    wanted = {address: host for host, address in VMS.items()}
+    assert lab.landed() == wanted
+    lab.world("vm-up", "ws017.rosario")
+    assert lab.landed() == wanted
+    page = "import urllib.request as u; print(u.urlopen('http://10.20.30.17:3389', timeout=5).read().decode())"
+    assert lab.run("python3", "-c", page)[1].strip() == "the VM of ws017.rosario"
+    lab.world("vm-down", "ws017.rosario")
+    assert lab.landed() == wanted
+
+
+def test_the_second_run_changes_nothing(lab):
+    assert lab.orchestrate() == (0, {})
+
+
+def test_a_highstate_changes_nothing_either(lab):
+    code, out, err = lab.run("salt", "--out=json", "--static", "*.rosario", "state.highstate")
+    assert code == 0, out + err
+    assert not [
+        state["changes"] for states in json.loads(out).values() for state in states.values() if state["changes"]
+    ]
+
+
+def test_hosts_reach_headquarters_through_the_gateway(lab):
+    assert "via 169.254.0.1 dev virbr0" in lab.exec("ws018.rosario", "ip route get 192.0.2.10")
+    assert lab.exec("ws018.rosario", "ping -c 1 -W 2 192.0.2.10")
+
+
+def test_a_rebooted_host_is_reachable_before_salt_has_done_anything(lab):
+    lab.exec("ws018.rosario", "systemctl enable --now nftables")
+    lab.command("reboot", "ws018.rosario")
+    assert lab.exec("ws018.rosario", "systemctl is-active bridge-nat nftables").split() == ["active", "active"]
+    assert lab.world("ssh", VMS["ws018.rosario"]) == "ws018.rosario"
+
+
+@pytest.mark.parametrize("verb", ["restart", "reload"])
+def test_a_service_that_flushes_all_rules_is_followed_by_ours(lab, verb):
+    lab.exec("ws018.rosario", "systemctl enable --now nftables")
+    lab.exec("ws018.rosario", f"systemctl {verb} nftables")
+    assert wait_until(lambda: "ip bridge_nat" in lab.exec("ws018.rosario", "nft list tables"))
+    assert lab.world("ssh", VMS["ws018.rosario"]) == "ws018.rosario"
+
+
+def lock_out(lab, within):
+    """The pillar moves the host's port away, so that nobody reaches its sshd any more."""
+    pillar = json.dumps({"branch": {"port": 2222, "confirm": {"within": within}}})
+    code, out, err = lab.run("salt", "ws001.salta", "state.apply", "branch.host", f"pillar={pillar}")
+    assert code == 0, out + err
+    assert lab.world("ssh", VMS["ws001.salta"]) == ""
+
+
+def test_a_lock_out_is_taken_back_by_the_timer(lab):
+    lock_out(lab, 12)
+    assert "bridge-nat-" in lab.exec("ws001.salta", "systemctl list-timers --all 'bridge-nat-*'")
+    assert wait_until(lambda: lab.world("ssh", VMS["ws001.salta"]) == "ws001.salta", 40)
+
+
+def test_a_lock_out_is_taken_back_by_a_reboot(lab):
+    lock_out(lab, 3600)
+    lab.command("reboot", "ws001.salta")
+    assert lab.world("ssh", VMS["ws001.salta"]) == "ws001.salta"

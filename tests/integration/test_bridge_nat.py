@@ -1,0 +1,706 @@
+"""The branch trick on real kernels' rules: a branch in network namespaces, both ways, seen from everywhere."""
+
+import contextlib
+import re
+import shlex
+import shutil
+import socket
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import yaml
+from saltfactories.utils.functional import Loaders
+
+from segments import Segment, wait_until
+
+NETWORK = {"network": "10.1.5.0/24"}
+GATEWAY = {"link_local": "169.254.0.1", "public": "192.0.2.1", **NETWORK}
+
+
+@pytest.fixture(params=["nft", "ebtables"])
+def way(request):
+    return request.param
+
+
+@pytest.fixture
+def segment():
+    with Segment() as built:
+        yield built
+
+
+@pytest.fixture(scope="module")
+def minions(minion_opts, tmp_path_factory):
+    """Salt's loaders for each host, with a root directory of its own."""
+    made = {}
+    for name in ("gw", "h1", "h2"):
+        root = tmp_path_factory.mktemp(name)
+        own = {"id": f"{name}.rosario", "root_dir": str(root), "master_uri": "tcp://192.0.2.10:4506"}
+        made[name] = Loaders({**minion_opts, **own}, loaded_base_name=f"salt.{name}")
+    return made
+
+
+class Branch:
+    """The segment with a minion on each host; ``present("h1")`` is its state, in the host's own namespace."""
+
+    def __init__(self, segment, minions, way):
+        self.segment, self.minions, self.way = segment, minions, way
+
+    def wanted(self, name, /, **more):
+        if name == "gw":
+            return {"name": "eth0", **GATEWAY, "way": self.way, "within": 0, **more}
+        number = int(name[1])
+        vm = {"name": f"win-{number}", "ip": self.segment.ip(number), "mac": self.segment.mac(number)}
+        own = {"uplink": "eth0", "link_local": f"169.254.0.1{number}", "gateway": "169.254.0.1", "vms": [vm]}
+        return {"name": "virbr0", **own, **NETWORK, "way": self.way, "within": 0, **more}
+
+    def present(self, name, /, test=False, **more):
+        states = self.minions[name].states.bridge_nat
+        state = states.gateway if name == "gw" else states.workstation
+        with self.segment.inside(name):
+            return state(**self.wanted(name, **more), test=test)
+
+    def state(self, host, function, /, test=False, **arguments):
+        with self.segment.inside(host):
+            return getattr(self.minions[host].states.bridge_nat, function)(**arguments, test=test)
+
+    def call(self, host, function, /, *arguments, **named):
+        with self.segment.inside(host):
+            return self.minions[host].modules[function](*arguments, **named)
+
+    def root(self, name):
+        return Path(self.minions[name].opts["root_dir"])
+
+    def next_job(self, name):
+        """What a job remembers is gone with it."""
+        self.minions[name].reset_state()
+
+    def up(self):
+        """Everything applied, both VMs running."""
+        for name in ("gw", "h1", "h2"):
+            ret = self.present(name)
+            assert ret.result is True, ret.comment
+        for number in (1, 2):
+            self.segment.vm_up(number)
+        return self
+
+
+@pytest.fixture
+def branch(segment, minions, way):
+    yield Branch(segment, minions, way)
+    for name in minions:
+        minions[name].reset_state()
+        for place in ("etc", "var/lib", "run"):
+            shutil.rmtree(Path(minions[name].opts["root_dir"]) / place, ignore_errors=True)
+
+
+@pytest.fixture
+def up(branch):
+    return branch.up()
+
+
+HOST1, VM1 = "H1:22 from 169.254.0.1", "VM1:3389 from 192.0.2.10"
+
+
+# End to end
+
+
+def test_every_path_with_the_vm_up_down_and_up_again(up):
+    get, segment = up.segment.get, up.segment
+    assert get("hq", "10.1.5.11", 22) == HOST1
+    assert get("hq", "10.1.5.12", 22) == "H2:22 from 169.254.0.1"
+    assert get("hq", "10.1.5.11", 3389) == VM1
+    assert get("vm2", "10.1.5.11", 22) == "H1:22 from 10.1.5.12"
+    assert get("vm2", "10.1.5.11", 3389) == "VM1:3389 from 10.1.5.12"
+    assert get("vm1", "192.0.2.10", 80) == "HQ:80 from 10.1.5.11"
+    assert get("h1", "192.0.2.10", 80) == "HQ:80 from 192.0.2.1"
+    assert get("h1", "169.254.0.12", 22) == "H2:22 from 169.254.0.11"
+    segment.vm_down(1)
+    assert get("hq", "10.1.5.11", 22) == HOST1
+    assert segment.mac(1) in segment.link("gw", "neigh", "show", "10.1.5.11")
+    assert get("hq", "10.1.5.11", 3389) is None
+    segment.vm_up(1)
+    assert get("hq", "10.1.5.11", 3389) == VM1
+    assert get("hq", "10.1.5.11", 22) == HOST1
+
+
+def test_without_our_rules_nothing_of_it_works(up):
+    """So that the tests above cannot pass for another reason."""
+    for name in ("h1", "h2"):
+        assert up.state(name, "absent", name="virbr0").result is True
+    assert up.segment.get("hq", "10.1.5.11", 22) == "VM1:22 from 169.254.0.1"
+    up.segment.vm_down(1)
+    assert up.segment.get("hq", "10.1.5.11", 22) is None
+
+
+def test_strict_filters_do_not_matter(up):
+    for name in ("h1", "h2", "gw"):
+        for device in ("all", "default", "eth0"):
+            up.segment.set(name, **{f"net__ipv4__conf__{device}__rp_filter": 1})
+    up.segment.set("h1", net__ipv4__conf__all__arp_ignore=2)
+    assert up.segment.get("hq", "10.1.5.11", 22) == HOST1
+    assert up.segment.get("hq", "10.1.5.11", 3389) == VM1
+
+
+def test_a_forward_policy_of_drop_does_not_matter_while_frames_do_not_cross_iptables(up):
+    up.segment.run("h1", "iptables", "-P", "FORWARD", "DROP")
+    assert up.segment.get("hq", "10.1.5.11", 22) == HOST1
+    assert up.segment.get("hq", "10.1.5.11", 3389) == VM1
+    assert up.call("h1", "bridge_nat_check.conditions", *conditions(up, "h1"))["forwarding of the VM"]["state"] == "ok"
+    up.segment.set("h1", **{"net__bridge__bridge-nf-call-iptables": 1})
+    assert up.segment.get("hq", "10.1.5.11", 22) == HOST1
+    assert up.segment.get("hq", "10.1.5.11", 3389) is None
+    found = up.call("h1", "bridge_nat_check.conditions", *conditions(up, "h1"))["forwarding of the VM"]
+    assert (found["state"], "FORWARD policy DROP" in found["evidence"]) == ("broken", True)
+
+
+def conditions(branch, name):
+    arguments = branch.wanted(name)
+    host = branch.call(name, "bridge_nat_host.observe")
+    return "workstation", arguments.pop("name"), {**arguments, "port": 22}, host
+
+
+@pytest.mark.parametrize("vm", ["up", "down"])
+def test_a_new_uplink_device_is_served_as_the_old_one(up, vm):
+    if vm == "down":
+        up.segment.vm_down(1)
+    up.segment.new_uplink(1)
+    if up.way == "nft":
+        # The frame is given the old uplink's MAC, which the bridge keeps as its own.
+        assert up.segment.get("hq", "10.1.5.11", 22) == HOST1
+    assert up.present("h1").result is True
+    assert up.segment.get("hq", "10.1.5.11", 22) == HOST1
+    assert (up.segment.get("hq", "10.1.5.11", 3389) == VM1) is (vm == "up")
+
+
+def test_a_session_with_traffic_loses_nothing_through_forty_replacements(up):
+    loaded = up.call("h1", "bridge_nat_tables.loaded", up.way)
+    with up.segment.connect("hq", "10.1.5.11", 22, timeout=5) as session:
+        assert session.recv(99)
+        trips, stop = [], threading.Event()
+        talker = threading.Thread(target=talk, args=(session, trips, stop))
+        talker.start()
+        for _ in range(40):
+            up.call("h1", "bridge_nat_tables.load", loaded, loaded)
+        stop.set()
+        talker.join()
+    assert trips[-1] is not None, "the session died"
+    assert len(trips) > 100
+    assert max(trips) < 1
+
+
+def talk(session, trips, stop):
+    while not stop.is_set():
+        began = time.monotonic()
+        try:
+            session.sendall(b"x")
+            assert session.recv(9) == b"x"
+        except (OSError, AssertionError):
+            trips.append(None)
+            return
+        trips.append(time.monotonic() - began)
+        time.sleep(0.002)
+
+
+def test_ipv6_needs_no_address_on_the_host(branch):
+    six = {"network6": "2001:db8:5::/64"}
+    vm = {**branch.wanted("h1")["vms"][0], "ip6": "2001:db8:5::11"}
+    for name, more in {"gw": six, "h1": {**six, "vms": [vm]}}.items():
+        dry = branch.present(name, test=True, **more)
+        real = branch.present(name, **more)
+        assert (real.result, real.changes) == (True, dry.changes), real.comment
+        assert branch.present(name, **more).changes == {}
+    branch.segment.vm_up(1)
+    for name, device, number in (("hq", "wan0", "2::10"), ("gw", "wan0", "2::1"), ("gw", "eth0", "5::1")):
+        branch.segment.link(name, "address", "add", f"2001:db8:{number}/64", "dev", device, "nodad")
+    branch.segment.link("hq", "route", "add", "2001:db8:5::/64", "via", "2001:db8:2::1")
+    branch.segment.link("vm1", "address", "add", "2001:db8:5::11/64", "dev", "eth0", "nodad")
+    branch.segment.link("vm1", "route", "add", "default", "via", "2001:db8:5::1")
+    assert wait_until(lambda: branch.segment.get("hq", "2001:db8:5::11", 3389) == "VM1:3389 from 2001:db8:2::10")
+    on_host = "H1:22 from fe80::1"
+    assert wait_until(lambda: (branch.segment.get("hq", "2001:db8:5::11", 22) or "").startswith(on_host))
+
+
+# The state contract
+
+
+@pytest.mark.parametrize("name", ["h1", "gw"])
+def test_dry_run_real_run_second_run_and_absence(branch, name):
+    before = seen(branch, name)
+    dry = branch.present(name, test=True)
+    assert dry.result is None
+    assert seen(branch, name) == before
+    assert not (branch.root(name) / "etc").exists()
+    real = branch.present(name)
+    assert real.result is True, real.comment
+    assert real.changes == dry.changes != {}
+    loaded = uncounted(branch.segment.ruleset(name))
+    for test in (True, False):
+        again = branch.present(name, test=test)
+        assert (again.result, again.changes) == (True, {}), again.comment
+    assert uncounted(branch.segment.ruleset(name)) == loaded
+    gone = {"name": branch.wanted(name)["name"], "bridge": name == "h1"}
+    dry = branch.state(name, "absent", **gone, test=True)
+    real = branch.state(name, "absent", **gone)
+    assert (real.result, real.changes) == (True, dry.changes), real.comment
+    assert "bridge_nat" not in branch.segment.ruleset(name)
+    assert not [path for path in (branch.root(name) / "etc").rglob("*") if path.is_file() or path.is_symlink()]
+    assert branch.state(name, "absent", **gone).changes == {}
+
+
+def uncounted(text):
+    """Some frames always go by."""
+    return re.sub(r"packets \d+ bytes \d+", "", text)
+
+
+def seen(branch, name):
+    return uncounted(branch.segment.ruleset(name)), *(
+        branch.segment.link(name, "-4", kind) for kind in ("address", "route")
+    )
+
+
+@pytest.mark.parametrize("name", ["h1", "gw"])
+def test_a_run_that_was_cut_anywhere_is_finished_by_the_next(branch, name):
+    arguments = branch.wanted(name)
+    role, device = ("gateway" if name == "gw" else "workstation"), arguments.pop("name")
+    arguments = {"port": 22, "network6": None, **arguments}
+    observed = branch.call(name, "bridge_nat.observe", role, device, arguments)
+    total = len(branch.call(name, "bridge_nat.plan", role, device, arguments, observed))
+    for cut in range(1, total):
+        for step in branch.call(name, "bridge_nat.plan", role, device, arguments, observed)[:cut]:
+            branch.call(name, "bridge_nat.act", step)
+        ret = branch.present(name)
+        assert ret.result is True, (cut, ret.comment)
+        assert branch.present(name).changes == {}
+        branch.state(name, "absent", name=device, bridge=name == "h1")
+        if name == "gw":
+            branch.segment.link(name, "address", "del", "169.254.0.1/16", "dev", "eth0")
+        observed = branch.call(name, "bridge_nat.observe", role, device, arguments)
+
+
+def test_counters_survive_a_run_that_has_nothing_to_do(up):
+    assert up.segment.get("hq", "10.1.5.11", 22) == HOST1
+    before = up.call("h1", "bridge_nat_tables.counters")
+    assert before["redirected"] >= 1
+    assert before["pulled"] >= 1
+    assert before["arp"] >= 1
+    assert up.present("h1").changes == {}
+    after = up.call("h1", "bridge_nat_tables.counters")
+    assert {key: after[key] for key in ("redirected", "pulled")} == {
+        key: before[key] for key in ("redirected", "pulled")
+    }
+
+
+def by_hand(branch):
+    """Somebody changes a rule of ours, by the programs' own commands."""
+    if branch.way == "nft":
+        branch.segment.run("h1", "nft", "delete element ip bridge_nat vms { 10.1.5.11 }")
+        branch.segment.run("h1", "nft", "add element ip bridge_nat vms { 10.1.5.99 }")
+    else:
+        branch.segment.run("h1", "iptables", "-t", "nat", "-F", "bridge_nat")
+        branch.segment.run("h1", "ebtables", "-t", "nat", "-A", "bridge_nat", "-i", "eth0", "-j", "DROP")
+
+
+def test_a_rule_that_was_changed_by_hand_is_seen_and_repaired(up):
+    by_hand(up)
+    dry = up.present("h1", test=True)
+    assert list(dry.changes) == ["rules"]
+    assert up.present("h1").changes == dry.changes
+    assert up.segment.get("hq", "10.1.5.11", 22) == HOST1
+    assert up.present("h1").changes == {}
+
+
+def test_files_that_were_changed_by_hand_are_not_believed(up):
+    names = {"nft": "rules.nft", "ebtables": "rules.iptables"}
+    rules = up.root("h1") / "etc/onepass/bridge_nat" / names[up.way]
+    good = rules.read_text()
+    rules.write_text(good.replace("10.1.5.11", "10.1.5.99"))
+    ret = up.present("h1")
+    assert (ret.result, list(ret.changes)) == (True, ["boot files"])
+    assert rules.read_text() == good
+
+
+@pytest.mark.parametrize("lost", ["address", "route", "port", "mac", "rules", "down"])
+def test_whatever_is_lost_comes_back(up, lost):
+    mac = up.segment.link("h1", "-br", "link", "show", "eth0").split()[2]
+    commands = {
+        "address": ["ip", "address", "flush", "dev", "virbr0"],
+        "route": ["ip", "route", "del", "default"],
+        "port": ["ip", "link", "set", "eth0", "nomaster"],
+        "mac": ["ip", "link", "set", "virbr0", "address", "02:00:00:00:00:77"],
+        "rules": ["nft", "flush", "ruleset"],
+        "down": ["ip", "link", "set", "virbr0", "down"],
+    }
+    up.segment.run("h1", *commands[lost])
+    dry = up.present("h1", test=True)
+    assert dry.result is None
+    real = up.present("h1")
+    assert (real.result, real.changes) == (True, dry.changes), real.comment
+    assert up.segment.get("hq", "10.1.5.11", 22) == HOST1
+    assert up.segment.get("h1", "192.0.2.10", 80) == "HQ:80 from 192.0.2.1"
+    assert up.segment.link("h1", "-br", "link", "show", "virbr0").split()[2] == mac
+
+
+OTHERS = """
+table inet firewalld {
+    chain filter_INPUT { type filter hook input priority filter + 10; ct state established accept; }
+}
+table ip mine {
+    chain pre { type nat hook prerouting priority dstnat; tcp dport 8080 redirect to :80; }
+}
+table bridge guard {
+    chain forward { type filter hook forward priority 0; ether type ip accept; }
+}
+"""
+DOCKER = """*nat
+:DOCKER - [0:0]
+-A PREROUTING -m addrtype --dst-type LOCAL -j DOCKER
+-A POSTROUTING -s 172.17.0.0/16 ! -o docker0 -j MASQUERADE
+-A DOCKER -i docker0 -j RETURN
+COMMIT
+*filter
+:DOCKER-USER - [0:0]
+-A FORWARD -j DOCKER-USER
+-A FORWARD -i virbr1 -j REJECT --reject-with icmp-port-unreachable
+COMMIT
+"""
+FRAMES = ["ebtables", "-t", "nat", "-A", "PREROUTING", "-p", "IPv4", "--ip-dst", "10.9.9.9", "-j", "DROP"]
+
+
+def others(branch, name):
+    """All rules but ours, byte for byte."""
+    kept = [branch.segment.run(name, f"{each}-save", "-t", "nat") for each in ("iptables", "ebtables")]
+    kept.append(branch.segment.run(name, "iptables-save", "-t", "filter"))
+    lines = [line for text in kept for line in text.splitlines() if line[:1] != "#" and "bridge_nat" not in line]
+    tables = ["inet firewalld", "ip mine", "bridge guard"]
+    return lines + [branch.segment.run(name, "nft", "-s", "list", "table", *table.split()) for table in tables]
+
+
+def test_rules_of_others_are_untouched_byte_for_byte(branch):
+    branch.segment.run("h1", "nft", "-f", "-", text=OTHERS)
+    branch.segment.run("h1", "iptables-restore", "--noflush", text=DOCKER)
+    branch.segment.run("h1", *FRAMES)
+    before = others(branch, "h1")
+    branch.up()
+    assert others(branch, "h1") == before
+    assert branch.segment.get("hq", "10.1.5.11", 22) == HOST1
+    by_hand(branch)
+    assert branch.present("h1").result is True
+    assert others(branch, "h1") == before
+    assert branch.state("h1", "absent", name="virbr0").result is True
+    assert others(branch, "h1") == before
+
+
+def test_a_rule_that_comes_before_ours_is_named(up):
+    if up.way == "nft":
+        early = (
+            "table ip early { chain pre { type nat hook prerouting priority -150; tcp dport 22 redirect to :23; }; }"
+        )
+        up.segment.run("h1", "nft", "-f", "-", text=early)
+    else:
+        words = ["-p", "tcp", "--dport", "22", "-j", "REDIRECT", "--to-ports", "23"]
+        up.segment.run("h1", "iptables", "-t", "nat", "-I", "PREROUTING", *words)
+    found = up.call("h1", "bridge_nat_check.conditions", *conditions(up, "h1"), up.way)["other rules"]
+    assert found["state"] == "broken"
+    assert ("table ip early" if up.way == "nft" else "--to-ports 23") in found["evidence"]
+
+
+def test_the_way_can_be_changed_and_nothing_of_the_other_is_left(up):
+    other = {"nft": "ebtables", "ebtables": "nft"}[up.way]
+    dry = up.present("h1", way=other, test=True)
+    real = up.present("h1", way=other)
+    assert (real.result, real.changes) == (True, dry.changes), real.comment
+    assert (
+        list(up.call("h1", "bridge_nat_tables.loaded", "ebtables"))
+        == {
+            "nft": ["nft"],
+            "ebtables": ["iptables", "ebtables"],
+        }[other]
+    )
+    assert up.segment.get("hq", "10.1.5.11", 22) == HOST1
+    up.segment.vm_down(1)
+    assert up.segment.get("hq", "10.1.5.11", 22) == HOST1
+    assert up.present("h1", way="auto").changes == {}
+
+
+# Taken back unless confirmed
+
+
+def test_a_change_that_cuts_the_host_off_is_taken_back_by_itself(up):
+    """A wrong gateway address and another port: headquarters cannot reach the host until the timer has run."""
+    before = up.segment.link("h1", "route"), up.call("h1", "bridge_nat_tables.loaded", up.way)
+    ret = up.present("h1", port=2222, gateway="169.254.0.99", within=3)
+    assert ret.result is True, ret.comment
+    assert up.segment.get("hq", "10.1.5.11", 22) != HOST1
+    refused = up.state("h1", "confirmed", name="x", reach=["192.0.2.10:80"], timeout=0.5)
+    assert refused.result is False
+    assert wait_until(lambda: not up.call("h1", "bridge_nat_guard.pending"))
+    assert up.segment.get("hq", "10.1.5.11", 22) == HOST1
+    assert (up.segment.link("h1", "route"), up.call("h1", "bridge_nat_tables.loaded", up.way)) == before
+    assert up.present("h1").changes == {}
+    assert up.call("h1", "bridge_nat_guard.last")["errors"] == []
+
+
+def test_a_blank_host_is_blank_again_when_nobody_confirms(branch):
+    branch.segment.link("h1", "address", "add", "10.1.5.200/24", "dev", "eth0")
+    branch.segment.link("h1", "route", "add", "default", "via", "10.1.5.1")
+    routes = branch.segment.link("h1", "route")
+    assert branch.present("h1", within=1).result is True
+    assert branch.segment.link("h1", "route") != routes
+    assert wait_until(lambda: not branch.call("h1", "bridge_nat_guard.pending"))
+    assert "bridge_nat" not in branch.segment.ruleset("h1")
+    assert "virbr0" not in branch.segment.link("h1", "-br", "link")
+    assert branch.segment.link("h1", "route") == routes
+    assert not (branch.root("h1") / "etc/systemd/system/bridge-nat.service").exists()
+
+
+@pytest.mark.parametrize("proof", ["a new connection", "the master's next job"])
+def test_a_confirmed_change_stays(branch, proof):
+    for name in ("gw", "h2"):
+        branch.present(name)
+    ret = branch.present("h1", within=2)
+    assert ret.result is True, ret.comment
+    assert "s unless it is confirmed" in ret.comment
+    pending = branch.call("h1", "bridge_nat_guard.pending")
+    assert 0 < pending["seconds"] <= 2
+    if proof == "a new connection":
+        confirm = {"name": "x", "reach": ["192.0.2.10:81", "192.0.2.10:80"], "timeout": 1}
+    else:
+        branch.next_job("h1")
+        confirm = {"name": "x"}
+    dry = branch.state("h1", "confirmed", **confirm, test=True)
+    assert (dry.result, bool(branch.call("h1", "bridge_nat_guard.pending"))) == (None, True)
+    real = branch.state("h1", "confirmed", **confirm)
+    assert (real.result, real.changes) == (True, dry.changes), real.comment
+    time.sleep(2.5)
+    assert branch.segment.get("hq", "10.1.5.11", 22) == HOST1
+    assert branch.state("h1", "confirmed", **confirm).changes == {}
+
+
+def test_the_same_job_is_no_proof(branch):
+    branch.present("gw")
+    present = [{key: value} for key, value in branch.wanted("h1", within=30).items()]
+    proof = [{"require": [{"bridge_nat": "host"}]}]
+    high = {"host": {"bridge_nat.workstation": present}, "proof": {"bridge_nat.confirmed": proof}}
+    states = branch.call("h1", "state.template_str", yaml.safe_dump(high))
+    [applied, confirmed] = sorted(states.raw.values(), key=lambda each: each["__run_num__"])
+    assert applied["result"] is True
+    assert confirmed["result"] is False
+    assert "Nothing proves that this host is reachable (192.0.2.10:4506: " in confirmed["comment"]
+    assert branch.call("h1", "bridge_nat.rollback")["errors"] == []
+    assert "bridge_nat" not in branch.segment.ruleset("h1")
+
+
+def test_a_second_change_under_one_timer_is_taken_back_to_the_beginning(up):
+    before = up.call("h1", "bridge_nat_tables.loaded", up.way), up.segment.link("h1", "address")
+    assert up.present("h1", port=2222, within=30).result is True
+    assert up.present("h1", port=2223, link_local="169.254.0.77", within=30).result is True
+    assert up.call("h1", "bridge_nat.rollback")["errors"] == []
+    after = up.call("h1", "bridge_nat_tables.loaded", up.way), up.segment.link("h1", "address")
+    assert strip_lifetimes(after) == strip_lifetimes(before)
+
+
+def strip_lifetimes(seen):
+    return seen[0], sorted(line.strip() for line in seen[1].splitlines() if "inet " in line)
+
+
+# Refused
+
+
+def refused(branch, words, name="h1", **more):
+    for test in (True, False):
+        ret = branch.present(name, test=test, **more)
+        assert (ret.result, ret.changes) == (False, {})
+        assert words in ret.comment
+    assert "bridge_nat" not in branch.segment.ruleset(name)
+    assert "virbr0" not in branch.segment.link(name, "-br", "link") or name == "gw"
+
+
+def test_hosts_that_cannot_be_brought_there_are_refused(branch):
+    refused(branch, "Uplink eth7 is not there", uplink="eth7")
+    branch.segment.link("h1", "link", "add", "br7", "type", "bridge")
+    branch.segment.link("h1", "link", "set", "eth0", "master", "br7")
+    refused(branch, "eth0 is a port of br7")
+    branch.segment.link("h1", "link", "set", "eth0", "nomaster")
+    status = branch.root("h1") / "run/libvirt/network/default.xml"
+    status.parent.mkdir(parents=True)
+    status.write_text("<networkstatus><network><bridge name='virbr0' stp='on'/></network></networkstatus>")
+    refused(branch, "virsh net-destroy")
+
+
+def test_a_mac_that_the_domain_does_not_have_is_refused(branch, tmp_path, monkeypatch):
+    socket_file = branch.root("h1") / "run/libvirt/libvirt-sock"
+    socket_file.parent.mkdir(parents=True)
+    socket_file.touch()
+    virsh = tmp_path / "virsh"
+    virsh.write_text(
+        '#!/bin/sh\ncase "$4" in list) echo win-1;; *) echo "vnet0 bridge br virtio 52:54:00:aa:bb:cc";; esac\n'
+    )
+    virsh.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin")
+    refused(branch, "win-1: 52:54:00:00:05:11, but its libvirt domain has 52:54:00:aa:bb:cc")
+
+
+def test_all_bad_arguments_are_named_at_once(branch):
+    vms = [
+        {"name": "a", "ip": "10.1.5.11", "mac": "01:00:5e:00:00:01"},
+        {"name": "b", "ip": "10.1.5.255", "mac": "52:54:00:00:00:02"},
+    ]
+    ret = branch.present("h1", vms=vms, link_local="10.1.5.7", uplink="virbr0")
+    assert ret.result is False
+    assert sorted(line.split(": ")[1] for line in ret.comment.splitlines()) == [
+        "link_local",
+        "name",
+        "vms:0:mac",
+        "vms:1:ip",
+    ]
+    ret = branch.present("h1", vms="x; reboot", uplink="!eth0", port=0, way="blog")
+    assert sorted(line.split(": ")[1] for line in ret.comment.splitlines()) == ["port", "uplink", "vms", "way"]
+    ret = branch.present("gw", public="169.254.0.7", network="10.1.5.1/24")
+    assert sorted(line.split(": ")[1] for line in ret.comment.splitlines()) == ["network", "public"]
+
+
+# The gateway
+
+
+def test_a_flow_that_began_before_the_rules_is_not_lost_for_ever(branch):
+    branch.present("h1")
+    branch.segment.link("gw", "address", "add", "169.254.0.1/16", "dev", "eth0")
+    branch.segment.set("gw", net__ipv4__ip_forward=1)
+    branch.segment.run("gw", "iptables", "-t", "nat", "-A", "POSTROUTING", "-s", "172.16.0.0/12", "-j", "MASQUERADE")
+    with branch.segment.inside("h1"), contextlib.closing(udp()) as flow:
+        flow.sendto(b"x", ("192.0.2.10", 5353))
+        assert wait_until(lambda: "169.254.0.11" in branch.segment.run("gw", "conntrack", "-L"))
+        dry = branch.present("gw", test=True)
+        real = branch.present("gw")
+        assert (real.result, real.changes) == (True, dry.changes), real.comment
+        assert real.changes["flows older than the rules"]["old"] == ["169.254.0.11 to 192.0.2.10, udp"]
+        flow.sendto(b"x", ("192.0.2.10", 5353))
+        assert wait_until(lambda: "dst=192.0.2.1 " in branch.segment.run("gw", "conntrack", "-L"))
+
+
+def udp():
+    return socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+
+
+def test_the_gateways_settings(up):
+    read = {
+        "net.ipv4.ip_forward": "1",
+        "net.ipv4.conf.eth0.arp_announce": "2",
+        "net.ipv4.conf.eth0.send_redirects": "0",
+    }
+    for key, value in read.items():
+        assert up.segment.run("gw", "sysctl", "-n", key).strip() == value
+    up.segment.set("gw", net__ipv4__ip_forward=0)
+    assert up.segment.get("hq", "10.1.5.11", 22) is None
+    assert list(up.present("gw").changes) == ["net.ipv4.ip_forward"]
+    assert up.segment.get("hq", "10.1.5.11", 22) == HOST1
+
+
+# Boot files
+
+
+def test_what_is_loaded_at_boot_makes_a_blank_host_work(up):
+    """The unit's own lines, on hosts whose bridge and rules are gone."""
+    for name in ("h1", "gw"):
+        up.segment.run(name, "nft", "flush", "ruleset")
+    up.segment.vm_down(1)
+    up.segment.link("h1", "link", "del", "virbr0")
+    for name in ("h1", "gw"):
+        for _ in range(2):  # a reload of theirs is a reload of ours
+            boot(up, name)
+    assert up.segment.get("hq", "10.1.5.11", 22) == HOST1
+    up.segment.vm_up(1)
+    assert up.segment.get("hq", "10.1.5.11", 3389) == VM1
+    for name in ("h1", "gw"):
+        ret = up.present(name)
+        assert (ret.result, ret.changes) == (True, {}), ret.comment
+
+
+def boot(up, name):
+    root = str(up.root(name))
+    unit = Path(root, "etc/systemd/system/bridge-nat.service").read_text()
+    lines = [line.partition("=")[2] for line in unit.splitlines() if line.startswith("ExecStart=")]
+    assert len(lines) >= 3
+    for line in lines:
+        words = [re.sub("/(etc/onepass|etc/sysctl.d|var/lib)/", rf"{root}\g<0>", word) for word in shlex.split(line)]
+        up.segment.run(name, words[0].lstrip("-"), *words[1:], check=not line.startswith("-"))
+
+
+# Looking
+
+
+def test_adopt_takes_over_the_blogs_loose_rules(branch, pillar_of):
+    pillar_of("h1", branch)
+    branch.segment.link("h1", "link", "add", "virbr0", "type", "bridge")
+    for line in branch.call("h1", "bridge_nat.explain")["blog"]:
+        branch.segment.run("h1", *line.split())
+    branch.segment.run("h1", *FRAMES)
+    shown = branch.call("h1", "bridge_nat.adopt")
+    assert len(shown["loose"]) == 2
+    assert shown["changes"] == {}
+    assert branch.call("h1", "bridge_nat.adopt", take=True)["changes"]
+    left = branch.segment.run("h1", "ebtables-save", "-t", "nat") + branch.segment.run(
+        "h1", "iptables-save", "-t", "nat"
+    )
+    assert [line for line in left.splitlines() if line.startswith("-A PREROUTING") and "bridge_nat" not in line] == [
+        "-A PREROUTING -p IPv4 --ip-dst 10.9.9.9 -j DROP"
+    ]
+    assert branch.call("h1", "bridge_nat.adopt")["loose"] == []
+
+
+def test_the_support_card(up, pillar_of):
+    pillar_of("h1", up)
+    up.segment.get("hq", "10.1.5.11", 3389)
+    up.segment.get("hq", "10.1.5.11", 22)
+    card = up.call("h1", "bridge_nat.status")
+    assert (card["role"], card["way"], card["pending"]) == ("workstation", up.way, None)
+    assert card["counters"]["redirected"] >= 1
+    vm = card["vms"]["win-1"]
+    assert (vm["address"], vm["up"]) == ("10.1.5.11", True)
+    if up.way == "nft":
+        assert 0 <= vm["last ARP"] < 30
+        assert 0 <= vm["last login"] < 30
+    up.segment.vm_down(1)
+    assert up.call("h1", "bridge_nat.status")["vms"]["win-1"]["up"] is False
+
+
+def test_check_says_what_is_repairable_and_what_is_broken(up, pillar_of):
+    for name in ("h1", "gw"):
+        pillar_of(name, up)
+    for name in ("h1", "gw"):
+        found = up.call(name, "bridge_nat.check")
+        assert {key: each for key, each in found.items() if each["state"] != "ok"} == {}
+    by_hand(up)
+    up.segment.link("gw", "address", "del", "192.0.2.1/24", "dev", "wan0")
+    up.segment.link("gw", "link", "add", "zc0", "up", "type", "bridge")
+    up.segment.link("gw", "route", "add", "169.254.0.0/17", "dev", "zc0")
+    for server in up.segment.servers["h1"]:
+        server.kill()
+        server.wait()
+    states = {
+        name: {key: each["state"] for key, each in up.call(name, "bridge_nat.check").items()} for name in ("h1", "gw")
+    }
+    assert (states["h1"]["rules"], states["h1"]["server"], states["h1"]["host"]) == ("repairable", "broken", "ok")
+    assert (states["gw"]["public address"], states["gw"]["link-local routes"]) == ("broken", "broken")
+
+
+@pytest.fixture
+def pillar_of():
+    """Give a host the pillar of the branch that the segment is."""
+    given = []
+
+    def give(name, branch):
+        hosts = {f"h{number}": {"number": number, "vm": branch.wanted(f"h{number}")["vms"][0]} for number in (1, 2)}
+        for number in (1, 2):
+            hosts[f"h{number}"]["link_local"] = f"169.254.0.1{number}"
+        gateway = {"host": "gw", "lan": "eth0", "ip": "10.1.5.1", "public": "192.0.2.1"}
+        pillar = {"name": "rosario", "cidr": "10.1.5.0/24", "gateway": gateway, "hosts": hosts, "way": branch.way}
+        seen = branch.minions[name].modules.pack["__pillar__"]
+        seen["branch"] = {**pillar, "confirm": {"within": 0}}
+        given.append(seen)
+
+    yield give
+    for seen in given:
+        seen.clear()

@@ -1,0 +1,283 @@
+"""The pillar of branches: a table of bad ones, each with exactly its faults; what follows from good ones; the fleet."""
+
+import copy
+import inspect
+import ipaddress
+import json
+import random
+import time
+from pathlib import Path
+
+import jsonschema
+import pytest
+import salt.pillar
+import yaml
+from salt.exceptions import SaltInvocationError
+
+import tree
+
+CASES = yaml.safe_load(Path(__file__).with_name("cases").joinpath("bad_branch_pillar.yaml").read_text())
+BRANCHES = tree.ROOT / "pillar" / "branch"
+# The part of pillar/top.sls that gives a minion its branch.
+TOP = (tree.ROOT / "pillar" / "top.sls").read_text()
+BRANCH_TOP = "base:\n" + TOP[TOP.index("  '?*.{{") : TOP.index("  # What differs")]
+GOOD = yaml.safe_load((BRANCHES / "rosario.sls").read_text())["branch"]
+
+
+def functions(name, **dunders):
+    public = inspect.getmembers(tree.load(f"_modules/{name}.py", **dunders), inspect.isfunction)
+    return {f"{name}.{function}": called for function, called in public if not function.startswith("_")}
+
+
+SALT = functions("pillar_form")
+SALT.update(functions("branch_schema", __salt__=SALT))
+SALT.update(functions("branch_pillar", __salt__=SALT, __grains__={"id": "hq"}, __pillar__={}))
+SALT.update(functions("branch_fleet", __salt__=SALT, __opts__={}, __pillar__={}))
+faults, node = SALT["branch_pillar.faults"], SALT["branch_pillar.node"]
+
+
+def holder_of(pillar, path):
+    *steps, last = path.split(":")
+    for step in steps:
+        pillar = pillar[step]
+    return pillar, int(last) if isinstance(pillar, list) else last
+
+
+def patched(case):
+    if "pillar" in case:
+        return case["pillar"]
+    pillar = copy.deepcopy(GOOD)
+    if "delete" in case:
+        holder, last = holder_of(pillar, case["delete"])
+        del holder[last]
+    for path, name in case.get("rename", {}).items():
+        holder, last = holder_of(pillar, path)
+        holder[name] = holder.pop(last)
+    for path, value in case.get("set", {}).items():
+        holder, last = holder_of(pillar, path)
+        holder[last] = value
+    return pillar
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
+def test_bad_pillar_has_exactly_its_faults(case):
+    found = {each["path"]: f"{each['fault']}; {each['remedy']}" for each in faults(patched(case))}
+    assert sorted(found) == sorted(f"branch:{path}".rstrip(":") for path in case["faults"]), found
+    for path, part in case["faults"].items():
+        assert part in found[f"branch:{path}".rstrip(":")]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
+def test_nobody_has_a_role_while_there_is_a_fault(case):
+    assert node("ws017.rosario", patched(case))["role"] is None
+
+
+def test_the_table_is_as_long_as_promised():
+    assert len({case["case"] for case in CASES}) == len(CASES) >= 40
+
+
+def test_all_faults_are_told_at_once():
+    with pytest.raises(SaltInvocationError) as caught:
+        SALT["branch_pillar.check"]({**GOOD, "port": 0, "bridge": "eth0"})
+    assert str(caught.value).splitlines() == [
+        "branch pillar: 2 faults",
+        "  branch:bridge: is eth0, the uplink as well; a bridge's own name, such as virbr0",
+        "  branch:port: is the number 0; the TCP port that belongs to the host, 1 to 65535, default 22",
+    ]
+
+
+def test_schema_is_legal_and_explains_itself():
+    schema = SALT["branch_schema.schema"]()
+    jsonschema.Draft202012Validator.check_schema(schema)
+    assert all(each.get("description") for each in schema["properties"].values())
+
+
+@pytest.mark.parametrize("name", ["rosario", "salta"])
+def test_the_examples_are_good(name):
+    assert faults(yaml.safe_load((BRANCHES / f"{name}.sls").read_text())["branch"]) == []
+
+
+def test_a_workstation_is_derived_from_number_and_vm():
+    vm = {"name": "win-017", "ip": "10.20.30.17", "mac": "52:54:00:bf:57:bb"}
+    assert node("ws017.rosario", GOOD) == {
+        "role": "workstation",
+        "name": "virbr0",
+        "arguments": {
+            "uplink": "eth0",
+            "link_local": "169.254.0.27",
+            "gateway": "169.254.0.1",
+            "vms": [vm],
+            "network": "10.20.30.0/24",
+            "network6": None,
+            "port": 22,
+            "way": "auto",
+        },
+        "confirm": {"within": 120, "reach": []},
+    }
+
+
+def test_the_gateway_is_derived():
+    found = node("gw.rosario", GOOD)
+    assert (found["role"], found["name"]) == ("gateway", "eth0")
+    assert found["arguments"]["link_local"] == "169.254.0.1"
+    assert found["arguments"]["public"] == "192.0.2.30"
+
+
+def test_a_host_can_differ_from_its_branch():
+    own = {"bridge": "br1", "uplink": "enp3s0", "link_local": "169.254.255.9"}
+    pillar = copy.deepcopy(GOOD)
+    pillar["hosts"]["ws017"].update(own)
+    found = node("ws017.rosario", pillar)
+    assert (found["name"], found["arguments"]["uplink"]) == ("br1", "enp3s0")
+    assert found["arguments"]["link_local"] == "169.254.255.9"
+
+
+@pytest.mark.parametrize("stranger", ["ws017", "ws017.salta", "ws099.rosario", "rosario", "xws017.rosario", "hq"])
+def test_a_stranger_has_no_role(stranger):
+    assert node(stranger, GOOD)["role"] is None
+
+
+# All branches together
+
+
+def branch(number, hosts=7):
+    """A generated branch, written as people write them."""
+    net = f"10.{number // 250}.{number % 250}"
+    machines = "".join(
+        f"    ws{host:03}: {{number: {host}, vm: {{name: win-{host}, ip: {net}.{10 + host}, "
+        f"mac: '52:54:{number // 256:02x}:{number % 256:02x}:00:{host:02x}'}}}}\n"
+        for host in range(1, hosts + 1)
+    )
+    gateway = f"{{host: gw, lan: eth0, ip: {net}.1, public: 192.{number // 250}.2.{number % 250 + 1}}}"
+    return f"branch:\n  name: b{number:03}\n  cidr: {net}.0/24\n  gateway: {gateway}\n  hosts:\n{machines}"
+
+
+def fleet(directory, count):
+    for number in range(count):
+        (directory / f"b{number:03}.sls").write_text(branch(number, 7 + (number % 7 == 0)))
+    return directory
+
+
+def edit(path, old, new):
+    text = path.read_text()
+    assert old in text
+    path.write_text(text.replace(old, new, 1))
+
+
+def test_700_branches_of_5000_hosts_are_checked_in_seconds(tmp_path):
+    fleet(tmp_path, 700)
+    began = time.monotonic()
+    assert SALT["branch_fleet.check"](str(tmp_path)) == {"branches": 700, "hosts": 5000}
+    assert time.monotonic() - began < 15
+
+
+def test_every_clash_is_named_with_file_and_line(tmp_path):
+    fleet(tmp_path, 12)
+    edit(tmp_path / "b003.sls", "cidr: 10.0.3.0/24", "cidr: 10.0.2.0/23")
+    edit(tmp_path / "b005.sls", "52:54:00:05:00:02", "52:54:00:04:00:07")
+    edit(tmp_path / "b006.sls", "public: 192.0.2.7", "public: 192.0.2.2")
+    edit(tmp_path / "b007.sls", "ip: 10.0.7.13", "ip: 10.0.1.13")
+    edit(tmp_path / "b008.sls", "name: b008", "name: b009")
+    edit(tmp_path / "b010.sls", "    ws002:", "    ws001:")
+    edit(tmp_path / "b011.sls", "branch:", "{% set x = 1 %}\nbranch:")
+    found = [(each["path"], each["fault"]) for each in SALT["branch_fleet.clashes"](str(tmp_path))]
+    assert sorted(found) == [
+        ("b002.sls:3: branch:cidr", "10.0.2.0/24 overlaps 10.0.2.0/23 at b003.sls:3: branch:cidr"),
+        (
+            "b005.sls:7: branch:hosts:ws002:vm:mac",
+            "the MAC 52:54:00:04:00:07 is at b004.sls:12: branch:hosts:ws007:vm:mac already",
+        ),
+        (
+            "b006.sls:4: branch:gateway:public",
+            "the public address 192.0.2.2 is at b001.sls:4: branch:gateway:public already",
+        ),
+        ("b007.sls:8: branch:hosts:ws003:vm:ip", "is 10.0.1.13, outside of 10.0.7.0/24"),
+        (
+            "b007.sls:8: branch:hosts:ws003:vm:ip",
+            "the address 10.0.1.13 is at b001.sls:8: branch:hosts:ws003:vm:ip already",
+        ),
+        ("b008.sls:2: branch:name", "is 'b009', but minions of *.b009 are not given this file"),
+        ("b009.sls:2: branch:name", "the name b009 is at b008.sls:2: branch:name already"),
+        ("b010.sls:6: branch:hosts:ws001", "is there twice, again in line 7"),
+        ("b011.sls:1", "is no plain YAML"),
+    ]
+
+
+def test_overlaps_are_found_as_if_each_pair_were_compared(tmp_path):
+    draw = random.Random(3)
+    networks = [
+        f"10.{draw.randrange(3)}.{draw.randrange(0, 256, 8)}.0/{draw.choice([21, 22, 23, 24])}" for _ in "x" * 40
+    ]
+    parsed = [ipaddress.ip_network(each) for each in networks]
+    clashing = {
+        max(a, b, key=lambda each: (int(each.network_address), each.prefixlen))
+        for n, a in enumerate(parsed)
+        for b in parsed[n + 1 :]
+        if a.overlaps(b)
+    }
+    for number, network in enumerate(networks):
+        text = branch(number, 1).split("  hosts:")[0]
+        cidr = f"10.{number // 250}.{number % 250}.0/24"
+        (tmp_path / f"b{number:03}.sls").write_text(text.replace(cidr, network))
+    found = [each for each in SALT["branch_fleet.clashes"](str(tmp_path)) if " overlaps " in each["fault"]]
+    assert {each["fault"].split()[0] for each in found} == {str(each) for each in clashing}
+
+
+def test_rings_know_their_minions():
+    pillar = {"rings": [["rosario"], ["salta"]], "failures": 2, "directory": str(BRANCHES)}
+    assert SALT["branch_fleet.faults"](pillar) == []
+    canary, ring = SALT["branch_fleet.rings"](pillar)
+    assert canary == {
+        "name": "canary",
+        "gateways": ["gw.rosario"],
+        "workstations": ["ws017.rosario", "ws018.rosario", "ws019.rosario"],
+        "failures": 0,
+    }
+    assert (ring["name"], ring["gateways"], ring["failures"]) == ("ring-1", ["gw.salta"], 2)
+
+
+@pytest.mark.parametrize(
+    "pillar,path",
+    [
+        ({}, "branches:rings"),
+        ({"rings": ["rosario"]}, "branches:rings"),
+        ({"rings": [["rosario"]], "failures": -1}, "branches:failures"),
+        ({"rings": [["rosaria"]]}, "branches:rings:0:0"),
+        ({"rings": [["rosario"], ["rosario"]]}, "branches:rings:1:0"),
+    ],
+)
+def test_bad_rings(pillar, path):
+    assert path in [each["path"] for each in SALT["branch_fleet.faults"]({**pillar, "directory": str(BRANCHES)})]
+
+
+# What one minion is given does not grow with the number of branches
+
+
+def compile_seconds(opts, root, count):
+    fleet((root / "branch"), count)
+    opts = {**opts, "id": "ws003.b005", "pillar_roots": {"base": [str(root)]}}
+    opts["grains"] = {"id": opts["id"]}
+    seconds = []
+    for _ in range(9):
+        began = time.monotonic()
+        pillar = salt.pillar.get_pillar(opts, opts["grains"], opts["id"], saltenv="base").compile_pillar()
+        seconds.append(time.monotonic() - began)
+    assert pillar["branch"]["name"] == "b005"
+    assert len(json.dumps(pillar)) < 4000
+    return min(seconds)
+
+
+def test_a_minions_pillar_compiles_as_fast_with_700_branches(tmp_path, minion_opts):
+    for count in (10, 700):
+        (tmp_path / str(count) / "branch").mkdir(parents=True)
+        (tmp_path / str(count) / "top.sls").write_text(BRANCH_TOP)
+    few, many = (compile_seconds(minion_opts, tmp_path / str(count), count) for count in (10, 700))
+    assert many / few < 1.2
+
+
+def test_a_minion_is_given_its_own_branch_only(minion_opts):
+    roots = {"pillar_roots": {"base": [str(tree.ROOT / "pillar")]}}
+    for minion, name in {"ws017.rosario": "rosario", "gw.salta": "salta", "ws017": None, "s1a.dc": None}.items():
+        opts = {**minion_opts, **roots, "id": minion, "grains": {"id": minion}}
+        pillar = salt.pillar.get_pillar(opts, opts["grains"], minion, saltenv="base").compile_pillar()
+        assert pillar.get("branch", {}).get("name") == name

@@ -1,0 +1,151 @@
+"""bridge_nat without root: plans of the host as a table, the rules' texts, the guard's files."""
+
+import copy
+from pathlib import Path
+
+import pytest
+import yaml
+from salt.exceptions import CommandExecutionError
+
+import tree
+
+CASES = yaml.safe_load(Path(__file__).with_name("cases").joinpath("bridge_nat_plans.yaml").read_text())
+VM = {"name": "win-017", "ip": "10.20.30.17", "mac": "52:54:00:bf:57:bb"}
+HOST = {
+    "uplink": "eth0",
+    "link_local": "169.254.0.27",
+    "gateway": "169.254.0.1",
+    "network": "10.20.30.0/24",
+    "network6": None,
+    "port": 22,
+    "vms": [VM],
+}
+GATEWAY = {
+    "link_local": "169.254.0.1",
+    "public": "192.0.2.30",
+    "network": "10.20.30.0/24",
+    "network6": None,
+    "port": 22,
+}
+LINK = {"mac": "02:00:00:00:00:01", "kind": None, "master": None, "up": True, "addresses": [], "addresses6": []}
+host = tree.load("_modules/bridge_nat_host.py", __opts__={})
+rules = tree.load("_modules/bridge_nat_rules.py")
+
+
+def observed(case):
+    gateway = case.get("role") == "gateway"
+    links = {"eth0": {**LINK, "master": "virbr0"}, "virbr0": {**LINK, "kind": "bridge"}}
+    links["virbr0"]["addresses"] = [["169.254.0.27", 16, "global"]]
+    if gateway:
+        links = {"eth0": {**LINK, "addresses": [["10.20.30.1", 24, "global"], ["169.254.0.1", 16, "global"]]}}
+    for name, over in case.get("links", {}).items():
+        links[name] = over and {**links[name], **over}
+    routes = [{"dst": "default", "gateway": "169.254.0.1", "dev": "virbr0"}, {"dst": "10.20.30.0/24", "dev": "virbr0"}]
+    return {
+        "links": {name: link for name, link in links.items() if link},
+        "routes": case.get("routes", routes),
+        "sysctl": {**host.sysctls("eth0"), **case.get("sysctl", {})},
+        "libvirt": case.get("libvirt", []),
+    }
+
+
+def planned(case):
+    arguments = {**(GATEWAY if case.get("role") == "gateway" else HOST), **case.get("arguments", {})}
+    if case.get("role") == "gateway":
+        return host.plan_gateway("eth0", arguments, observed(case))
+    return host.plan_workstation("virbr0", arguments, observed(case))
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
+def test_plan(case):
+    if "error" in case:
+        with pytest.raises(CommandExecutionError, match=case["error"]):
+            planned(case)
+        return
+    assert [f"{step['do']} {step['what']}" for step in planned(case)] == case["steps"]
+
+
+@pytest.mark.parametrize("case", [case for case in CASES if case.get("steps")], ids=lambda case: case["case"])
+def test_every_step_is_argument_lists_and_can_be_undone(case):
+    for step in planned(case):
+        assert step["old"] != step["new"]
+        assert step["commands"]
+        for argv in step["commands"] + step["undo"]:
+            assert argv[0] in ("ip", "sysctl")
+            assert all(isinstance(word, str) for word in argv)
+        assert step["undo"] or step["old"] is None
+
+
+def test_a_plan_does_not_change_what_it_is_made_from():
+    case = CASES[1]
+    seen = observed(case)
+    before = copy.deepcopy(seen)
+    host.plan_workstation("virbr0", HOST, seen)
+    assert seen == before
+
+
+@pytest.mark.parametrize("way,programs", [("nft", ["nft"]), ("ebtables", ["ebtables", "iptables"])])
+def test_texts_hold_each_vm_once_where_it_belongs(way, programs):
+    found = rules.texts("workstation", "virbr0", HOST, way, "02:00:00:00:00:01")
+    assert list(found) == programs
+    for text in found.values():
+        assert "10.20.30.17" in text
+    assert rules.digest(found) == rules.digest(dict(reversed(found.items())))
+    assert rules.digest(found) != rules.digest(rules.texts("workstation", "virbr0", {**HOST, "port": 2222}, way, "x"))
+
+
+def test_the_blogs_own_lines():
+    assert rules.blog("workstation", "virbr0", HOST) == [
+        "ebtables -t nat -A PREROUTING -p arp --arp-opcode Request --arp-ip-dst 10.20.30.17 -j arpreply "
+        "--arpreply-mac 52:54:00:bf:57:bb",
+        "iptables -t nat -A PREROUTING -i virbr0 -p tcp -d 10.20.30.17 --dport 22 -j REDIRECT",
+    ]
+    assert rules.blog("gateway", "eth0", GATEWAY) == [
+        "iptables -t nat -A POSTROUTING -o eth0 -d 10.20.30.0/24 -p tcp --dport 22 -j SNAT --to 169.254.0.1",
+        "iptables -t nat -A POSTROUTING ! -o eth0 -s 169.254.0.0/16 -j SNAT --to 192.0.2.30",
+    ]
+
+
+@pytest.fixture
+def guard(tmp_path, monkeypatch):
+    module = tree.load("_modules/bridge_nat_guard.py", __opts__={"root_dir": str(tmp_path)}, __context__={})
+    monkeypatch.setattr(module, "_start_timer", lambda *_: None)
+    return module
+
+
+def test_what_was_there_is_put_back_in_reverse_order(guard, tmp_path):
+    note, link = tmp_path / "note", tmp_path / "link"
+    note.write_text("old")
+    guard.arm("first", {"commands": [], "files": {str(note): "old", str(link): None}}, 60)
+    guard.put(str(note), "between")
+    guard.arm("second", {"commands": [], "files": {str(note): "between"}}, 60)
+    guard.put(str(note), "new")
+    guard.put(str(link), "symlink to /nowhere")
+    assert guard.pending()["steps"] == ["first", "second"]
+    assert guard.rollback()["undone"] == ["second", "first"]
+    assert (note.read_text(), link.is_symlink()) == ("old", False)
+    assert (guard.pending(), guard.rollback()) == (None, None)
+
+
+def test_who_comes_first_wins(guard):
+    guard.arm("step", {"commands": [], "files": {}}, 60)
+    token = guard.pending()["token"]
+    assert guard.confirm() is True
+    assert guard.confirm() is False
+    assert guard.take_back(str(guard._home()), token) is None
+
+
+def test_a_timer_takes_back_only_its_own_change(guard):
+    guard.arm("step", {"commands": [], "files": {}}, 60)
+    assert guard.take_back(str(guard._home()), "another") is None
+    assert guard.pending()["steps"] == ["step"]
+
+
+def test_a_boot_takes_back_what_an_earlier_boot_left(guard, monkeypatch):
+    guard.arm("step", {"commands": [], "files": {}}, 60)
+    guard._at_boot(str(guard._home()))
+    assert guard.pending()
+    monkeypatch.setattr(guard, "_boot", lambda: "another")
+    guard._at_boot(str(guard._home()))
+    assert guard.pending() is None
+    assert guard.last()["undone"] == ["step"]
