@@ -9,8 +9,6 @@ arguments of ``workstation`` and ``gateway`` follow from the pillar (:py:func:`b
 Requires root, iproute2, util-linux, and nft, or ebtables and iptables; conntrack on a gateway.
 """
 
-from salt.exceptions import CommandExecutionError, SaltInvocationError
-
 __virtualname__ = "bridge_nat"
 
 
@@ -188,32 +186,6 @@ def absent(name, bridge=False):
         return "Nothing of ours is there"
 
     return __salt__["onepass.converge"](name, read, plan, __salt__["bridge_nat.act"], fact, __opts__["test"])
-
-
-def pillar_valid(name):
-    """
-    The pillar of this minion's branch has no fault; else the run stops, naming all of them.
-
-    name
-        Any text.
-
-    .. code-block:: yaml
-
-        branch-pillar:
-          bridge_nat.pillar_valid
-
-        branch-pillar-first:
-          bridge_nat.pillar_valid:
-            - failhard: True
-
-    .. versionadded:: 0.1.0
-    """
-    ret = {"name": name, "result": False, "changes": {}, "comment": ""}
-    try:
-        __salt__["branch_pillar.check"]()
-    except (CommandExecutionError, SaltInvocationError) as err:
-        return dict(ret, comment=str(err))
-    return dict(ret, result=True, comment="The pillar has no fault")
 
 
 def _present(role, name, arguments, within):

@@ -13,5 +13,5 @@ branch-gateway:
 {%- endfor %}
     - within: {{ node.confirm.within }}
     - require:
-      - bridge_nat: branch-pillar
+      - onepass: branch-pillar
 {% endif %}

@@ -13,5 +13,5 @@ branch-workstation:
 {%- endfor %}
     - within: {{ node.confirm.within }}
     - require:
-      - bridge_nat: branch-pillar
+      - onepass: branch-pillar
 {% endif %}

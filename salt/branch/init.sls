@@ -15,7 +15,7 @@ extend:
   branch-{{ node.role }}:
     bridge_nat:
       - require:
-        - bridge_nat: branch-pillar
+        - onepass: branch-pillar
   branch-confirmed:
     bridge_nat:
       - require:

@@ -1,4 +1,5 @@
 # A pillar with a fault stops the run on this host here, before anything is touched.
 branch-pillar:
-  bridge_nat.pillar_valid:
+  onepass.pillar_valid:
+    - name: branch
     - failhard: True
