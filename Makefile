@@ -66,7 +66,8 @@ environments: .venv/tools/done
 .venv/3008/done: tests/requirements-3008.txt tests/requirements.txt tests/lab/image/requirements.txt
 .venv/3006/done: tests/requirements-3006.txt tests/requirements.txt
 .venv/bench/done: tests/bench/requirements.txt
-.venv/3008/done .venv/3006/done .venv/bench/done: | .venv/tools/done
+.venv/openstack/done: tests/requirements-openstack.txt
+.venv/3008/done .venv/3006/done .venv/bench/done .venv/openstack/done: | .venv/tools/done
 	@echo "Making $(@D), half a minute the first time"
 	@rm -rf $(@D) && $(PYTHON) -m venv --without-pip $(@D)
 	@$(PIP) --python $(@D)/bin/python install --no-deps --no-compile --requirement $<
