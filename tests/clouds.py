@@ -1,8 +1,8 @@
 """
 A real Keystone and a real Neutron on loopback, for tests, demos and benchmarks: two processes, two sqlite files.
 
-``make .venv/openstack/done`` fetches them. Nothing is wired into a data plane: there is no switch and no agent, but every
-answer of the API is genuine. To have one at hand while a command runs (here a shell)::
+``make .venv/openstack/done`` fetches them. Nothing is wired into a data plane: there is no switch and no agent, but
+every answer of the API is genuine. To have one at hand while a command runs (here a shell)::
 
     .venv/3008/bin/python tests/clouds.py bash
 """
@@ -19,8 +19,8 @@ import tempfile
 import time
 from pathlib import Path
 
-import openstack.connection
 import openstack.config
+import openstack.connection
 
 from mongods import HOST, free_ports, listens
 
