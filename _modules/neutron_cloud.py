@@ -7,10 +7,10 @@ Try it on any cloud::
 
     salt-call --local -m . neutron_cloud.login cloud=bank clouds_yaml=/etc/openstack/clouds.yaml
 
-**The login.** Every function of the OpenStack area takes ``cloud``, a name in a clouds.yaml, and ``clouds_yaml``, the path
-of that file; a ``secure.yaml`` beside it may hold the passwords. By default these are the pillar's ``openstack:cloud`` and
-``openstack:clouds_yaml``, then ``/etc/openstack/clouds.yaml``. The process environment (``OS_*``), the working directory
-and home directories are never looked at.
+**The login.** Every function of the OpenStack area takes ``cloud``, a name in a clouds.yaml, and ``clouds_yaml``, the
+path of that file; a ``secure.yaml`` beside it may hold the passwords. By default these are the pillar's
+``openstack:cloud`` and ``openstack:clouds_yaml``, then ``/etc/openstack/clouds.yaml``. The process environment
+(``OS_*``), the working directory and home directories are never looked at.
 
 **A list is read once** however long it is: one request per kind of object, further ones only where the cloud hands out
 pages. Networks and subnets are written in one request per kind, which Neutron executes as a whole or not at all.
@@ -95,8 +95,8 @@ def rows(kind, query=None, cloud=None, clouds_yaml=None):
     All objects of a kind, as the cloud's API answers them.
 
     kind
-        ``projects``, ``domains``, ``networks``, ``subnets``, ``ports``, ``routers``, ``shares``, ``ranges``, ``agents`` or
-        ``quotas``.
+        ``projects``, ``domains``, ``networks``, ``subnets``, ``ports``, ``routers``, ``shares``, ``ranges``, ``agents``
+        or ``quotas``.
     query
         Filters of the API; a list asks for any of its values: ``{device_owner: [network:dhcp]}``. Default none.
     cloud, clouds_yaml

@@ -7,14 +7,12 @@ From the table and what is in the cloud to the steps between the two, or to the 
 what the API cannot change in place, and what somebody else has, is refused with the owner's name, all refusals at once.
 
 **What is there** (``seen``) is a mapping: ``domain_id``; ``projects``, ``networks`` and ``subnets`` as
-:py:func:`network` and its like make them of the API's answers; and what only some tables need, ``None`` if it has not been
-read: ``router_ports``, ``routers``, ``ports`` (of the networks that a refusal names), ``physical_networks``, ``shares``,
-``quotas`` and ``default_quota``.
+:py:func:`network` and its like make them of the API's answers; and what only some tables need, ``None`` if it has not
+been read: ``router_ports``, ``routers``, ``ports`` (of the networks that a refusal names), ``physical_networks``,
+``shares``, ``quotas`` and ``default_quota``.
 """
 
 import ipaddress
-
-from salt.exceptions import SaltInvocationError
 
 __virtualname__ = "neutron_plan"
 
@@ -56,85 +54,7 @@ def __virtual__():
     return __virtualname__
 
 
-# What the API answers, as far as it is compared
-
-
-def network(answer):
-    """
-    A network in our words: ``segments`` is empty for one with a single segment.
-
-    answer
-        The API's mapping.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_plan.network '{id: n1, name: tellers-net, project_id: p1}'
-
-    .. versionadded:: 0.1.0
-    """
-    segments = [_segment(each) for each in answer.get("segments") or []]
-    single = segments[0] if len(segments) == 1 else _segment(answer)
-    return {
-        **{key: answer.get(key) for key in ("id", "name", "project_id", "mtu", "created_at", "shared")},
-        **single,
-        "segments": segments if len(segments) > 1 else [],
-        "external": bool(answer.get("router:external")),
-        "tags": answer.get("tags") or [],
-    }
-
-
-def subnet(answer):
-    """
-    A subnet in our words; no gateway is ``""``.
-
-    answer
-        The API's mapping.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_plan.subnet '{id: s1, network_id: n1, cidr: 10.0.12.0/24}'
-
-    .. versionadded:: 0.1.0
-    """
-    pools = sorted(
-        ([pool["start"], pool["end"]] for pool in answer.get("allocation_pools") or []),
-        key=lambda pool: ipaddress.ip_address(pool[0]),
-    )
-    return {
-        **{key: answer.get(key) for key in ("id", "name", "network_id", "project_id", "cidr")},
-        "gateway": answer.get("gateway_ip") or "",
-        "dns_nameservers": answer.get("dns_nameservers") or [],
-        "dhcp": answer.get("enable_dhcp"),
-        "pools": pools,
-    }
-
-
-def port(answer):
-    """
-    A port in our words.
-
-    answer
-        The API's mapping.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_plan.port '{id: a1, network_id: n1, device_owner: "network:dhcp"}'
-
-    .. versionadded:: 0.1.0
-    """
-    return {
-        **{key: answer.get(key) for key in ("id", "name", "network_id", "project_id", "device_id")},
-        "owner": answer.get("device_owner") or "",
-        "host": answer.get("binding:host_id") or "",
-        "subnets": [each["subnet_id"] for each in answer.get("fixed_ips") or []],
-        "addresses": [each["ip_address"] for each in answer.get("fixed_ips") or []],
-    }
+# What has to be read
 
 
 def router_owners():
@@ -150,17 +70,6 @@ def router_owners():
     .. versionadded:: 0.1.0
     """
     return [*INTERFACES, ROUTER_GATEWAY]
-
-
-def _segment(answer):
-    return {
-        "type": answer.get("provider:network_type"),
-        "physical_network": answer.get("provider:physical_network"),
-        "vlan": answer.get("provider:segmentation_id"),
-    }
-
-
-# What has to be read
 
 
 def needs(rows, seen, options=None):
@@ -220,8 +129,8 @@ def plan(rows, seen, options=None):
 
     Returns:
         ``rows``: project to ``result`` (``create``, ``same``, ``drift``, ``conflict`` or ``adopt``), ``fields``
-        (``{field: {old, new}}``) and ``why`` (list of refusals). ``steps``: as :py:func:`onepass.converge` takes them, in
-        the order in which they can be executed; empty when anything is refused. ``refusals``: all of them.
+        (``{field: {old, new}}``) and ``why`` (list of refusals). ``steps``: as :py:func:`onepass.converge` takes them,
+        in the order in which they can be executed; empty when anything is refused. ``refusals``: all of them.
         ``ports_of``: ids of the networks that refusals and moves are about.
 
     CLI Example:
@@ -391,11 +300,11 @@ class _Row:
         new = {"network_type": "vlan", "physical_network": self.row["physical_network"]}
         self.differ({key: {"old": old[key], "new": new[key]} for key in old if old[key] != new[key]})
         found = f"is {one['type']} on {one['physical_network']}"
-        why = f"network {one['name']} {found}, wanted is vlan on {new['physical_network']}; that cannot be changed in place"
-        self.refuse(why, one)
+        wanted = f"wanted is vlan on {new['physical_network']}; that cannot be changed in place"
+        self.refuse(f"network {one['name']} {found}, {wanted}", one)
 
     def _taken(self, holder, one, project):
-        row, wanted = self.row, f"VLAN {self.row['vlan']} on {self.row['physical_network']}"
+        wanted = f"VLAN {self.row['vlan']} on {self.row['physical_network']}"
         if project and holder["project_id"] == project["id"] and not holder["segments"] and not one:
             return self._adopt(holder)
         if holder["project_id"] not in self.cloud.projects and holder["project_id"]:
@@ -477,11 +386,8 @@ class _Row:
         elif others:
             there = ", ".join(f"{each['cidr']} ({each['id']})" for each in others)
             self.differ({"cidr": {"old": others[0]["cidr"], "new": self.row["cidr"]}})
-            hanging = self.cloud.hanging(one)
-            self.refuse(
-                f"network {one['name']} has {there}, wanted is {self.row['cidr']}{hanging}; a CIDR cannot be changed in place",
-                one,
-            )
+            wanted = f"wanted is {self.row['cidr']}{self.cloud.hanging(one)}; a CIDR cannot be changed in place"
+            self.refuse(f"network {one['name']} has {there}, {wanted}", one)
         else:
             self._create_subnet(one)
         return found
@@ -509,9 +415,9 @@ class _Row:
 
     def _compare_subnet(self, found):
         wanted = _said(self.row)
-        if "gateway" in wanted and "pools" not in wanted and wanted["gateway"] != found["gateway"]:
-            if found["pools"] == _default_pools(found["cidr"], found["gateway"]):
-                wanted["pools"] = _default_pools(found["cidr"], wanted["gateway"])
+        leaves = "pools" not in wanted and wanted.get("gateway", found["gateway"]) != found["gateway"]
+        if leaves and found["pools"] == _default_pools(found["cidr"], found["gateway"]):
+            wanted["pools"] = _default_pools(found["cidr"], wanted["gateway"])
         differing = {key: value for key, value in wanted.items() if found[key] != value}
         if not differing:
             return
@@ -682,124 +588,6 @@ def _ordered(steps, cloud):
     moves = _move_order([step for step in steps if step["kind"] == "move"])[0]
     rank = {id(step): number for number, step in enumerate(moves)}
     return sorted(steps, key=lambda step: (PHASES.index(step["kind"]), rank.get(id(step), 0)))
-
-
-# Removing
-
-
-def removal(row, seen, remove_project=False, force=False):
-    """
-    The steps that take a project's network away, or why it stays: ports that are not ours, a network that is not ours.
-
-    row
-        Mapping with ``project`` and ``network``.
-    seen
-        What is there, with ``ports``, ``routers`` and ``shares`` of that network read.
-    remove_project
-        Remove the project as well, if we have created it and nothing else of Neutron is in it. Default ``False``.
-    force
-        Remove a network, and a project, that has not our tag. Default ``False``.
-
-    Returns:
-        ``steps`` and ``refusals``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_plan.removal '{project: tellers, network: tellers-net}' \
-            '{projects: [], networks: [], subnets: []}'
-
-    .. versionadded:: 0.1.0
-    """
-    cloud = _Cloud(seen)
-    project = cloud.by_name.get(row["project"])
-    named = cloud.named(row)
-    refusals, steps = [], []
-    if len(named) > 1:
-        refusals.append(
-            f"{row['project']} has {len(named)} networks {row['network']}: {', '.join(n['id'] for n in named)}"
-        )
-    for one in named[:1]:
-        refusals += _removal_refusals(one, cloud, force)
-        steps += _removal_steps(row, one, cloud)
-    if remove_project and project:
-        refusals += _project_refusals(project, row, cloud, steps, force)
-        steps.append(_remove("quotas", f"quota {row['project']}", "own or default", project["id"], "default"))
-        steps.append(_remove("projects", f"project {row['project']}", "present", project["id"]))
-    return {"steps": [] if refusals else steps, "refusals": refusals}
-
-
-def _removal_refusals(one, cloud, force):
-    if TAG not in one["tags"] and not force:
-        yield f"{cloud.owner(one)} has not the tag {TAG}, it is not ours; force: true removes it all the same"
-    foreign = [each for each in cloud.ports.get(one["id"], []) if each["owner"] not in OWN_PORTS]
-    routers = {each["id"]: each for each in cloud.seen.get("routers") or []}
-    for each in cloud.ports.get(one["id"], []):
-        router = routers.get(each["device_id"])
-        if each["owner"] in INTERFACES and not force and TAG not in ((router or {}).get("tags") or []):
-            foreign.append(each)
-    for each in foreign:
-        used = f"{each['owner'] or 'nobody'} {each['device_id']}".strip()
-        yield f"port {each['id']} ({', '.join(each['addresses']) or 'no address'}) of network {one['name']} is used by {used}; remove it first"
-
-
-def _removal_steps(row, one, cloud):
-    steps = []
-    for share in cloud.seen.get("shares") or []:
-        if share["object_id"] == one["id"]:
-            target = cloud.projects.get(share["target_tenant"], {}).get("name") or share["target_tenant"]
-            what = f"share {row['project']}/{one['name']} with {target}"
-            steps.append(_remove("shares", what, "access_as_shared", share["id"]))
-    subnets = {each["id"]: each for each in cloud.subnets.get(one["id"], [])}
-    routers = {each["id"]: each for each in cloud.seen.get("routers") or []}
-    mine = {}
-    for each in cloud.ports.get(one["id"], []):
-        if each["owner"] in INTERFACES:
-            for number in each["subnets"]:
-                mine.setdefault(each["device_id"], []).append(number)
-    for number, inside in mine.items():
-        what, ours = f"router {row['project']}/{routers.get(number, {}).get('name', number)}", routers.get(number, {})
-        for at in inside:
-            steps.append(
-                {
-                    "do": "detach",
-                    "kind": "routers",
-                    "what": what,
-                    "old": {"interface": subnets[at]["cidr"]},
-                    "new": None,
-                    "id": number,
-                    "subnet": at,
-                }
-            )
-        if TAG in (ours.get("tags") or []) and not _elsewhere(number, one, cloud):
-            steps.append(_remove("routers", what, None, number))
-    for each in subnets.values():
-        steps.append(_remove("subnets", f"subnet {row['project']}/{each['cidr']}", {"cidr": each["cidr"]}, each["id"]))
-    old = {"vlan": one["vlan"], "physical_network": one["physical_network"]}
-    steps.append(_remove("networks", f"network {row['project']}/{one['name']}", old, one["id"]))
-    return steps
-
-
-def _elsewhere(router, one, cloud):
-    """Whether the router has interfaces on other networks too."""
-    ports = cloud.seen.get("router_ports") or []
-    return any(p["device_id"] == router and p["owner"] in INTERFACES and p["network_id"] != one["id"] for p in ports)
-
-
-def _project_refusals(project, row, cloud, steps, force):
-    going = {step["id"] for step in steps}
-    if TAG not in (project.get("tags") or []) and not force:
-        yield f"project {project['name']} has not the tag {TAG}, it is not ours; force: true removes it all the same"
-    left = [("network", each) for each in cloud.of_project.get(project["id"], [])]
-    left += [("router", each) for each in cloud.seen.get("routers") or [] if each["project_id"] == project["id"]]
-    for kind, each in left:
-        if each["id"] not in going:
-            yield f"project {project['name']} still has {kind} {each['name']} ({each['id']}), which would be an orphan"
-
-
-def _remove(kind, what, old, number, new=None):
-    return {"do": "remove", "kind": kind, "what": what, "old": old, "new": new, "id": number}
 
 
 # Forms

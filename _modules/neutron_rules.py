@@ -3,8 +3,8 @@ The table of projects and VLANs: everything that is wrong with it, known without
 
 .. versionadded:: 0.1.0
 
-The table is the pillar's key ``openstack``: defaults on top, a row per project below ``projects``. Nothing here asks the
-world, so a pillar can be judged in a CI::
+The table is the pillar's key ``openstack``: defaults on top, a row per project below ``projects``. Nothing here asks
+the world, so a pillar can be judged in a CI::
 
     salt-call --local -m . neutron_vlan.lint path=pillar/openstack.sls
 
@@ -20,6 +20,7 @@ __virtualname__ = "neutron_rules"
 
 OVERRIDABLE = ("physical_network", "dns_nameservers", "dhcp", "mtu", "on_drift", "adopt")
 OWN = ("vlan", "cidr", "pools", "router", "quota")
+MAX_DNS = 5
 MIN_MTU = {4: 68, 6: 1280}
 
 
@@ -117,15 +118,17 @@ def given(table=None):
 
 def rows(table):
     """
-    The rows of a table in one form, the defaults filled in; what is not said is ``None`` and is left alone in the cloud.
+    The rows of a table in one form, the defaults filled in; what is not said is ``None`` and is left alone in the
+    cloud.
 
     table
         A table without faults.
 
     Returns:
-        List of mappings, one per project: ``project``, ``network``, ``subnet``, ``vlan``, ``physical_network``, ``cidr``,
-        ``gateway`` (``None``: not said; ``""``: none), ``dns_nameservers``, ``pools`` (lists of two addresses), ``dhcp``,
-        ``mtu``, ``router`` (``name``, ``external``), ``quota``, ``share_with``, ``on_drift``, ``adopt``.
+        List of mappings, one per project: ``project``, ``network``, ``subnet``, ``vlan``, ``physical_network``,
+        ``cidr``, ``gateway`` (``None``: not said; ``""``: none), ``dns_nameservers``, ``pools`` (lists of two
+        addresses), ``dhcp``, ``mtu``, ``router`` (``name``, ``external``), ``quota``, ``share_with``, ``on_drift``,
+        ``adopt``.
 
     CLI Example:
 
@@ -230,7 +233,7 @@ def _network(cidr):
     if str(network) != cidr and ipaddress.ip_address(cidr.split("/")[0]) != network.network_address:
         return network, (f"is {cidr!r}, which has host bits set", f"did you mean {str(network)!r}?")
     if network.prefixlen == 0 or network.num_addresses < 4:
-        return network, (
+        return None, (
             f"is {cidr!r}, which has {'no' if network.prefixlen else 'too much'} room",
             "a prefix from 1 to 30 (IPv6: 126)",
         )
@@ -303,6 +306,8 @@ def _mtu_rule(row, network):
 
 def _dns_rule(row):
     servers = [each for each in row.get("dns_nameservers") or [] if each]
+    if len(servers) > MAX_DNS:
+        yield "dns_nameservers", f"has {len(servers)} entries", f"{MAX_DNS} at most"
     for number, server in enumerate(servers):
         if _address(server) is None:
             yield f"dns_nameservers:{number}", f"is {server!r}, which is no IP address", "an address such as 9.9.9.9"

@@ -16,6 +16,7 @@ import copy
 __virtualname__ = "neutron_schema"
 
 END = r"$(?!\n)"
+SHORT, LONG = f"(?s)^.{{1,64}}{END}", f"(?s)^.{{1,255}}{END}"
 # Keys that people know from elsewhere.
 ALIASES = {
     "vlan_id": "vlan",
@@ -86,7 +87,7 @@ def _or_null(part):
 VLAN = _number("a VLAN id, 1 to 4094, a plain decimal number without quotes", 1, 4094)
 RANGE = _text("ids in quotes: '4000-4094'", pattern=f"^[0-9]{{1,4}}-[0-9]{{1,4}}{END}")
 ADDRESS = _text("an IP address")
-NAME = _text("a name of up to 255 characters", maxLength=255)
+NAME = _text("a name of up to 255 characters", pattern=LONG)
 POOL = _text(
     "the first and the last address: 10.0.12.10-10.0.12.99", pattern=rf"^[0-9A-Fa-f:.]+ *- *[0-9A-Fa-f:.]+{END}"
 )
@@ -94,7 +95,7 @@ POOL = _text(
 ROUTER = _object(
     "a router whose interface is the gateway",
     {
-        "name": _text("the router's name, default <project>-router", maxLength=255),
+        "name": _text("the router's name, default <project>-router", pattern=LONG),
         "external": _text("the external network that it leads to, by name; without it it leads nowhere"),
     },
 )
@@ -104,8 +105,8 @@ QUOTA = _object(
 
 # What stands above the projects as a default, or in a project's row.
 EITHER = {
-    "physical_network": _text("the physical network that carries the VLANs, such as physnet1", maxLength=64),
-    "dns_nameservers": _list("up to five addresses, in the order in which they are asked", ADDRESS, maxItems=5),
+    "physical_network": _text("the physical network that carries the VLANs, such as physnet1", pattern=SHORT),
+    "dns_nameservers": _list("up to five addresses, in the order in which they are asked", ADDRESS),
     "dhcp": _flag("whether Neutron serves DHCP, default true"),
     "mtu": _number("bytes, 68 to 65535, default the physical network's", 68, 65535),
     "on_drift": _one_of(
@@ -120,7 +121,7 @@ ROW = _object(
         **EITHER,
         "vlan": VLAN,
         "cidr": _text("the subnet with its prefix: 10.0.12.0/24"),
-        "network": _text("the network's name, default <project>-net", maxLength=255),
+        "network": _text("the network's name, default <project>-net", pattern=LONG),
         "gateway": _or_null(_text("the gateway's address, default the first of the CIDR; null for none")),
         "pools": _list("list of address ranges: [10.0.12.10-10.0.12.99]", POOL, minItems=1),
         "router": ROUTER,
@@ -151,7 +152,7 @@ TABLE = _object(
             type="object",
             additionalProperties=ROW,
             minProperties=1,
-            propertyNames=_a("a name of 1 to 64 characters", minLength=1, maxLength=64),
+            propertyNames=_a("a name of 1 to 64 characters", pattern=SHORT),
         ),
     },
     required=("cloud", "projects"),

@@ -4,24 +4,25 @@ OpenStack tenants on VLANs: one project, one VLAN, one network, one subnet, all 
 .. versionadded:: 0.1.0
 
 The table is the pillar's key ``openstack`` (:py:mod:`neutron_schema` describes it). It can be judged without any cloud,
-planned against a living one, and applied; and the cloud can be asked who has a VLAN, which ones are free, and for a table
-of what is there::
+planned against a living one, and applied; and the cloud can be asked who has a VLAN, which ones are free, and for a
+table of what is there::
 
     salt-call --local -m . neutron_vlan.lint path=pillar/openstack.sls
     salt-call --local -m . neutron_vlan.owner 12 cloud=bank clouds_yaml=/etc/openstack/clouds.yaml
 
-The VLAN id is compulsory: a network that is made without one gets whatever id Neutron has left, which may be 1. All three
-provider fields are always sent, everything is checked before the first write, and nothing is deleted in order to change it.
+The VLAN id is compulsory: a network that is made without one gets whatever id Neutron has left, which may be 1. All
+three provider fields are always sent, everything is checked before the first write, and nothing is deleted in order to
+change it.
 
 The functions that talk to a cloud take ``cloud`` and ``clouds_yaml``, which are explained in :py:mod:`neutron_cloud`;
 they need the cloud's admin, because nobody else sees VLAN ids. They require openstacksdk in Salt's Python.
 """
 
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError, SaltInvocationError, SaltRenderError
 
 __virtualname__ = "neutron_vlan"
 
-TAG = "managed-by=salt"
+LOGIN = ("cloud", "clouds_yaml")
 OPTIONS = ("create_projects", "overlap", "projects")
 CONFLICT, BAD_REQUEST = 409, 400
 
@@ -65,7 +66,7 @@ def lint(table=None, path=None):
     if found:
         raise SaltInvocationError(_report(found))
     rows = _rows(__salt__["neutron_rules.given"](table))
-    return {"projects": len(rows), "vlans": _vlans(rows)}
+    return {"projects": len(rows), "vlans": _compressed(rows)}
 
 
 def plan(table=None):
@@ -124,9 +125,9 @@ def apply(table=None, name="openstack", test=None):
     return ret
 
 
-def remove(project, network=None, remove_project=False, force=False, table=None, name=None, test=None):
+def remove(project, network=None, remove_project=False, force=False, login=None, name=None, test=None):
     """
-    The project's network is gone, with its subnets, router and shares; foreign ports are named, and then nothing is done.
+    The project's network is gone, with its subnets, router and shares; foreign ports are named, and nothing is done.
 
     Removed are only a network, a router and a project that carry our tag. A project can hold servers and volumes, which
     Neutron does not know of: it stays unless ``remove_project`` is true, and never goes before its networks.
@@ -139,8 +140,8 @@ def remove(project, network=None, remove_project=False, force=False, table=None,
         Remove the project as well. Default ``False``.
     force
         Remove what does not carry our tag, too. Default ``False``.
-    table
-        Mapping with ``cloud``, ``clouds_yaml`` and ``domain``. Default: the pillar's key ``openstack``.
+    login
+        Mapping with ``cloud``, ``clouds_yaml`` and ``domain``. Default: those of the pillar's key ``openstack``.
     name
         The name in the return. Default: the project.
     test
@@ -157,27 +158,26 @@ def remove(project, network=None, remove_project=False, force=False, table=None,
 
     .. versionadded:: 0.1.0
     """
-    cloud = _Reader(__salt__["neutron_rules.given"](table) or {})
+    login = login or _login(__salt__["neutron_rules.given"]() or {})
+    domain = login.get("domain")
+    login = {key: login.get(key) for key in LOGIN}
     row = {"project": project, "network": network or f"{project}-net"}
 
     def read():
-        seen = cloud.base()
-        mine = [each["id"] for each in seen["projects"] if each["name"] == project]
-        nets = [n["id"] for n in seen["networks"] if n["project_id"] in mine and n["name"] == row["network"]]
-        more = {"routers": {}, "router_ports": {"device_owner": cloud.interfaces()}}
-        more.update({"ports": {"network_id": nets}, "shares": {"object_type": "network"}} if nets else {})
-        return {**seen, **cloud.more(more if mine else {}, seen)}
+        seen = __salt__["neutron_read.base"](domain=domain, **login)
+        kinds = __salt__["neutron_removal.needs"](row, seen)
+        return {**seen, **__salt__["neutron_read.more"](kinds, **login)}
 
     def steps(seen):
-        found = __salt__["neutron_plan.removal"](row, seen, remove_project, force)
+        found = __salt__["neutron_removal.plan"](row, seen, remove_project, force)
         if found["refusals"]:
-            raise CommandExecutionError("Nothing was changed:\n" + "\n".join(found["refusals"]))
+            raise CommandExecutionError("\n".join(["Nothing was changed:", *found["refusals"]]))
         return found["steps"]
 
     def act(step):
         if step["do"] == "detach":
-            return cloud.call("interface", step["id"], step["subnet"], False)
-        return cloud.call("remove", step["kind"], step["id"])
+            return __salt__["neutron_cloud.interface"](step["id"], step["subnet"], False, **login)
+        return __salt__["neutron_cloud.remove"](step["kind"], step["id"], **login)
 
     test = __opts__["test"] if test is None else test
     fact = f"Project {project} has no network {row['network']}"
@@ -210,15 +210,15 @@ def owner(vlan, physical_network=None, cloud=None, clouds_yaml=None):
 
     .. versionadded:: 0.1.0
     """
-    reader = _Reader({"cloud": cloud, "clouds_yaml": clouds_yaml})
-    seen = reader.base()
-    held = [
-        (one, wire)
-        for one, wire in _wires(seen)
-        if wire["vlan"] == vlan and physical_network in (None, wire["physical_network"])
-    ]
-    ports = reader.more({"ports": {"network_id": [one["id"] for one, _ in held]}}, seen)["ports"] if held else []
-    return [_owned(one, wire, seen, [each for each in ports if each["network_id"] == one["id"]]) for one, wire in held]
+    login = {"cloud": cloud, "clouds_yaml": clouds_yaml}
+    seen = __salt__["neutron_read.base"](**login)
+    held = __salt__["neutron_report.owners"](seen, vlan, physical_network)
+    numbers = [each["id"] for each in held]
+    ports = __salt__["neutron_read.more"]({"ports": {"network_id": numbers}}, **login)["ports"] if held else []
+    for each in held:
+        mine = [port for port in ports if port["network_id"] == each["id"]]
+        each["ports"] = [f"{port['owner'] or 'unowned'} {', '.join(port['addresses'])}".strip() for port in mine]
+    return held
 
 
 def free(physical_network=None, start=2, end=4094, count=10, table=None, cloud=None, clouds_yaml=None):
@@ -234,7 +234,7 @@ def free(physical_network=None, start=2, end=4094, count=10, table=None, cloud=N
     table
         The table. Default: the pillar's key ``openstack``; there may be none.
     cloud, clouds_yaml
-        The login, see :py:mod:`neutron_cloud`.
+        The login, see :py:mod:`neutron_cloud`. Default: the table's.
 
     CLI Example:
 
@@ -248,8 +248,9 @@ def free(physical_network=None, start=2, end=4094, count=10, table=None, cloud=N
     physical_network = physical_network or table.get("physical_network")
     if not physical_network:
         raise SaltInvocationError("physical_network is needed: physnet1")
-    seen = _Reader({"cloud": cloud, "clouds_yaml": clouds_yaml, **_login(table)}).base()
-    taken = {wire["vlan"] for _, wire in _wires(seen) if wire["physical_network"] == physical_network}
+    login = {"cloud": cloud or table.get("cloud"), "clouds_yaml": clouds_yaml or table.get("clouds_yaml")}
+    seen = __salt__["neutron_read.base"](**login)
+    taken = {wire["vlan"] for wire in _wires(seen) if wire["physical_network"] == physical_network}
     taken.update(__salt__["neutron_rules.reserved"](table))
     rows = _rows(_sound(table)) if table.get("projects") else []
     taken.update(row["vlan"] for row in rows if row["physical_network"] == physical_network)
@@ -274,12 +275,7 @@ def orphans(cloud=None, clouds_yaml=None):
 
     .. versionadded:: 0.1.0
     """
-    seen = _Reader({"cloud": cloud, "clouds_yaml": clouds_yaml}).base()
-    return [
-        {**_owned(one, wire, seen), "free": f"openstack network delete {one['id']}"}
-        for one, wire in _wires(seen)
-        if _is_orphan(one, seen)
-    ]
+    return __salt__["neutron_report.orphans"](__salt__["neutron_read.base"](cloud, clouds_yaml))
 
 
 def audit(table=None):
@@ -302,14 +298,11 @@ def audit(table=None):
 
     .. versionadded:: 0.1.0
     """
-    run = _Run(_sound(table))
-    seen = run.reader.base()
-    listed = {(row["physical_network"], row["vlan"]): row["project"] for row in run.rows}
-    reserved = __salt__["neutron_rules.reserved"](run.table)
-    said = []
-    for one, wire in _wires(seen):
-        said += _audited(one, wire, seen, listed, reserved)
-    return said + list(_in_shared_ranges(run.rows, run.reader.ranges()))
+    table = _sound(table)
+    login = {key: table.get(key) for key in LOGIN}
+    seen = __salt__["neutron_read.base"](domain=table.get("domain"), **login)
+    reserved, ranges = __salt__["neutron_rules.reserved"](table), __salt__["neutron_read.ranges"](**login)
+    return __salt__["neutron_report.audit"](seen, _rows(table), reserved, ranges)
 
 
 def export(physical_network=None, cloud=None, clouds_yaml=None):
@@ -332,11 +325,10 @@ def export(physical_network=None, cloud=None, clouds_yaml=None):
 
     .. versionadded:: 0.1.0
     """
-    reader = _Reader({"cloud": cloud, "clouds_yaml": clouds_yaml})
-    seen = reader.base()
-    exported = __salt__["neutron_export.table"](seen, physical_network)
-    who = {"cloud": cloud or reader.login["cloud"], **({"clouds_yaml": clouds_yaml} if clouds_yaml else {})}
-    return {**exported, "openstack": {**who, **exported["openstack"]}}
+    exported = __salt__["neutron_report.table"](__salt__["neutron_read.base"](cloud, clouds_yaml), physical_network)
+    given = {"cloud": cloud, "clouds_yaml": clouds_yaml}
+    above = {**_login(__salt__["neutron_rules.given"]() or {}), **{key: each for key, each in given.items() if each}}
+    return {**exported, "openstack": {**above, **exported["openstack"]}}
 
 
 def trunk_list(physical_network=None, cloud=None, clouds_yaml=None):
@@ -359,100 +351,26 @@ def trunk_list(physical_network=None, cloud=None, clouds_yaml=None):
 
     .. versionadded:: 0.1.0
     """
-    wires = [wire for _, wire in _wires(_Reader({"cloud": cloud, "clouds_yaml": clouds_yaml}).base())]
-    lists = _compressed((wire["physical_network"], wire["vlan"]) for wire in wires)
+    lists = _compressed(_wires(__salt__["neutron_read.base"](cloud, clouds_yaml)))
     return lists if physical_network is None else {physical_network: lists.get(physical_network, "")}
 
 
-# Reading
-
-
-class _Reader:
-    """The cloud of a table, read: each kind of object once."""
-
-    def __init__(self, table):
-        given = __salt__["neutron_rules.given"]() or {}
-        self.table = table
-        self.login = {key: table.get(key) or given.get(key) for key in ("cloud", "clouds_yaml")}
-
-    def call(self, function, *words):
-        """A function of neutron_cloud, with our login."""
-        return __salt__[f"neutron_cloud.{function}"](*words, **self.login)
-
-    def base(self):
-        """Projects, networks, subnets: three lists, which are all when there is nothing to do."""
-        keys = ("id", "name", "domain_id", "enabled", "tags")
-        return {
-            "domain_id": self._domain(),
-            "projects": [{key: each.get(key) for key in keys} for each in self.call("rows", "projects")],
-            "networks": [__salt__["neutron_plan.network"](each) for each in self.call("rows", "networks")],
-            "subnets": [__salt__["neutron_plan.subnet"](each) for each in self.call("rows", "subnets")],
-        }
-
-    def more(self, kinds, seen):
-        """Further kinds, see :py:func:`neutron_plan.needs`."""
-        return {name: part for kind, query in kinds.items() for name, part in self._kind(kind, query, seen).items()}
-
-    def ranges(self):
-        """The ranges from which Neutron gives ids by itself; none where it does not tell."""
-        fields = ["physical_network", "minimum", "maximum", "shared", "network_type"]
-        try:
-            found = self.call("rows", "ranges", {"fields": fields})
-        except CommandExecutionError as err:
-            if getattr(err, "status", 0) not in (403, 404):
-                raise
-            return []
-        return [each for each in found if each["network_type"] == "vlan"]
-
-    def interfaces(self):
-        """Who owns ports of routers."""
-        return __salt__["neutron_plan.router_owners"]()
-
-    def _domain(self):
-        wanted, who = self.table.get("domain"), self.call("login")
-        if wanted in (None, who["domain_id"], who["domain"]):
-            return who["domain_id"]
-        domains = self.call("rows", "domains")
-        found = [each["id"] for each in domains if wanted in (each["id"], each["name"])]
-        if not found:
-            raise CommandExecutionError(
-                f"There is no domain {wanted}; known are {', '.join(d['name'] for d in domains)}"
-            )
-        return found[0]
-
-    def _kind(self, kind, query, seen):
-        if kind in ("ports", "router_ports"):
-            short = {} if len(query.get("network_id", ())) > 100 else query  # an address has no room for more
-            return {kind: [__salt__["neutron_plan.port"](each) for each in self.call("rows", "ports", short)]}
-        if kind == "quotas":
-            own = {each["project_id"]: each for each in self.call("rows", "quotas")}
-            return {"quotas": own, "default_quota": self.call("default_quota", "any")}
-        if kind == "physical_networks":
-            return {kind: self._physical_networks(seen)}
-        return {kind: self.call("rows", kind, query)}
-
-    def _physical_networks(self, seen):
-        """Empty when the cloud tells none: then nothing can be said of a name."""
-        known = {each["physical_network"] for each in self.ranges()}
-        for agent in self.call("rows", "agents"):
-            known.update(agent.get("configurations", {}).get("bridge_mappings") or {})
-        used = {wire["physical_network"] for _, wire in _wires(seen)}
-        return sorted(known | used) if known else []
+# Executing
 
 
 class _Run:
     """One application of a table: what it reads, plans and writes, and what it has made."""
 
     def __init__(self, table):
-        self.table, self.rows, self.reader = table, _rows(table), _Reader(table)
+        self.table, self.rows, self.login = table, _rows(table), {key: table.get(key) for key in LOGIN}
         self.options = {**{key: table[key] for key in OPTIONS if key in table}, "projects": list(table["projects"])}
         self.ids, self.steps, self.sent, self.made, self.undone = {}, [], set(), [], ""
 
     def read(self):
         """What is there, as far as these rows need it."""
-        seen = self.reader.base()
+        seen = __salt__["neutron_read.base"](domain=self.table.get("domain"), **self.login)
         while more := __salt__["neutron_plan.needs"](self.rows, seen, self.options):
-            seen.update(self.reader.more(more, seen))
+            seen.update(__salt__["neutron_read.more"](more, seen["networks"], **self.login))
         self._remember(seen)
         return seen
 
@@ -474,7 +392,7 @@ class _Run:
 
     def fact(self, _):
         """Why there is nothing to do."""
-        vlans = ", ".join(f"{ids} on {wire}" for wire, ids in _vlans(self.rows).items())
+        vlans = ", ".join(f"{ids} on {wire}" for wire, ids in _compressed(self.rows).items())
         return f"All {len(self.rows)} projects have their networks: VLAN {vlans}"
 
     def act(self, step):
@@ -507,20 +425,23 @@ class _Run:
         kind, row = step["kind"], step["row"]
         if kind in ("network", "subnet", "project") and step["do"] == "create":
             bodies = [{**each["body"], **self._parents(each)} for each in group]
-            made = self.reader.call("create", f"{kind}s", bodies)
+            made = self._call("create", f"{kind}s", bodies)
             for each, answer in zip(group, made, strict=True):
                 self._made(f"{kind}s", kind, each["row"], answer)
         elif kind == "tag":
-            self.reader.call("tag", step["on"], step.get("id") or self.ids["network", row])
+            self._call("tag", step["on"], step.get("id") or self.ids["network", row])
         elif kind == "quota":
-            self.reader.call("update", "quotas", self.ids["project", row], step["body"])
+            self._call("update", "quotas", self.ids["project", row], step["body"])
         elif kind == "share":
             self._share(step)
         elif kind == "router":
             self._router(step)
         else:
             changed = {"move": "networks", "change": "networks", "subnet change": "subnets", "gateway": "routers"}[kind]
-            self.reader.call("update", changed, step["id"], step["body"])
+            self._call("update", changed, step["id"], step["body"])
+
+    def _call(self, function, *words):
+        return __salt__[f"neutron_cloud.{function}"](*words, **self.login)
 
     def _parents(self, step):
         row = step["row"]
@@ -533,11 +454,11 @@ class _Run:
         row = step["row"]
         if step["do"] == "create":
             body = {**step["body"], "project_id": self.ids["project", row]}
-            self._made("routers", "router", row, self.reader.call("create", "routers", [body])[0])
+            self._made("routers", "router", row, self._call("create", "routers", [body])[0])
             return
         router, subnet = step.get("id") or self.ids["router", row], self.ids["subnet", row]
-        self.reader.call("tag", "routers", router)
-        self.reader.call("interface", router, subnet)
+        self._call("tag", "routers", router)
+        self._call("interface", router, subnet)
         self.made.append(("interface", (router, subnet)))
 
     def _share(self, step):
@@ -548,7 +469,7 @@ class _Run:
             "action": "access_as_shared",
             "target_tenant": target,
         }
-        self.made.append(("shares", self.reader.call("create", "shares", [body])[0]["id"]))
+        self.made.append(("shares", self._call("create", "shares", [body])[0]["id"]))
 
     def _made(self, kind, name, row, answer):
         self.ids[name, row] = answer["id"]
@@ -576,9 +497,9 @@ class _Run:
         try:
             for kind, number in reversed(self.made):
                 if kind == "interface":
-                    self.reader.call("interface", *number, False)
+                    self._call("interface", *number, False)
                 else:
-                    self.reader.call("remove", kind, number)
+                    self._call("remove", kind, number)
         except CommandExecutionError as err:
             self.undone = f"Rolling back failed: {err}"
             return changes
@@ -586,11 +507,7 @@ class _Run:
         return {what: change for what, change in changes.items() if change["old"] is not None}
 
 
-# Words and forms
-
-
-def _vlans(rows):
-    return _compressed((row["physical_network"], row["vlan"]) for row in rows)
+# Forms
 
 
 def _sound(table):
@@ -605,102 +522,31 @@ def _rows(table):
 
 
 def _login(table):
-    return {key: table[key] for key in ("cloud", "clouds_yaml") if table.get(key)}
+    return {key: table[key] for key in (*LOGIN, "domain") if table.get(key)}
+
+
+def _wires(seen):
+    return __salt__["neutron_report.wires"](seen)
+
+
+def _compressed(wires):
+    return __salt__["neutron_report.compressed"](wires)
 
 
 def _rendered(path):
     """The table of a pillar file, rendered as a minion's pillar is."""
     try:
         with open(path, encoding="utf-8") as text:
-            return (__salt__["slsutil.renderer"](string=text.read(), default_renderer="jinja|yaml") or {}).get(
-                "openstack"
-            )
+            pillar = __salt__["slsutil.renderer"](string=text.read(), default_renderer="jinja|yaml")
     except OSError as err:
         raise SaltInvocationError(f"{path} cannot be read: {err.strerror}") from None
-    except CommandExecutionError as err:
+    except (CommandExecutionError, SaltRenderError) as err:
         raise SaltInvocationError(f"{path} cannot be rendered: {err}") from None
+    return pillar.get("openstack") if isinstance(pillar, dict) else None
 
 
 def _report(found):
-    lines = [
-        f"  {each['place'] + ': ' if 'place' in each else ''}{each['path']}: {each['fault']}; {each['remedy']}"
-        for each in found
-    ]
-    return "\n".join([f"openstack table: {len(found)} fault{'s' if len(found) > 1 else ''}", *lines])
-
-
-def _wires(seen):
-    """Each network with each of its VLANs."""
-    for one in seen["networks"]:
-        for wire in one["segments"] or [one]:
-            if wire["type"] == "vlan":
-                yield one, wire
-
-
-def _project_name(one, seen):
-    return next((each["name"] for each in seen["projects"] if each["id"] == one["project_id"]), "deleted project")
-
-
-def _is_orphan(one, seen):
-    return bool(one["project_id"]) and one["project_id"] not in {each["id"] for each in seen["projects"]}
-
-
-def _owned(one, wire, seen, ports=None):
-    said = {
-        "physical_network": wire["physical_network"],
-        "vlan": wire["vlan"],
-        "network": one["name"],
-        "id": one["id"],
-        "project": _project_name(one, seen),
-        "project_id": one["project_id"],
-        "cidrs": [each["cidr"] for each in seen["subnets"] if each["network_id"] == one["id"]],
-        "created_at": one["created_at"],
-    }
-    lines = [f"{each['owner'] or 'unowned'} {', '.join(each['addresses'])}".strip() for each in ports or []]
-    return said if ports is None else {**said, "ports": lines}
-
-
-def _audited(one, wire, seen, listed, reserved):
-    where = f"VLAN {wire['vlan']} on {wire['physical_network']}, network {one['name']} of {_project_name(one, seen)}"
-    subnets = [each for each in seen["subnets"] if each["network_id"] == one["id"]]
-    strangers = [each["cidr"] for each in subnets if each["project_id"] != one["project_id"]]
-    key = (wire["physical_network"], wire["vlan"])
-    notes = {
-        "is an orphan: its project is deleted": _is_orphan(one, seen),
-        "is the switches' default VLAN": wire["vlan"] == 1,
-        "is reserved": wire["vlan"] != 1 and wire["vlan"] in reserved,
-        "is not in the table": key not in listed and not one["external"],
-        "is the table's of another project": key in listed and listed[key] != _project_name(one, seen),
-        "has no subnet": not subnets,
-        "is shared with all projects": bool(one["shared"]),
-        f"has a subnet of another project: {', '.join(strangers)}": bool(strangers),
-    }
-    return [f"{where}: {note}" for note, holds in notes.items() if holds]
-
-
-def _in_shared_ranges(rows, ranges):
-    """Ids that Neutron may give to anybody's network before the table's project gets it."""
-    for row in rows:
-        for each in ranges:
-            inside = each["minimum"] <= row["vlan"] <= each["maximum"]
-            if each["shared"] and inside and each["physical_network"] == row["physical_network"]:
-                span = f"{each['minimum']}-{each['maximum']}"
-                yield f"VLAN {row['vlan']} of {row['project']} is inside of {span}, from which Neutron serves any project"
-
-
-def _compressed(wires):
-    """Physical network to its ids: ``12-13,100``."""
-    grouped = {}
-    for physical_network, vlan in wires:
-        grouped.setdefault(physical_network, set()).add(vlan)
-    return {name: ",".join(_spans(sorted(ids))) for name, ids in sorted(grouped.items())}
-
-
-def _spans(ids):
-    start = previous = None
-    for vlan in [*ids, None]:
-        if previous is not None and vlan != previous + 1:
-            yield str(start) if start == previous else f"{start}-{previous}"
-            start = vlan
-        start = vlan if start is None else start
-        previous = vlan
+    lines = [f"{each['path']}: {each['fault']}; {each['remedy']}" for each in found]
+    places = [f"  {each['place']}: " if "place" in each else "  " for each in found]
+    said = [place + line for place, line in zip(places, lines, strict=True)]
+    return "\n".join([f"openstack table: {len(found)} fault{'s' if len(found) > 1 else ''}", *said])

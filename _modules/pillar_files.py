@@ -34,8 +34,8 @@ def located(faults, files):
         Paths of pillar files.
 
     Returns:
-        The faults, with ``place`` (``/srv/pillar/openstack.sls:14``) where it is known. A path that stands nowhere, such
-        as that of a missing key, is placed at the innermost part of it that does.
+        The faults, with ``place`` (``/srv/pillar/openstack.sls:14``) where it is known. A path that stands nowhere,
+        such as that of a missing key, is placed at the innermost part of it that does.
 
     CLI Example:
 

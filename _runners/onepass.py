@@ -22,7 +22,7 @@ import salt.utils.event
 from salt.exceptions import CommandExecutionError
 
 # A part of the pillar, and the execution module that judges it by faults, places and summary.
-AREAS = {"mongodb": "mongo_pillar"}
+AREAS = {"mongodb": "mongo_pillar", "openstack": "neutron_rules"}
 KEY_STATES = {
     "minions_pre": ("is not accepted yet", "salt-key -a {}"),
     "minions_rejected": ("is rejected", "salt-key -d {}, then restart that minion"),
@@ -80,7 +80,7 @@ def check(areas: str | list | None = None, timeout: int = 15) -> dict:
         places = {**_ask(modules, area, "places", pillar.get(area)), **places}
     faults += _minion_faults(places, timeout)
     if faults:
-        raise Refusal(_report(faults))
+        raise Refusal(_report(_located(faults, modules)))
     return {area: f"ok: {_counted(_ask(modules, area, 'summary', pillar[area]))}" for area in wanted}
 
 
@@ -166,9 +166,21 @@ def _silent_fault(path: str, minion: str, timeout: int) -> dict:
 # Words
 
 
+def _located(faults: list, modules) -> list:
+    """Faults with file and line, where the pillar's files are plain YAML and tell."""
+    if "pillar_files.located" not in modules:
+        return faults
+    roots = [root for places in __opts__.get("pillar_roots", {}).values() for root in places]
+    return modules["pillar_files.located"](faults, modules["pillar_files.below"](roots))
+
+
 def _report(faults: list) -> str:
-    lines = [f"  {each['path']}: {each['fault']}; {each['remedy']}" for each in faults]
+    lines = [f"  {each['path']}{_at(each)}: {each['fault']}; {each['remedy']}" for each in faults]
     return "\n".join([f"{len(faults)} fault{'s' if len(faults) > 1 else ''}, no host was touched", *lines])
+
+
+def _at(fault: dict) -> str:
+    return f" ({fault['place']})" if "place" in fault else ""
 
 
 def _counted(summary: dict) -> str:

@@ -3,9 +3,10 @@ States for OpenStack tenants on VLANs: a whole table of projects, or one project
 
 .. versionadded:: 0.1.0
 
-Each state reads the cloud, plans, acts, and reads again; ``test=True`` shows the plan that a real run executes. Before the
-first write everything is checked; what is in the way is said all at once, with its owner, and then nothing is changed.
-The cloud's login stands in a clouds.yaml, which is explained in :py:mod:`neutron_cloud`; it has to be an admin's.
+Each state reads the cloud, plans, acts, and reads again; ``test=True`` shows the plan that a real run executes. Before
+the first write everything is checked; what is in the way is said all at once, with its owner, and then nothing is
+changed. The cloud's login stands in a clouds.yaml, which is explained in :py:mod:`neutron_cloud`; it has to be an
+admin's.
 
 Requires openstacksdk 1.5 and jsonschema 4 in Salt's Python, on the minion that talks to the cloud or on the master.
 """
@@ -21,12 +22,36 @@ def __virtual__():
     return __virtualname__
 
 
+def pillar_valid(name):
+    """
+    The ``openstack`` pillar of this minion is fit to be applied; else all its faults are named and nothing is touched.
+
+    Compares with the schema and the rules of :py:func:`neutron_rules.faults`; never changes anything.
+
+    name
+        Any text.
+
+    .. code-block:: yaml
+
+        openstack-pillar:
+          neutron_vlan.pillar_valid
+
+    .. versionadded:: 0.1.0
+    """
+    ret = {"name": name, "result": False, "changes": {}, "comment": ""}
+    try:
+        __salt__["neutron_vlan.lint"]()
+    except (CommandExecutionError, SaltInvocationError) as err:
+        return dict(ret, comment=str(err))
+    return dict(ret, result=True, comment="The openstack pillar has no fault")
+
+
 def table(name, table=None):
     """
     The cloud has every project of the table, each with its VLAN, network and subnet; or nothing is changed at all.
 
-    Compared are VLAN, physical network, CIDR and what else the table says; what it does not say is left alone. Nothing is
-    deleted in order to change it. Traffic is interrupted only by a VLAN that is moved (``on_drift: move``).
+    Compared are VLAN, physical network, CIDR and what else the table says; what it does not say is left alone. Nothing
+    is deleted in order to change it. Traffic is interrupted only by a VLAN that is moved (``on_drift: move``).
 
     name
         Any text.
@@ -81,8 +106,8 @@ def present(
     """
     The project exists, with its network on this VLAN and its subnet.
 
-    What is not said is left alone, and is the cloud's choice at the creation. For many projects :py:func:`table` does the
-    same with a fraction of the requests.
+    What is not said is left alone, and is the cloud's choice at the creation. For many projects :py:func:`table` does
+    the same with a fraction of the requests.
 
     name
         The project's name.
@@ -105,7 +130,8 @@ def present(
     mtu
         Bytes. Default: the physical network's.
     router
-        Mapping: ``external`` (name of the external network), ``name`` (default ``<project>-router``). Default: no router.
+        Mapping: ``external`` (name of the external network), ``name`` (default ``<project>-router``). Default: no
+        router.
     quota
         Mapping: ``networks``, ``subnets``, ``ports``, ``routers``...; others are left alone.
     share_with

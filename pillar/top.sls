@@ -8,6 +8,7 @@ base:
     - mongodb
     - secrets.mongodb
     - secrets.mongodb_users
+    - openstack
   'r*.dc':
     - secrets.mongodb_users
   # What differs on this site, last, so that it wins. May be missing.

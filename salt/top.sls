@@ -3,3 +3,6 @@ base:
   'mongodb:replsets':
     - match: pillar
     - mongodb
+  'openstack:projects':
+    - match: pillar
+    - openstack

@@ -116,7 +116,7 @@ def test_areas_asked_for(master, areas):
 
 
 def test_unknown_area(master):
-    assert refusal(master(), areas="mongdb") == ["areas: mongdb is unknown; known are mongodb"]
+    assert refusal(master(), areas="mongdb") == ["areas: mongdb is unknown; known are mongodb, openstack"]
 
 
 def test_pillar_without_any_area(master):
