@@ -2,7 +2,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo test test-fast lint bench lab-down clean environments packages
+.PHONY: help demo demo-openstack test test-fast lint bench lab-down clean environments packages
 
 PYTHON ?= python3
 FETCHED_MONGOD := $(CURDIR)/.venv/mongod/mongod
@@ -13,6 +13,7 @@ PYTEST_3008 := .venv/3008/bin/python -m pytest
 
 help:
 	@echo "make demo       boot a lab of 12 hosts, take it from blank to a sharded MongoDB cluster, and again: 0 changes"
+	@echo "make demo-openstack  start a Keystone and a Neutron; 20 projects on 20 VLANs in one run, and again: 0 changes"
 	@echo "make lab-down   remove that lab"
 	@echo "make test       everything: lint, unit and functional tests on Salt 3008 and 3006, the ways in, the lab"
 	@echo "make test-fast  lint, unit and functional tests on Salt 3008: no root, no lab"
@@ -23,10 +24,13 @@ help:
 demo: packages
 	tests/lab/demo
 
+demo-openstack: .venv/3008/done .venv/openstack/done
+	tests/lab/demo-openstack
+
 lab-down:
 	tests/lab/lab down
 
-test: environments
+test: environments .venv/openstack/done
 	$(MAKE) --no-print-directory lint
 	$(PYTEST_3008) tests/unit tests/functional
 	$(PYTEST_3006) tests/unit tests/functional

@@ -306,7 +306,8 @@ def _refusal(service, method, path, answer):
     words = error.get("message") or answer.reason or "no reason given"
     what = path.partition("/v2.0")[2] or path
     text = f"{_NAMES[service]} refuses {method.upper()} {what} ({answer.status_code} {code}".rstrip() + f"): {words}"
-    return CloudError(text, answer.status_code, code)
+    needed = ". The login has to be an admin's" if answer.status_code == 403 else ""
+    return CloudError(text + needed, answer.status_code, code)
 
 
 def _connected(cloud, clouds_yaml):

@@ -272,22 +272,13 @@ class _Row:
         row, cloud = self.row, self.cloud
         named, holder = cloud.named(row), cloud.holders.get((row["physical_network"], row["vlan"]))
         if len(named) > 1:
-            return self.refuse(
-                f"has {len(named)} networks {row['network']}: {', '.join(n['id'] for n in named)}; keep one"
-            )
+            numbers = ", ".join(each["id"] for each in named)
+            return self.refuse(f"has {len(named)} networks {row['network']}: {numbers}; keep one")
         one = named[0] if named else None
         if one and one["segments"]:
-            segments = ", ".join(
-                f"{each['type']} {each['vlan']} on {each['physical_network']}" for each in one["segments"]
-            )
-            return self.refuse(
-                f"network {row['network']} has several segments: {segments}; such one is not managed", one
-            )
-        if (
-            one
-            and one["type"] is not None
-            and (one["type"], one["physical_network"]) != ("vlan", row["physical_network"])
-        ):
+            each = ", ".join(f"{s['type']} {s['vlan']} on {s['physical_network']}" for s in one["segments"])
+            return self.refuse(f"network {row['network']} has several segments: {each}; such one is not managed", one)
+        if one and one["type"] and (one["type"], one["physical_network"]) != ("vlan", row["physical_network"]):
             return self._other_wire(one)
         if holder and holder is not one and holder["id"] not in cloud.leaving:
             return self._taken(holder, one, project)

@@ -47,7 +47,7 @@ def lint(table=None, path=None):
     Returns:
         ``projects`` (how many) and ``vlans``: physical network to its ids, ``12-13,100``.
 
-    Raises ``SaltInvocationError`` with a line per fault: place, path, fault and remedy.
+    Raises ``CommandExecutionError`` with a line per fault: place, path, fault and remedy.
 
     CLI Example:
 
@@ -64,7 +64,7 @@ def lint(table=None, path=None):
     faults = __salt__["neutron_rules.faults"]({} if table is None and path else table)
     found += __salt__["pillar_files.located"](faults, [path] if path else [])
     if found:
-        raise SaltInvocationError(_report(found))
+        raise CommandExecutionError(_report(found))
     rows = _rows(__salt__["neutron_rules.given"](table))
     return {"projects": len(rows), "vlans": _compressed(rows)}
 
@@ -513,7 +513,7 @@ class _Run:
 def _sound(table):
     found = __salt__["neutron_rules.faults"](table)
     if found:
-        raise SaltInvocationError(_report(found))
+        raise CommandExecutionError(_report(found))
     return __salt__["neutron_rules.given"](table)
 
 
@@ -539,9 +539,9 @@ def _rendered(path):
         with open(path, encoding="utf-8") as text:
             pillar = __salt__["slsutil.renderer"](string=text.read(), default_renderer="jinja|yaml")
     except OSError as err:
-        raise SaltInvocationError(f"{path} cannot be read: {err.strerror}") from None
+        raise CommandExecutionError(f"{path} cannot be read: {err.strerror}") from None
     except (CommandExecutionError, SaltRenderError) as err:
-        raise SaltInvocationError(f"{path} cannot be rendered: {err}") from None
+        raise CommandExecutionError(f"{path} cannot be rendered: {err}") from None
     return pillar.get("openstack") if isinstance(pillar, dict) else None
 
 

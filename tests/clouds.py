@@ -45,7 +45,8 @@ key_repository = {home}/fernet-keys
 [credential]
 key_repository = {home}/credential-keys
 [cache]
-enabled = false
+enabled = true
+backend = dogpile.cache.memory
 """
 
 NEUTRON_CONF = """[DEFAULT]
@@ -58,6 +59,7 @@ api_paste_config = {paste}
 notify_nova_on_port_status_changes = false
 notify_nova_on_port_data_changes = false
 global_physnet_mtu = 1500
+pagination_max_limit = {page}
 # the agent's heartbeat is never renewed
 agent_down_time = 2000000
 [database]
@@ -136,8 +138,9 @@ class Api:
 
     def fault(self, call: str, **fault):
         """
-        Let the next request that begins with ``call`` go wrong: ``status=503``; ``do="die"`` before or ``"die after"``
-        it is executed; ``do="hold"`` until ``release()``. ``skip=2`` spares the first two; ``always=True`` repeats.
+        Let the next request that begins with ``call`` go wrong: ``status=503`` is answered; ``do="die"``: the service
+        ends; ``do="lose"``: it is executed, but 503 is answered; ``do="hold"``: until ``release()``. ``skip=2`` spares
+        the first two; ``always=True`` repeats it.
         """
         (self.home / "fault").write_text(json.dumps({"call": call, **fault}))
 
@@ -154,7 +157,7 @@ class Api:
 class Cloud:
     """A running cloud: ``keystone`` and ``neutron`` (``Api``), and ``clouds_yaml``, the path of its clouds.yaml."""
 
-    def __init__(self, home: Path, quota: int = 1000):
+    def __init__(self, home: Path, quota: int = 1000, page: int = -1):
         self.home, self.clouds_yaml = home, home / "clouds.yaml"
         ports = free_ports(2, taken=set())
         places = {name: home / name for name in ("keystone", "neutron")}
@@ -165,7 +168,7 @@ class Cloud:
         self.keystone, self.neutron = (
             Api(name, places[name], port, configurations[name]) for name, port in zip(places, ports, strict=True)
         )
-        self._lay_out(quota)
+        self._lay_out(quota=quota, page=page)
 
     def start(self):
         """Start both side by side and wait until both listen."""
@@ -182,20 +185,15 @@ class Cloud:
 
     def connect(self, cloud: str = "admin"):
         """An openstacksdk connection of a test's own: ``admin``, or ``member`` of the project ``demo``."""
-        config = openstack.config.OpenStackConfig(
-            config_files=[str(self.clouds_yaml)],
-            secure_files=[str(self.clouds_yaml.with_name("secure.yaml"))],
-            load_envvars=False,
-        )
-        return openstack.connection.Connection(config=config.get_one(cloud=cloud))
+        return connect(self.clouds_yaml, cloud)
 
-    def _lay_out(self, quota):
+    def _lay_out(self, **options):
         for source in _databases().iterdir():
             target = self.home / source.name
             shutil.copytree(source, target)
         auth = f"{self.keystone.url}/v3"
         conf = NEUTRON_CONF.format(
-            home=self.neutron.home, keystone=auth, quota=quota, paste=HOME / "etc/neutron/api-paste.ini"
+            home=self.neutron.home, keystone=auth, **options, paste=HOME / "etc/neutron/api-paste.ini"
         )
         (self.neutron.home / "neutron.conf").write_text(conf)
         (self.keystone.home / "keystone.conf").write_text(KEYSTONE_CONF.format(home=self.keystone.home))
@@ -216,12 +214,21 @@ class Cloud:
         self.clouds_yaml.with_name("secure.yaml").write_text(json.dumps({"clouds": secure}))
 
 
+def connect(clouds_yaml, cloud: str = "admin"):
+    """An openstacksdk connection to a cloud of a clouds.yaml, whatever the environment says."""
+    secure = Path(clouds_yaml).with_name("secure.yaml")
+    config = openstack.config.OpenStackConfig(
+        config_files=[str(clouds_yaml)], secure_files=[str(secure)], load_envvars=False
+    )
+    return openstack.connection.Connection(config=config.get_one(cloud=cloud))
+
+
 @contextlib.contextmanager
-def cloud(quota=1000):
-    """Yield a running cloud; its processes and files are gone afterwards."""
+def cloud(**options):
+    """Yield a running cloud; its processes and files are gone afterwards. Options as for ``Cloud``."""
     home = Path(tempfile.mkdtemp(prefix="cloud-"))
     try:
-        made = Cloud(home, quota)
+        made = Cloud(home, **options)
         try:
             yield made.start()
         finally:

@@ -133,17 +133,19 @@ class Traced:
         if fault.get("do") == "die":
             os._exit(1)
         if fault.get("status"):
-            start_response(f"{fault['status']} Fault", [("Content-Type", "text/plain")])
-            return [b"asked for by the test"]
+            return self.refused(fault["status"], start_response)
+        lost = fault.get("do") == "lose"
         with self.one:
-            body = self.application(environ, start_response)
+            body = self.application(environ, (lambda *_: None) if lost else start_response)
             try:
                 answer = list(body)
             finally:
                 getattr(body, "close", lambda: None)()
-        if fault.get("do") == "die after":
-            os._exit(1)
-        return answer
+        return self.refused(503, start_response) if lost else answer
+
+    def refused(self, status, start_response):
+        start_response(f"{status} Fault", [("Content-Type", "text/plain")])
+        return [b"asked for by the test"]
 
     def fault(self, call):
         """The fault that is due for this call, which ``skip`` counts down; each fault is due once."""

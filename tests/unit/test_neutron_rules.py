@@ -8,7 +8,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 import tree
 
@@ -157,7 +157,7 @@ def test_lint_tells_what_yaml_reads_otherwise(vlan, tmp_path, written, words):
     path = tmp_path / "openstack.sls"
     path.write_text(EXAMPLE.read_text().replace("vlan: 12,", f"vlan: {written},"))
     line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if written in text)
-    with pytest.raises(SaltInvocationError) as caught:
+    with pytest.raises(CommandExecutionError) as caught:
         vlan.lint(path=str(path))
     assert str(caught.value).splitlines()[1] == f"  {path}:{line}: openstack:projects:tellers:vlan: {words}"
 
@@ -168,9 +168,9 @@ def test_lint_tells_the_line_of_each_fault(vlan, tmp_path):
         EXAMPLE.read_text().replace("gateway: 10.14.0.254", "gateway: 10.99.0.1").replace("cloud: bank", "clowd: bank")
     )
     path.write_text(text)
-    with pytest.raises(SaltInvocationError) as caught:
+    with pytest.raises(CommandExecutionError) as caught:
         vlan.lint(path=str(path))
-    lines = {n: line for n, line in enumerate(text.splitlines(), 1)}
+    lines = dict(enumerate(text.splitlines(), 1))
     said = str(caught.value).splitlines()[1:]
     numbers = [int(line.split(":")[1]) for line in said]
     assert len(said) == 2
@@ -180,7 +180,7 @@ def test_lint_tells_the_line_of_each_fault(vlan, tmp_path):
 @pytest.mark.parametrize("name,words", [("missing.sls", "cannot be read"), ("broken.sls", "cannot be rendered")])
 def test_lint_of_no_file_and_of_broken_yaml(modules, tmp_path, name, words):
     (tmp_path / "broken.sls").write_text("openstack: {")
-    with pytest.raises(SaltInvocationError, match=words):
+    with pytest.raises(CommandExecutionError, match=words):
         modules.neutron_vlan.lint(path=str(tmp_path / name))
 
 
