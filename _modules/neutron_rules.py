@@ -433,7 +433,7 @@ def _row(name, row, table):
         "subnet": f"{name}-subnet",
         "cidr": str(ipaddress.ip_network(row["cidr"], strict=False)),
         "gateway": _gateway(row),
-        "pools": [_pool(pool) for pool in row["pools"]] if row.get("pools") else None,
+        "pools": sorted((_pool(pool) for pool in row["pools"]), key=_first) if row.get("pools") else None,
         "router": None if router is None else {"name": f"{name}-router", "external": None, **router},
         "quota": merged["quota"] or {},
         "share_with": list(row.get("share_with") or []),
@@ -446,6 +446,10 @@ def _gateway(row):
     if "gateway" not in row:
         return None
     return str(ipaddress.ip_address(row["gateway"])) if row["gateway"] else ""
+
+
+def _first(pool):
+    return ipaddress.ip_address(pool[0])
 
 
 def _pool(text):

@@ -19,7 +19,10 @@ openstack:
   rollback: false # or true: a run that fails removes what it has made
 
   projects:
-    tellers: {vlan: 12, cidr: 10.12.0.0/24, router: {external: internet}}
+    tellers:
+      vlan: 12
+      cidr: 10.12.0.0/24
+      router: {external: internet} # its interface is the gateway
     vault: {vlan: 13, cidr: 10.13.0.0/24, gateway: null, share_with: [tellers]}
     cashpoints:
       vlan: 14

@@ -97,7 +97,9 @@ class Api:
     def __init__(self, name: str, home: Path, port: int, environment: dict):
         self.name, self.home, self.port = name, home, port
         self.url = f"http://{HOST}:{port}"
-        self._environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", "PYTHONWARNINGS": "ignore", **environment}
+        # Neutron leaves files in the temporary directory that tell the next one that it is not the first of its parent.
+        own = {"PYTHONDONTWRITEBYTECODE": "", "PYTHONWARNINGS": "ignore", "TMPDIR": str(home)}
+        self._environment = {**os.environ, **own, **environment}
         self._process = None
 
     def launch(self):

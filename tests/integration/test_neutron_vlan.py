@@ -774,7 +774,8 @@ def test_lists_do_not_grow_with_the_table(site, count):
 def test_lists_that_come_in_pages_are_read_to_their_end(states, modules):
     with clouds.cloud(page=2) as paged:
         site = Site(paged, states, modules)
-        site.apply(site.table(5))
+        first = site.apply(site.table(5))
+        assert first.result is True, first.comment
         assert site.apply(site.table(5)).changes == {}
         assert len(modules.neutron_cloud.rows("networks", **site.login)) == 5
 
@@ -830,7 +831,8 @@ def test_export_then_plan_is_empty(states, modules):
         table = site.table(3, dns_nameservers=["9.9.9.9", "1.1.1.1"])
         table["projects"][site.name(1)].update(gateway=None, dhcp=False, network="by another name")
         table["projects"][site.name(2)].update(gateway=f"10.{site.block}.2.254")
-        assert site.apply(table).result is True
+        first = site.apply(table)
+        assert first.result is True, first.comment
         site.make_network(9, site.project().id, name="second")
         exported = modules.neutron_vlan.export(**site.login)
         reason = "its project has several VLAN networks"

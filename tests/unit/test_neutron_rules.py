@@ -155,7 +155,7 @@ def test_lint_answers_what_a_good_file_describes(vlan):
 )
 def test_lint_tells_what_yaml_reads_otherwise(vlan, tmp_path, written, words):
     path = tmp_path / "openstack.sls"
-    path.write_text(EXAMPLE.read_text().replace("vlan: 12,", f"vlan: {written},"))
+    path.write_text(EXAMPLE.read_text().replace("vlan: 12\n", f"vlan: {written}\n"))
     line = next(n for n, text in enumerate(path.read_text().splitlines(), 1) if written in text)
     with pytest.raises(CommandExecutionError) as caught:
         vlan.lint(path=str(path))
