@@ -15,7 +15,7 @@ path of that file; a ``secure.yaml`` beside it may hold the passwords. By defaul
 **A list is read once** however long it is: one request per kind of object, further ones only where the cloud hands out
 pages. Networks and subnets are written in one request per kind, which Neutron executes as a whole or not at all.
 
-Requires openstacksdk 1.5 or later in Salt's Python.
+Requires openstacksdk 4 or later in Salt's Python.
 """
 
 import importlib.util
@@ -52,7 +52,7 @@ class CloudError(CommandExecutionError):
 
 def __virtual__():
     if importlib.util.find_spec("openstack") is None:
-        return False, "The OpenStack modules need openstacksdk in Salt's Python: salt-pip install 'openstacksdk>=1.5'"
+        return False, "The OpenStack modules need openstacksdk in Salt's Python: salt-pip install 'openstacksdk>=4'"
     return __virtualname__
 
 

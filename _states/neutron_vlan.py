@@ -8,7 +8,7 @@ the first write everything is checked; what is in the way is said all at once, w
 changed. The cloud's login stands in a clouds.yaml, which is explained in :py:mod:`neutron_cloud`; it has to be an
 admin's.
 
-Requires openstacksdk 1.5 and jsonschema 4 in Salt's Python, on the minion that talks to the cloud or on the master.
+Requires openstacksdk 4 and jsonschema 4 in Salt's Python, on the minion that talks to the cloud or on the master.
 """
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
@@ -18,7 +18,7 @@ __virtualname__ = "neutron_vlan"
 
 def __virtual__():
     if "neutron_cloud.login" not in __salt__:
-        return False, "The OpenStack states need openstacksdk in Salt's Python: salt-pip install 'openstacksdk>=1.5'"
+        return False, "The OpenStack states need openstacksdk in Salt's Python: salt-pip install 'openstacksdk>=4'"
     return __virtualname__
 
 
@@ -106,7 +106,8 @@ def present(
     """
     The project exists, with its network on this VLAN and its subnet.
 
-    What is not said is left alone, and is the cloud's choice at the creation. For many projects :py:func:`table` does
+    What is not said is left alone, and is the cloud's choice at the creation. The pillar's ``openstack:reserved`` holds
+    here too. For many projects :py:func:`table` does
     the same with a fraction of the requests.
 
     name
@@ -181,6 +182,7 @@ def present(
         "clouds_yaml": clouds_yaml or given.get("clouds_yaml"),
         "physical_network": physical_network or given.get("physical_network"),
         "domain": domain,
+        "reserved": given.get("reserved"),
         "create_projects": create_projects,
         "overlap": overlap,
         "allow_vlan_1": allow_vlan_1,

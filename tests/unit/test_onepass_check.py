@@ -158,3 +158,14 @@ def test_outside_of_an_orchestration_the_masters_pillar_is_compiled(master, monk
     monkeypatch.setattr(module.salt.pillar, "get_pillar", Compiler)
     assert list(module.check()) == ["mongodb"]
     assert asked == [("hq_master", {"os": "Debian"})]
+
+
+def test_a_fault_is_told_with_its_file_and_line(master, tmp_path):
+    (tmp_path / "site.sls").write_text("mongodb:\n  auth: {}\n  port: 0\n")
+    files = tree.load("_modules/pillar_files.py")
+    modules = Modules([{"path": "mongodb:port", "fault": "is the number 0", "remedy": "a port, 1 to 65535"}])
+    modules.update({"pillar_files.located": files.located, "pillar_files.below": files.below})
+    module = master(modules=modules)
+    module.__opts__["pillar_roots"] = {"base": [str(tmp_path)]}
+    expected = f"  mongodb:port ({tmp_path}/site.sls:3): is the number 0; a port, 1 to 65535"
+    assert refusal(module)[1] == expected
