@@ -228,7 +228,7 @@ class _Row:
         """Fill in everything."""
         project = self._project()
         one = self._network(project)
-        if not self.refusals:
+        if one or not self.refusals:
             found = self._subnet(one)
             self._router(found)
             self._shares(one)
@@ -298,6 +298,8 @@ class _Row:
         wanted = f"VLAN {self.row['vlan']} on {self.row['physical_network']}"
         if project and holder["project_id"] == project["id"] and not holder["segments"] and not one:
             return self._adopt(holder)
+        if not one:
+            self._refuse_overlaps()
         if holder["project_id"] not in self.cloud.projects and holder["project_id"]:
             free = f"openstack network delete {holder['id']}"
             return self.refuse(f"{wanted} is an orphan's, {self.cloud.owner(holder)}; to free it: {free}", holder)
@@ -385,9 +387,7 @@ class _Row:
 
     def _create_subnet(self, one):
         row = self.row
-        for each in self._overlaps():
-            owner = self.cloud.owner(self.cloud.networks[each["network_id"]])
-            self.refuse(f"{row['cidr']} overlaps {each['cidr']} of {owner}; another CIDR, or overlap: allow")
+        self._refuse_overlaps()
         self.result = "drift" if one and self.result == "same" else self.result
         body = {"name": row["subnet"], "cidr": row["cidr"], "ip_version": ipaddress.ip_network(row["cidr"]).version}
         body.update(_subnet_body(_said(row)))
@@ -396,13 +396,16 @@ class _Row:
             self.fields["cidr"] = {"old": None, "new": row["cidr"]}
         self.step("subnet", "create", f"subnet {self.name}/{row['cidr']}", None, new, body=body)
 
-    def _overlaps(self):
+    def _refuse_overlaps(self):
         """Subnets on networks of a physical wire that overlap ours."""
         if self.cloud.options.get("overlap") == "allow":
-            return []
+            return
         version, first, last = _span(self.row["cidr"])
-        spans = self.cloud.spans()
-        return [each for kind, low, high, each in spans if kind == version and low <= last and first <= high]
+        for kind, low, high, each in self.cloud.spans():
+            if kind == version and low <= last and first <= high:
+                one = self.cloud.networks[each["network_id"]]
+                said = f"{self.row['cidr']} overlaps {each['cidr']} of {self.cloud.owner(one)}"
+                self.refuse(f"{said}; another CIDR, or overlap: allow", one)
 
     def _compare_subnet(self, found):
         wanted = _said(self.row)

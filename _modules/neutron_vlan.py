@@ -393,7 +393,8 @@ class _Run:
     def fact(self, _):
         """Why there is nothing to do."""
         vlans = ", ".join(f"{ids} on {wire}" for wire, ids in _compressed(self.rows).items())
-        return f"All {len(self.rows)} projects have their networks: VLAN {vlans}"
+        count = len(self.rows)
+        return f"{f'All {count} projects have their networks' if count > 1 else 'The project has its network'}: VLAN {vlans}"
 
     def act(self, step):
         """Execute a step, and with it all that go in the same request."""

@@ -289,6 +289,15 @@ def test_no_step_ever_deletes():
         assert not [step for step in plan(seen, **changes)["steps"] if step["do"] in ("remove", "delete", "replace")]
 
 
+def test_all_that_is_in_the_way_of_a_row_is_told_at_once():
+    held = [network("n2", "shop-net", "p-shop")]
+    taken = plan(world(held, [subnet("s2", "n2", project="p-shop")]))["refusals"]
+    assert len(taken) == 2 and "overlaps" in taken[0] and "belongs to" in taken[1]
+    drifted = plan(world([network("n1", vlan=13)], [subnet("s1", "n1", "10.0.13.0/24")]), router={"external": "x"})
+    assert ["VLAN 13" in drifted["refusals"][0], "CIDR" in drifted["refusals"][1]] == [True, True]
+    assert "no external network x" in drifted["refusals"][2]
+
+
 def test_a_login_that_sees_no_vlan_concludes_nothing():
     blind = {f"provider:{key}": None for key in ("network_type", "physical_network", "segmentation_id")}
     found = plan(world([network("n2", "other", **blind)]))
