@@ -393,8 +393,12 @@ class _Run:
     def fact(self, _):
         """Why there is nothing to do."""
         vlans = ", ".join(f"{ids} on {wire}" for wire, ids in _compressed(self.rows).items())
-        count = len(self.rows)
-        return f"{f'All {count} projects have their networks' if count > 1 else 'The project has its network'}: VLAN {vlans}"
+        whose = (
+            f"All {len(self.rows)} projects have their networks"
+            if len(self.rows) > 1
+            else "The project has its network"
+        )
+        return f"{whose}: VLAN {vlans}"
 
     def act(self, step):
         """Execute a step, and with it all that go in the same request."""
@@ -477,21 +481,18 @@ class _Run:
         self.made.append((kind, answer["id"]))
 
     def _remember(self, seen):
-        """The ids of what is there."""
-        self.ids.update(
-            {("project", p["name"]): p["id"] for p in seen["projects"] if p["domain_id"] == seen["domain_id"]}
-        )
+        """The ids of what is there: a network is ours by its name, or, while it is adopted, by its VLAN."""
+        ours = {each["name"]: each["id"] for each in seen["projects"] if each["domain_id"] == seen["domain_id"]}
+        named = {(each["project_id"], each["name"]): each["id"] for each in seen["networks"]}
+        held = {(each["project_id"], each["vlan"]): each["id"] for each in seen["networks"]}
+        subnets = {(each["network_id"], each["cidr"]): each["id"] for each in seen["subnets"]}
+        self.ids.update({("project", name): number for name, number in ours.items()})
         for row in self.rows:
-            project = self.ids.get(("project", row["project"]))
-            for one in seen["networks"]:
-                mine = one["project_id"] == project and one["name"] == row["network"]
-                held = one["project_id"] == project and one["vlan"] == row["vlan"]
-                if project and (mine or held):
-                    self.ids["network", row["project"]] = one["id"]
-            number = self.ids.get(("network", row["project"]))
-            for each in seen["subnets"]:
-                if number and (each["network_id"], each["cidr"]) == (number, row["cidr"]):
-                    self.ids["subnet", row["project"]] = each["id"]
+            project = ours.get(row["project"])
+            network = named.get((project, row["network"]), held.get((project, row["vlan"])))
+            subnet = subnets.get((network, row["cidr"]))
+            found = {"network": network, "subnet": subnet} if project else {}
+            self.ids.update({(kind, row["project"]): number for kind, number in found.items() if number})
 
     def undo(self, changes):
         """Remove what this run has created, the last first; what cannot be removed stays told in the changes."""

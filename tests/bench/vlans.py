@@ -90,8 +90,10 @@ def bare(home, cloud, projects):
 
 def collection(home, cloud, projects):
     inventory = {"ansible_python_interpreter": str(PEER / "python"), "projects": projects}
+    secure = cloud.clouds_yaml.with_name("secure.yaml")
+    files = {"OS_CLIENT_CONFIG_FILE": str(cloud.clouds_yaml), "OS_CLIENT_SECURE_FILE": str(secure)}
     words = [PEER / "ansible-playbook", "--inventory=localhost,", f"--extra-vars={json.dumps(inventory)}"]
-    return [*words, HERE / "play_vlans.yaml"], {"OS_CLIENT_CONFIG_FILE": str(cloud.clouds_yaml)}
+    return [*words, HERE / "play_vlans.yaml"], files
 
 
 def check(contender, cloud, count):

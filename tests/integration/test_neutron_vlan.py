@@ -849,5 +849,8 @@ def test_plan_tells_every_field_and_changes_nothing(site):
     assert site.since(before)[1] == []
     assert [plan[site.name(n)]["result"] for n in range(3)] == ["drift", "drift", "create"]
     assert plan[site.name(0)]["fields"] == {"dns_nameservers": {"old": [], "new": ["9.9.9.9"]}}
-    assert plan[site.name(1)]["fields"] == {"vlan": {"old": site.first + 1, "new": site.first + 9}}
+    assert plan[site.name(1)]["fields"] == {
+        "vlan": {"old": site.first + 1, "new": site.first + 9},
+        "dns_nameservers": {"old": [], "new": ["9.9.9.9"]},
+    }
     assert "on_drift: move" in plan[site.name(1)]["why"][0]
