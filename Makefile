@@ -1,4 +1,5 @@
-# What a developer types. `demo`, `test`, `bench` and `lab-down` work as root on Debian 12; `test-fast` needs no root and no lab.
+# What a developer types. `demo`, `test`, `bench` and `lab-down` work as root on Debian 12; `test-fast` and `demo-openstack` need
+# no root and no lab.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
@@ -18,7 +19,7 @@ help:
 	@echo "make test       everything: lint, unit and functional tests on Salt 3008 and 3006, the ways in, the lab"
 	@echo "make test-fast  lint, unit and functional tests on Salt 3008: no root, no lab"
 	@echo "make lint       ruff, yamllint, salt-lint"
-	@echo "make bench      measure, and write docs/benchmarks.md"
+	@echo "make bench      measure, and write docs/benchmarks*.md"
 	@echo "make clean      remove .venv and what tools left in the tree"
 
 demo: packages
@@ -46,8 +47,9 @@ lint: .venv/tools/done
 	.venv/tools/bin/yamllint --strict .
 	.venv/tools/bin/salt-lint $$(find salt orchestrate pillar -name '*.sls' -o -name '*.jinja')
 
-bench: environments .venv/bench/done
+bench: environments .venv/bench/done .venv/openstack/done
 	.venv/3008/bin/python tests/bench/bench.py
+	.venv/3008/bin/python tests/bench/vlans.py
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache build dist *.egg-info

@@ -425,9 +425,10 @@ def _ends(entry):
 def _row(name, row, table):
     merged = {**{key: table.get(key) for key in OVERRIDABLE}, **{key: row.get(key) for key in OWN}}
     merged.update({key: row[key] for key in OVERRIDABLE if row.get(key) is not None})
-    router = merged["router"]
+    router, servers = merged["router"], merged["dns_nameservers"]
     return {
         **merged,
+        "dns_nameservers": None if servers is None else [str(ipaddress.ip_address(each)) for each in servers],
         "project": name,
         "network": row.get("network") or f"{name}-net",
         "subnet": f"{name}-subnet",

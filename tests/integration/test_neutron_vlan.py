@@ -193,6 +193,16 @@ def test_everything_that_a_row_can_say(site, external):
     assert not list(site.sdk.network.routers(project_id=project.id))
 
 
+def test_ipv6(site):
+    wide = f"2001:db8:{site.block:x}"
+    row = {"cidr": f"{wide}::/64", "gateway": f"{wide.upper()}:0::1", "dns_nameservers": ["2620:FE::FE"]}
+    site.converges(site.one(**row))
+    subnet = site.subnet()
+    assert (subnet.ip_version, subnet.gateway_ip, subnet.dns_nameservers) == (6, f"{wide}::1", ["2620:fe::fe"])
+    site.converges(site.one(**{**row, "gateway": f"{wide}::ff"}))
+    assert site.subnet().gateway_ip == f"{wide}::ff"
+
+
 def test_a_router_costs_one_list_more(site, external):
     site.converges(site.one(router={"external": external}))
 
