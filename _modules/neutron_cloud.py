@@ -13,7 +13,7 @@ path of that file; a ``secure.yaml`` beside it may hold the passwords. By defaul
 (``OS_*``), the working directory and home directories are never looked at.
 
 **A list is read once** however long it is: one request per kind of object, further ones only where the cloud hands out
-pages. Networks and subnets are written in one request per kind, which Neutron executes as a whole or not at all.
+pages. Networks and subnets are written many in one request, which Neutron executes as a whole or not at all.
 
 Requires openstacksdk 4 or later in Salt's Python.
 """

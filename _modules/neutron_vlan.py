@@ -25,6 +25,8 @@ __virtualname__ = "neutron_vlan"
 LOGIN = ("cloud", "clouds_yaml")
 OPTIONS = ("create_projects", "overlap", "projects")
 CONFLICT, BAD_REQUEST = 409, 400
+# Networks, or subnets, in one request: as a whole or not at all, and done long before any timeout.
+BATCH = 50
 
 
 def __virtual__():
@@ -404,10 +406,10 @@ class _Run:
         """Execute a step, and with it all that go in the same request."""
         if id(step) in self.sent:
             return
+        group = [step]
         if (step["kind"], step["do"]) in (("network", "create"), ("subnet", "create")):
-            group = [each for each in self.steps if (each["kind"], each["do"]) == (step["kind"], "create")]
-        else:
-            group = [step]
+            alike = [each for each in self.steps if (each["kind"], each["do"]) == (step["kind"], "create")]
+            group = [each for each in alike if id(each) not in self.sent][:BATCH]
         self.sent.update(map(id, group))
         try:
             self._send(group)
