@@ -1,8 +1,9 @@
-# What a developer types. `demo`, `test`, `bench` and `lab-down` work as root on Debian 12; `test-fast` needs no root and no lab.
+# What a developer types. `demo`, `test`, `bench` and `lab-down` work as root on Debian 12; `test-fast` and `demo-openstack` need
+# no root and no lab.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-branch test test-fast lint bench lab-down clean environments packages
+.PHONY: help demo demo-branch demo-openstack test test-fast lint bench lab-down clean environments packages
 
 PYTHON ?= python3
 FETCHED_MONGOD := $(CURDIR)/.venv/mongod/mongod
@@ -12,14 +13,15 @@ PYTEST_3006 := .venv/3006/bin/python -m pytest
 PYTEST_3008 := .venv/3008/bin/python -m pytest
 
 help:
-	@echo "make demo       boot a lab of 12 hosts, take it from blank to a sharded MongoDB cluster, and again: 0 changes"
-	@echo "make demo-branch  two branches, 8 hosts: ssh to the VMs' addresses lands on their hosts"
-	@echo "make lab-down   remove these labs"
-	@echo "make test       everything: lint, unit and functional tests on Salt 3008 and 3006, the ways in, the lab"
-	@echo "make test-fast  lint, unit and functional tests on Salt 3008: no root, no lab"
-	@echo "make lint       ruff, yamllint, salt-lint"
-	@echo "make bench      measure, and write docs/benchmarks.md"
-	@echo "make clean      remove .venv and what tools left in the tree"
+	@echo "make demo            boot a lab of 12 hosts, take it from blank to a sharded MongoDB cluster, and again: 0 changes"
+	@echo "make demo-branch     two branches, 8 hosts: ssh to the VMs' addresses lands on their hosts"
+	@echo "make demo-openstack  a Keystone and a Neutron; 20 projects on 20 VLANs in one run, and again: 0 changes"
+	@echo "make lab-down        remove these labs"
+	@echo "make test            everything: lint, unit and functional tests on Salt 3008 and 3006, the ways in, the lab"
+	@echo "make test-fast       lint, unit and functional tests on Salt 3008: no root, no lab"
+	@echo "make lint            ruff, yamllint, salt-lint"
+	@echo "make bench           measure, and write docs/benchmarks*.md"
+	@echo "make clean           remove .venv and what tools left in the tree"
 
 demo: packages
 	tests/lab/demo
@@ -27,11 +29,14 @@ demo: packages
 demo-branch: packages
 	tests/lab/demo-branch
 
+demo-openstack: .venv/3008/done .venv/openstack/done
+	tests/lab/demo-openstack
+
 lab-down:
 	tests/lab/lab down
 	tests/lab/lab down --name branch
 
-test: environments
+test: environments .venv/openstack/done
 	$(MAKE) --no-print-directory lint
 	$(PYTEST_3008) tests/unit tests/functional
 	$(PYTEST_3006) tests/unit tests/functional
@@ -47,9 +52,10 @@ lint: .venv/tools/done
 	.venv/tools/bin/yamllint --strict .
 	.venv/tools/bin/salt-lint $$(find salt orchestrate pillar -name '*.sls' -o -name '*.jinja')
 
-bench: environments .venv/bench/done
+bench: environments .venv/bench/done .venv/openstack/done
 	.venv/3008/bin/python tests/bench/bench.py
 	.venv/3008/bin/python tests/bench/branches.py
+	.venv/3008/bin/python tests/bench/vlans.py
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache build dist *.egg-info
@@ -72,7 +78,8 @@ environments: .venv/tools/done
 .venv/3008/done: tests/requirements-3008.txt tests/requirements.txt tests/lab/image/requirements.txt
 .venv/3006/done: tests/requirements-3006.txt tests/requirements.txt
 .venv/bench/done: tests/bench/requirements.txt
-.venv/3008/done .venv/3006/done .venv/bench/done: | .venv/tools/done
+.venv/openstack/done: tests/requirements-openstack.txt
+.venv/3008/done .venv/3006/done .venv/bench/done .venv/openstack/done: | .venv/tools/done
 	@echo "Making $(@D), half a minute the first time"
 	@rm -rf $(@D) && $(PYTHON) -m venv --without-pip $(@D)
 	@$(PIP) --python $(@D)/bin/python install --no-deps --requirement $<

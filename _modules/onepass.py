@@ -9,6 +9,7 @@ A state hands in three functions and gets its return back, so that a dry run sho
 """
 
 import hashlib
+import itertools
 import time
 from pathlib import Path
 
@@ -30,7 +31,12 @@ PAST = {
     "load": "loaded",
     "delete": "deleted",
     "confirm": "confirmed",
+    "tag": "tagged",
+    "attach": "attached",
+    "detach": "detached",
 }
+# More steps of a kind than these are counted in a comment; their names stand in the changes.
+MANY = 8
 
 
 def __virtual__():
@@ -237,7 +243,17 @@ def fingerprint():
 
 def _phrases(prefix, steps):
     verb = (lambda step: step["do"]) if prefix else (lambda step: PAST.get(step["do"], step["do"]))
-    return ", ".join(f"{prefix}{verb(step)} {step['what']}" for step in steps)
+    return ", ".join(f"{prefix}{verb(step)} {what}" for step, what in _counted(steps))
+
+
+def _counted(steps):
+    """Step and object, or the number of objects where one verb meets many of a kind (the first word of ``what``)."""
+    for (_, kind), group in itertools.groupby(steps, lambda step: (step["do"], step["what"].split()[0])):
+        alike = list(group)
+        if len(alike) > MANY:
+            yield alike[0], f"{len(alike)} {kind}s"
+        else:
+            yield from ((step, step["what"]) for step in alike)
 
 
 def _sentence(prefix, steps, observed=None):
@@ -252,5 +268,5 @@ def _failure(err, done, steps):
     if done:
         parts.append("Done before: " + _phrases("", done))
     if steps[len(done) :]:
-        parts.append("Left to do: " + ", ".join(f"{step['do']} {step['what']}" for step in steps[len(done) :]))
+        parts.append("Left to do: " + ", ".join(f"{step['do']} {what}" for step, what in _counted(steps[len(done) :])))
     return ". ".join(part.rstrip(".") for part in parts) + "."

@@ -25,7 +25,7 @@ from salt.exceptions import CommandExecutionError
 from salt.utils.stringutils import to_str
 
 # A part of the pillar, and the execution module that judges it by faults, places and summary.
-AREAS = {"mongodb": "mongo_pillar", "branches": "branch_fleet"}
+AREAS = {"mongodb": "mongo_pillar", "openstack": "neutron_rules", "branches": "branch_fleet"}
 KEY_STATES = {
     "minions_pre": ("is not accepted yet", "salt-key -a {}"),
     "minions_rejected": ("is rejected", "salt-key -d {}, then restart that minion"),
@@ -93,7 +93,7 @@ def check(areas: str | list | None = None, sync: bool = False, timeout: int = 15
     answers = _execute(accepted, "onepass.fingerprint", timeout) if accepted else {}
     faults += _minion_faults(places, known, answers, timeout)
     if faults:
-        raise Refusal(_report(faults))
+        raise Refusal(_report(_located(faults, modules)))
     counted = {area: f"ok: {_counted(_ask(modules, area, 'summary', pillar[area]))}" for area in wanted}
     return {**counted, "modules": _modules(answers, sync)}
 
@@ -212,9 +212,21 @@ def _is_synced(answer) -> bool:
 # Words
 
 
+def _located(faults: list, modules) -> list:
+    """Faults with file and line, where the pillar's files are plain YAML and tell."""
+    if "pillar_files.located" not in modules:
+        return faults
+    roots = [root for places in __opts__.get("pillar_roots", {}).values() for root in places]
+    return modules["pillar_files.located"](faults, modules["pillar_files.below"](roots))
+
+
 def _report(faults: list) -> str:
-    lines = [f"  {each['path']}: {each['fault']}; {each['remedy']}" for each in faults]
+    lines = [f"  {each['path']}{_at(each)}: {each['fault']}; {each['remedy']}" for each in faults]
     return "\n".join([f"{len(faults)} fault{'s' if len(faults) > 1 else ''}, no host was touched", *lines])
+
+
+def _at(fault: dict) -> str:
+    return f" ({fault['place']})" if "place" in fault else ""
 
 
 def _counted(summary: dict) -> str:

@@ -12,7 +12,7 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 __virtualname__ = "onepass"
 
 # An area of the pillar, and the function that checks it on the minion that is given it.
-PILLARS = {"branch": "branch_pillar.check", "mongodb": "mongo_pillar.check"}
+PILLARS = {"branch": "branch_pillar.check", "mongodb": "mongo_pillar.check", "openstack": "neutron_vlan.lint"}
 
 
 def __virtual__():

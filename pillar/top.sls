@@ -8,6 +8,7 @@ base:
     - mongodb
     - secrets.mongodb
     - secrets.mongodb_users
+    - openstack
     - branches
   'r*.dc':
     - secrets.mongodb_users

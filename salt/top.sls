@@ -6,3 +6,6 @@ base:
   'branch:hosts':
     - match: pillar
     - branch
+  'openstack:projects':
+    - match: pillar
+    - openstack

@@ -63,7 +63,7 @@ class Mongod:
     def wait(self):
         """Return when it listens; raise with the end of its log if it ended or took too long."""
         deadline = time.monotonic() + START_SECONDS
-        while not _listens(self.port):
+        while not listens(self.port):
             if not self.running or time.monotonic() > deadline:
                 raise RuntimeError(f"mongod on {self.address} does not listen. The end of its log:\n{self._log_tail()}")
             time.sleep(0.01)
@@ -107,7 +107,7 @@ def factory(binary):
 
     def mongods(n=1, replset=None, role=None, keyfile=None, args=()):
         options = [*(["--replSet", replset] if replset else []), *ROLES[role], *args]
-        ports = _free_ports(n, taken={member.port for member in started})
+        ports = free_ports(n, taken={member.port for member in started})
         members = [Mongod(binary, port, home / str(port), options, keyfile) for port in ports]
         started.extend(members)
         for member in members:
@@ -130,7 +130,7 @@ def _secret_file(path, text):
     return path
 
 
-def _free_ports(n, taken):
+def free_ports(n, taken):
     ports = []
     for port in random.sample(PORTS, len(PORTS)):
         if len(ports) == n:
@@ -149,7 +149,7 @@ def _is_free(port):
     return False
 
 
-def _listens(port):
+def listens(port):
     with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
         return True
     return False

@@ -1,4 +1,4 @@
-"""What integration tests share: a fresh clone's twin, and a place for Salt's daemons, short as sockets need it."""
+"""What integration tests share: a fresh clone's twin, a place for Salt's daemons, short as sockets need it, a cloud."""
 
 import shutil
 import subprocess
@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import clouds
 from tree import ROOT
 
 
@@ -42,3 +43,12 @@ def _files_of_the_checkout():
     ]
     names = subprocess.run(listing, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
     return [Path(name) for name in names if name and (ROOT / name).is_symlink() or (ROOT / name).is_file()]
+
+
+@pytest.fixture(scope="session")
+def cloud():
+    """A real Keystone and a real Neutron on loopback; each test has projects and VLANs of its own in it."""
+    if not clouds.PYTHON.exists():
+        pytest.fail("No Keystone and Neutron: run `make .venv/openstack/done`", pytrace=False)
+    with clouds.cloud() as running:
+        yield running

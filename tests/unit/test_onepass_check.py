@@ -146,12 +146,12 @@ def test_areas_asked_for(master, areas):
 
 
 def test_unknown_area(master):
-    assert refusal(master(), areas="mongdb") == ["areas: mongdb is unknown; known are mongodb, branches"]
+    assert refusal(master(), areas="mongdb") == ["areas: mongdb is unknown; known are mongodb, openstack, branches"]
 
 
 def test_pillar_without_any_area(master):
     (line,) = refusal(master(pillar={"branch": {}}))
-    assert line.startswith("The pillar of hq_master has none of mongodb, branches")
+    assert line.startswith("The pillar of hq_master has none of mongodb, openstack, branches")
 
 
 def test_pillar_that_does_not_compile(master):
@@ -188,6 +188,17 @@ def test_outside_of_an_orchestration_the_masters_pillar_is_compiled(master, monk
     monkeypatch.setattr(module.salt.pillar, "get_pillar", Compiler)
     assert list(module.check()) == ["mongodb", "modules"]
     assert asked == [("hq_master", {"os": "Debian"})]
+
+
+def test_a_fault_is_told_with_its_file_and_line(master, tmp_path):
+    (tmp_path / "site.sls").write_text("mongodb:\n  auth: {}\n  port: 0\n")
+    files = tree.load("_modules/pillar_files.py")
+    modules = Modules([{"path": "mongodb:port", "fault": "is the number 0", "remedy": "a port, 1 to 65535"}])
+    modules.update({"pillar_files.located": files.located, "pillar_files.below": files.below})
+    module = master(modules=modules)
+    module.__opts__["pillar_roots"] = {"base": [str(tmp_path)]}
+    expected = f"  mongodb:port ({tmp_path}/site.sls:3): is the number 0; a port, 1 to 65535"
+    assert refusal(module)[1] == expected
 
 
 def step(number, name, changes, result=True):

@@ -196,3 +196,10 @@ def test_every_orchestration_compiles_on_the_master(minion):
     modules, states = minion("hq_master")
     for path in SLS["orchestrate"]:
         assert checked(modules["state.show_low_sls"](sls_name(path, ROOT)), states)
+
+
+def test_the_openstack_orchestration_runs_on_the_master_or_on_the_minion_that_is_named(minion):
+    for local, state in (({}, "neutron_vlan"), ({"openstack": {"minion": "api.dc"}}, "salt")):
+        modules, states = minion("hq_master", local)
+        chunks = checked(modules["state.show_low_sls"]("orchestrate.openstack"), states)
+        assert [chunk["state"] for chunk in chunks if chunk["__id__"] == "openstack-vlans"] == [state]

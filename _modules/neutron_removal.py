@@ -1,0 +1,177 @@
+"""
+The steps that take a project's network away, or the reasons why it stays. Pure.
+
+.. versionadded:: 0.1.0
+
+Used by :py:func:`neutron_vlan.remove`. What is not ours, and what is in use, is never removed.
+"""
+
+__virtualname__ = "neutron_removal"
+
+TAG = "managed-by=salt"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def needs(row, seen):
+    """
+    What has to be read beside projects, networks and subnets.
+
+    row
+        Mapping with ``project`` and ``network``.
+    seen
+        What is there, see :py:func:`neutron_read.base`.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . neutron_removal.needs '{project: tellers, network: tellers-net}' \
+            '{domain_id: default, projects: [], networks: [], subnets: []}'
+
+    .. versionadded:: 0.1.0
+    """
+    if not _project(row, seen):
+        return {}
+    numbers = [each["id"] for each in _named(row, seen)]
+    routers = {"routers": {}, "router_ports": {"device_owner": _owners()}}
+    return {**routers, **({"ports": {"network_id": numbers}, "shares": {"object_type": "network"}} if numbers else {})}
+
+
+def plan(row, seen, remove_project=False, force=False):
+    """
+    The steps, or the refusals.
+
+    row
+        Mapping with ``project`` and ``network``.
+    seen
+        What is there, with all that :py:func:`needs` asks for.
+    remove_project
+        Remove the project as well, if we have created it and nothing else of Neutron is in it. Default ``False``.
+    force
+        Remove what has not our tag, too. Default ``False``.
+
+    Returns:
+        ``steps`` and ``refusals``; one of them is empty.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . neutron_removal.plan '{project: tellers, network: tellers-net}' \
+            '{domain_id: default, projects: [], networks: [], subnets: []}'
+
+    .. versionadded:: 0.1.0
+    """
+    project, named = _project(row, seen), _named(row, seen)
+    if len(named) > 1:
+        numbers = ", ".join(each["id"] for each in named)
+        return {"steps": [], "refusals": [f"{row['project']} has {len(named)} networks {row['network']}: {numbers}"]}
+    refusals, steps = [], []
+    for one in named:
+        refusals += _refusals(row, one, seen, force)
+        steps += _steps(row, one, seen)
+    if remove_project and project:
+        refusals += _project_refusals(project, seen, steps, force)
+        steps.append(_remove("quotas", f"quota {project['name']}", "set", project["id"]))
+        steps.append(_remove("projects", f"project {project['name']}", "present", project["id"]))
+    return {"steps": [] if refusals else steps, "refusals": refusals}
+
+
+def _project(row, seen):
+    mine = [
+        each for each in seen["projects"] if (each["name"], each["domain_id"]) == (row["project"], seen["domain_id"])
+    ]
+    return mine[0] if mine else None
+
+
+def _named(row, seen):
+    project = _project(row, seen)
+    wanted = (project["id"], row["network"]) if project else None
+    return [each for each in seen["networks"] if (each["project_id"], each["name"]) == wanted]
+
+
+def _owners():
+    return __salt__["neutron_plan.router_owners"]()
+
+
+def _refusals(row, one, seen, force):
+    if TAG not in one["tags"] and not force:
+        remedy = "it is not ours; force: true removes it all the same"
+        yield f"network {row['project']}/{one['name']} ({one['id']}) has not the tag {TAG}: {remedy}"
+    for each in _foreign_ports(one, seen, force):
+        address = ", ".join(each["addresses"]) or "no address"
+        used = f"{each['owner'] or 'nobody that it names'} {each['device_id'] or ''}".strip()
+        yield f"port {each['id']} ({address}) of network {one['name']} is used by {used}; remove it first"
+
+
+def _foreign_ports(one, seen, force):
+    """Ports that do not go with the network: all but those of DHCP and of our routers."""
+    ours = {each["id"] for each in seen["routers"] if force or TAG in (each.get("tags") or [])}
+    for each in seen["ports"]:
+        of_router = each["owner"] in _owners() and each["device_id"] in ours
+        if (
+            each["network_id"] == one["id"]
+            and not of_router
+            and each["owner"] not in ("network:dhcp", "network:distributed")
+        ):
+            yield each
+
+
+def _steps(row, one, seen):
+    project, network = row["project"], f"{row['project']}/{one['name']}"
+    subnets = {each["id"]: each for each in seen["subnets"] if each["network_id"] == one["id"]}
+    steps = [
+        _remove("shares", f"share {network} with {_target(each, seen)}", "access_as_shared", each["id"])
+        for each in seen["shares"]
+        if each["object_id"] == one["id"]
+    ]
+    steps += _router_steps(project, one, subnets, seen)
+    steps += [
+        _remove("subnets", f"subnet {project}/{each['cidr']}", {"cidr": each["cidr"]}, each["id"])
+        for each in subnets.values()
+    ]
+    old = {"vlan": one["vlan"], "physical_network": one["physical_network"]}
+    return [*steps, _remove("networks", f"network {network}", old, one["id"])]
+
+
+def _target(share, seen):
+    named = {each["id"]: each["name"] for each in seen["projects"]}
+    return named.get(share["target_tenant"], share["target_tenant"])
+
+
+def _router_steps(project, one, subnets, seen):
+    """Interfaces are taken away; a router that has no other one goes with its last."""
+    inside = [each for each in seen["ports"] if each["network_id"] == one["id"] and each["owner"] in _owners()]
+    for number in dict.fromkeys(each["device_id"] for each in inside):
+        router = next((each for each in seen["routers"] if each["id"] == number), {"name": number})
+        what = f"router {project}/{router['name']}"
+        for at in (at for each in inside if each["device_id"] == number for at in each["subnets"]):
+            old = {"interface": subnets[at]["cidr"]}
+            yield {"do": "detach", "kind": "routers", "what": what, "old": old, "new": None, "id": number, "subnet": at}
+        if TAG in (router.get("tags") or []) and not _elsewhere(number, one, seen):
+            yield _remove("routers", what, None, number)
+
+
+def _elsewhere(router, one, seen):
+    """Whether the router has interfaces on other networks too; the way out of the cloud is none."""
+    outside = {each["id"] for each in seen["networks"] if each["external"]}
+    mine = [each["network_id"] for each in seen["router_ports"] if each["device_id"] == router]
+    return bool(set(mine) - outside - {one["id"]})
+
+
+def _project_refusals(project, seen, steps, force):
+    if TAG not in (project["tags"] or []) and not force:
+        remedy = "it is not ours; force: true removes it all the same"
+        yield f"project {project['name']} has not the tag {TAG}: {remedy}"
+    going = {step["id"] for step in steps}
+    left = [("network", each) for each in seen["networks"]] + [("router", each) for each in seen["routers"]]
+    for kind, each in left:
+        if each["project_id"] == project["id"] and each["id"] not in going:
+            yield f"project {project['name']} has {kind} {each['name']} ({each['id']}), which would be an orphan"
+
+
+def _remove(kind, what, old, number):
+    return {"do": "remove", "kind": kind, "what": what, "old": old, "new": None, "id": number}

@@ -1,0 +1,478 @@
+"""
+The table of projects and VLANs: everything that is wrong with it, known without any cloud, and its rows in one form.
+
+.. versionadded:: 0.1.0
+
+The table is the pillar's key ``openstack``: defaults on top, a row per project below ``projects``. Nothing here asks
+the world, so a pillar can be judged in a CI::
+
+    salt-call --local -m . neutron_vlan.lint path=pillar/openstack.sls
+
+A fault is a mapping: ``path``, ``fault`` (what is wrong, with the value found) and ``remedy`` (what would be right).
+"""
+
+import difflib
+import ipaddress
+
+from salt.exceptions import CommandExecutionError
+
+__virtualname__ = "neutron_rules"
+
+OVERRIDABLE = ("physical_network", "dns_nameservers", "dhcp", "mtu", "on_drift", "adopt")
+OWN = ("vlan", "cidr", "pools", "router", "quota")
+MAX_DNS = 5
+MIN_MTU = {4: 68, 6: 1280}
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def faults(table=None):
+    """
+    Everything that is wrong with a table, sorted by path; an empty list for a good one.
+
+    table
+        The table. Default: the pillar's key ``openstack``.
+
+    Returns:
+        List of mappings: ``path`` (``openstack:projects:tellers:vlan``), ``fault`` and ``remedy``.
+
+    Requires ``jsonschema`` 4 in Salt's Python.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . neutron_rules.faults '{cloud: bank, projects: {tellers: {vlan: 0, cidr: 10.0.12.0}}}'
+
+    .. versionadded:: 0.1.0
+    """
+    table = given(table)
+    if table is None:
+        return [_fault("openstack", "is missing", "this key in a pillar file that top.sls gives to this minion")]
+    if "neutron_schema.faults" not in __salt__:
+        raise CommandExecutionError("This needs jsonschema 4 in Salt's Python: salt-pip install 'jsonschema>=4.17'")
+    found = __salt__["neutron_schema.faults"](table)
+    if isinstance(table, dict):
+        found += judge(__salt__["neutron_schema.sound"](table))
+    below = [dict(each, path=f"openstack:{each['path']}".rstrip(":")) for each in found]
+    return sorted(below, key=lambda each: (_natural(each["path"]), each["fault"]))
+
+
+def summary(table=None):
+    """
+    How much a table describes: ``projects``.
+
+    table
+        The table. Default: the pillar's key ``openstack``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . neutron_rules.summary '{projects: {tellers: {vlan: 12, cidr: 10.0.12.0/24}}}'
+
+    .. versionadded:: 0.1.0
+    """
+    return {"projects": len(_mapping(_mapping(given(table)).get("projects")))}
+
+
+def places(table=None):
+    """
+    Where the table names each minion: minion id to path.
+
+    table
+        The table. Default: the pillar's key ``openstack``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . neutron_rules.places '{minion: api.dc}'
+
+    .. versionadded:: 0.1.0
+    """
+    minion = _mapping(given(table)).get("minion")
+    return {minion: "openstack:minion"} if isinstance(minion, str) else {}
+
+
+def given(table=None):
+    """
+    A table in plain types.
+
+    table
+        The table. Default: the pillar's key ``openstack``, ``None`` when there is none.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call neutron_rules.given
+
+    .. versionadded:: 0.1.0
+    """
+    # Not pillar.get: in Salt 3008 it may answer masked values.
+    return _plain(__pillar__.get("openstack") if table is None else table)
+
+
+def rows(table):
+    """
+    The rows of a table in one form, the defaults filled in; what is not said is ``None`` and is left alone in the
+    cloud.
+
+    table
+        A table without faults.
+
+    Returns:
+        List of mappings, one per project: ``project``, ``network``, ``subnet``, ``vlan``, ``physical_network``,
+        ``cidr``, ``gateway`` (``None``: not said; ``""``: none), ``dns_nameservers``, ``pools`` (lists of two
+        addresses), ``dhcp``, ``mtu``, ``router`` (``name``, ``external``), ``quota``, ``share_with``, ``on_drift``,
+        ``adopt``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . neutron_rules.rows '{projects: {tellers: {vlan: 12, cidr: 10.0.12.0/24}}}'
+
+    .. versionadded:: 0.1.0
+    """
+    return [_row(name, row, table) for name, row in table["projects"].items()]
+
+
+def reserved(table):
+    """
+    The VLAN ids that no project may have, as a sorted list; VLAN 1 is one of them unless ``allow_vlan_1`` is true.
+
+    table
+        The table.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . neutron_rules.reserved '{reserved: [7, "4090-4094"]}'
+
+    .. versionadded:: 0.1.0
+    """
+    ids = set() if table.get("allow_vlan_1") else {1}
+    for entry in table.get("reserved") or []:
+        if entry is not None:
+            first, last = _ends(entry)
+            ids.update(range(first, last + 1))
+    return sorted(ids)
+
+
+def judge(table):
+    """
+    What no schema can say, of all that the schema has let through.
+
+    table
+        A table, malformed values ``None`` (see :py:func:`neutron_schema.sound`).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . neutron_rules.judge '{projects: {tellers: {vlan: 1, cidr: 10.0.12.9/24}}}'
+
+    .. versionadded:: 0.1.0
+    """
+    projects = {name: row for name, row in (table.get("projects") or {}).items() if isinstance(row, dict)}
+    found = list(_reserved_rule(table))
+    for name, row in projects.items():
+        merged = {**{key: table.get(key) for key in OVERRIDABLE}, **row}
+        for path, fault, remedy in _row_rules(name, merged, table):
+            above = path.split(":")[0] in OVERRIDABLE and path.split(":")[0] not in row
+            found.append((path if above else f"projects:{name}:{path}", fault, remedy))
+        if "physical_network" not in row and "physical_network" not in table:
+            found.append(("physical_network", "is missing", "the network that carries the VLANs, here or in each row"))
+    rules = (_vlan_rule(table, projects), _name_rule(projects), _overlap_rule(table, projects))
+    found += [each for rule in rules for each in rule]
+    return [_fault(*each) for each in dict.fromkeys(found)]
+
+
+# Rules; each yields (path, fault, remedy)
+
+
+def _row_rules(name, row, table):
+    if row.get("vlan") in reserved(table):
+        yield "vlan", *_reserved_words(row["vlan"], table)
+    yield from _dns_rule(row)
+    yield from _router_rule(row)
+    yield from _quota_rule(row)
+    if name in (row.get("share_with") or []):
+        yield "share_with", f"names the project {name} itself", "other projects"
+    cidr = row.get("cidr")
+    if cidr is None:
+        return
+    network, wrong = _network(cidr)
+    if wrong:
+        yield "cidr", *wrong
+    if network:
+        yield from _gateway_rule(row, network)
+        yield from _pool_rule(row, network)
+        yield from _mtu_rule(row, network)
+
+
+def _reserved_words(vlan, table):
+    if vlan == 1 and not table.get("allow_vlan_1"):
+        return "is 1, the default of switches, in which untagged packets travel", "another id, or allow_vlan_1: true"
+    return f"is {vlan}, which is reserved", "an id that is not in openstack:reserved"
+
+
+def _network(cidr):
+    """The network of a CIDR, or what is wrong with it; with host bits set, both."""
+    if "/" not in cidr:
+        return None, (f"is {cidr!r}, without a prefix", "the subnet with its prefix: 10.0.12.0/24")
+    try:
+        network = ipaddress.ip_network(cidr, strict=False)
+    except ValueError:
+        return None, (f"is {cidr!r}, which is no subnet", "the subnet with its prefix: 10.0.12.0/24")
+    if str(network) != cidr and ipaddress.ip_address(cidr.split("/")[0]) != network.network_address:
+        return network, (f"is {cidr!r}, which has host bits set", f"did you mean {str(network)!r}?")
+    if network.prefixlen == 0 or network.num_addresses < 4:
+        return None, (
+            f"is {cidr!r}, which has {'no' if network.prefixlen else 'too much'} room",
+            "a prefix from 1 to 30 (IPv6: 126)",
+        )
+    if network.is_multicast or network.is_loopback:
+        return network, (f"is {cidr!r}, which hosts cannot have", "a subnet for hosts")
+    return network, None
+
+
+def _address(text):
+    try:
+        return ipaddress.ip_address(text)
+    except ValueError:
+        return None
+
+
+def _inside(address, network):
+    """Whether a host of the network can have the address."""
+    if address is None or address not in network:
+        return False
+    return address != network.network_address and (network.version == 6 or address != network.broadcast_address)
+
+
+def _gateway_rule(row, network):
+    gateway = row.get("gateway")
+    if gateway is None:
+        return
+    address = _address(gateway)
+    if address is None:
+        yield "gateway", f"is {gateway!r}, which is no IP address", f"an address of {network}, or null"
+    elif address not in network:
+        yield "gateway", f"is {gateway}, which is outside of {network}", f"an address of {network}, or null"
+    elif not _inside(address, network):
+        yield "gateway", f"is {gateway}, which no host of {network} can have", f"such as {network[1]}"
+
+
+def _pool_rule(row, network):
+    whole, pools = [], row.get("pools") or []
+    for number, pool in enumerate(pools):
+        first, last = ends = [_address(part.strip()) for part in pool.split("-")] if pool else (None, None)
+        path = f"pools:{number}"
+        if pool is None:
+            continue
+        if None in ends:
+            yield (
+                path,
+                f"is {pool!r}, which is no range of addresses",
+                f"such as {network[10 % network.num_addresses]}-{network[-2]}",
+            )
+        elif not all(_inside(each, network) for each in ends):
+            yield path, f"is {pool}, which is not inside of {network}", f"addresses of {network}'s hosts"
+        elif last < first:
+            yield path, f"is {pool}, which ends before it begins", f"{last}-{first}"
+        else:
+            whole.append((int(first), int(last), path, pool))
+    whole.sort()
+    for one, other in zip(whole, whole[1:], strict=False):
+        if other[0] <= one[1]:
+            yield other[2], f"is {other[3]}, which overlaps {one[3]}", "pools that do not overlap"
+    gateway = _address(row.get("gateway")) if row.get("gateway") else (network[1] if "gateway" not in row else None)
+    for first, last, path, pool in whole:
+        if gateway and first <= int(gateway) <= last:
+            yield path, f"is {pool}, which holds the gateway {gateway}", "pools without the gateway"
+
+
+def _mtu_rule(row, network):
+    mtu = row.get("mtu")
+    if mtu is not None and mtu < MIN_MTU[network.version]:
+        yield "mtu", f"is {mtu}, too little for IPv{network.version}", f"{MIN_MTU[network.version]} or more"
+
+
+def _dns_rule(row):
+    servers = [each for each in row.get("dns_nameservers") or [] if each]
+    if len(servers) > MAX_DNS:
+        yield "dns_nameservers", f"has {len(servers)} entries", f"{MAX_DNS} at most"
+    for number, server in enumerate(servers):
+        if _address(server) is None:
+            yield f"dns_nameservers:{number}", f"is {server!r}, which is no IP address", "an address such as 9.9.9.9"
+        elif server in servers[:number]:
+            yield f"dns_nameservers:{number}", f"is {server} a second time", "each server once"
+
+
+def _router_rule(row):
+    if row.get("router") is not None and "gateway" in row and row["gateway"] is None:
+        yield "router", "is wanted, but gateway is null", "a gateway: the address that the router gets"
+
+
+def _quota_rule(row):
+    quota = row.get("quota") or {}
+    needs = {"networks": True, "subnets": True, "routers": row.get("router") is not None}
+    for name, needed in needs.items():
+        if needed and quota.get(name) == 0:
+            yield f"quota:{name}", "is 0, but the row itself needs one", "1 or more, or -1 for no limit"
+
+
+def _reserved_rule(table):
+    for number, entry in enumerate(table.get("reserved") or []):
+        if entry is not None and not 1 <= _ends(entry)[0] <= _ends(entry)[1] <= 4094:
+            yield (
+                f"reserved:{number}",
+                f"is {entry!r}, which is no range of VLAN ids",
+                "from 1 to 4094, the lower first",
+            )
+
+
+def _vlan_rule(table, projects):
+    holders = {}
+    for name, row in projects.items():
+        physical = row.get("physical_network") or table.get("physical_network")
+        if row.get("vlan") is not None and physical:
+            first = holders.setdefault((physical, row["vlan"]), name)
+            if first != name:
+                fault = f"is {row['vlan']}, which {first} has on {physical} already"
+                yield f"projects:{name}:vlan", fault, "an id of its own for each project"
+
+
+def _name_rule(projects):
+    lower = {}
+    for name in projects:
+        first = lower.setdefault(name.lower(), name)
+        if first != name:
+            yield f"projects:{name}", f"differs from {first!r} in case only, which Keystone may refuse", "another name"
+
+
+def _overlap_rule(table, projects):
+    if table.get("overlap") == "allow":
+        return
+    spans = []
+    for name, row in projects.items():
+        network = _network(row["cidr"])[0] if row.get("cidr") else None
+        if network:
+            spans.append((network.version, int(network[0]), int(network[-1]), name, network))
+    for one, other in overlapping(spans):
+        how = "is" if one[4] == other[4] else "overlaps"
+        words = (f"{how} {one[4]} of {one[3]}", "a subnet of its own, or overlap: allow")
+        yield f"projects:{other[3]}:cidr", *words
+
+
+def overlapping(spans):
+    """
+    Which spans overlap one that begins before them.
+
+    spans
+        List of tuples or lists: the kind, the first and the last number, then anything.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . neutron_rules.overlapping '[[4, 0, 9, a], [4, 5, 6, b], [4, 10, 12, c]]'
+
+    .. versionadded:: 0.1.0
+    """
+    pairs, widest = [], None
+    for span in sorted(spans, key=lambda each: each[:3]):
+        if widest and widest[0] == span[0] and span[1] <= widest[2]:
+            pairs.append((widest, span))
+        if not widest or widest[0] != span[0] or span[2] > widest[2]:
+            widest = span
+    return pairs
+
+
+# Forms
+
+
+def _fault(path, fault, remedy):
+    return {"path": path, "fault": fault, "remedy": remedy}
+
+
+def _natural(path):
+    return [(part.isdecimal(), int(part) if part.isdecimal() else part) for part in path.split(":")]
+
+
+def _plain(value):
+    """The same in plain types; those of Salt 3008's pillar do not show what they hold."""
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
+
+
+def _mapping(value):
+    return value if isinstance(value, dict) else {}
+
+
+def _ends(entry):
+    first, _, last = str(entry).partition("-")
+    return int(first), int(last or first)
+
+
+def _row(name, row, table):
+    merged = {**{key: table.get(key) for key in OVERRIDABLE}, **{key: row.get(key) for key in OWN}}
+    merged.update({key: row[key] for key in OVERRIDABLE if row.get(key) is not None})
+    router, servers = merged["router"], merged["dns_nameservers"]
+    return {
+        **merged,
+        "dns_nameservers": None if servers is None else [str(ipaddress.ip_address(each)) for each in servers],
+        "project": name,
+        "network": row.get("network") or f"{name}-net",
+        "subnet": f"{name}-subnet",
+        "cidr": str(ipaddress.ip_network(row["cidr"], strict=False)),
+        "gateway": _gateway(row),
+        "pools": sorted((_pool(pool) for pool in row["pools"]), key=_first) if row.get("pools") else None,
+        "router": None if router is None else {"name": f"{name}-router", "external": None, **router},
+        "quota": merged["quota"] or {},
+        "share_with": list(row.get("share_with") or []),
+        "on_drift": merged["on_drift"] or "refuse",
+        "adopt": bool(merged["adopt"]),
+    }
+
+
+def _gateway(row):
+    if "gateway" not in row:
+        return None
+    return str(ipaddress.ip_address(row["gateway"])) if row["gateway"] else ""
+
+
+def _first(pool):
+    return ipaddress.ip_address(pool[0])
+
+
+def _pool(text):
+    return [str(ipaddress.ip_address(part.strip())) for part in text.split("-")]
+
+
+def meant(name, known):
+    """
+    The known name that is most like a given one, as a question; ``""`` when none is.
+
+    name
+        The name.
+    known
+        List of names.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . neutron_rules.meant teler '[tellers, vault]'
+
+    .. versionadded:: 0.1.0
+    """
+    close = difflib.get_close_matches(name, known, n=1)
+    return f"did you mean {close[0]!r}?" if close else ""

@@ -1,0 +1,148 @@
+"""
+Pillar files as they are written: the line in which something stands, and what YAML does not read as it was meant.
+
+.. versionadded:: 0.1.0
+
+A file with Jinja in it is not plain YAML: of such one nothing is said::
+
+    salt-call --local -m . pillar_files.oddities pillar/openstack.sls
+
+Nothing here judges what a pillar means; that is for the areas' modules.
+"""
+
+import os
+import re
+
+import yaml
+
+__virtualname__ = "pillar_files"
+
+PLAIN = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def located(faults, files):
+    """
+    Faults with the place in which their path stands in a file, if it stands in exactly one of them.
+
+    faults
+        List of mappings with ``path``.
+    files
+        Paths of pillar files.
+
+    Returns:
+        The faults, with ``place`` (``/srv/pillar/openstack.sls:14``) where it is known. A path that stands nowhere,
+        such as that of a missing key, is placed at the innermost part of it that does.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . pillar_files.located '[{path: "openstack:cloud"}]' '[pillar/openstack.sls]'
+
+    .. versionadded:: 0.1.0
+    """
+    trees = {path: tree for path in files if (tree := _tree(path)) is not None}
+    return [{**fault, **_place(fault["path"], trees)} for fault in faults]
+
+
+def oddities(path):
+    """
+    What YAML, or Salt, reads otherwise than it is written: ``012`` and ``12:30`` as numbers, a key given twice.
+
+    path
+        Path of a pillar file.
+
+    Returns:
+        List of mappings: ``path``, ``fault``, ``remedy`` and ``place``.
+
+    Raises ``OSError`` when there is no such file.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . pillar_files.oddities pillar/openstack.sls
+
+    .. versionadded:: 0.1.0
+    """
+    tree = _tree(path)
+    return [dict(each, place=f"{path}:{line}") for line, each in _odd(tree, ())] if tree is not None else []
+
+
+def below(roots):
+    """
+    All pillar files below some folders.
+
+    roots
+        List of folders.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . pillar_files.below '[pillar]'
+
+    .. versionadded:: 0.1.0
+    """
+    walks = (walk for root in roots for walk in os.walk(root))
+    return sorted(os.path.join(folder, name) for folder, _, names in walks for name in names if name.endswith(".sls"))
+
+
+def _tree(path):
+    with open(path, encoding="utf-8") as text:
+        try:
+            return yaml.compose(text, Loader=yaml.SafeLoader)
+        except yaml.YAMLError:
+            return None
+
+
+def _place(path, trees):
+    found = {name: _walk(tree, path.split(":")) for name, tree in trees.items()}
+    deepest = max((depth for depth, _ in found.values()), default=0)
+    best = [f"{name}:{line}" for name, (depth, line) in found.items() if depth == deepest]
+    return {"place": best[0]} if deepest and len(best) == 1 else {}
+
+
+def _walk(node, parts):
+    """How many parts of the path stand in the file, and the line of the last one that does."""
+    depth, line = 0, 1
+    for part in parts:
+        key, node = _child(node, part)
+        if key is None:
+            break
+        depth, line = depth + 1, key.start_mark.line + 1
+    return depth, line
+
+
+def _child(node, part):
+    if isinstance(node, yaml.MappingNode):
+        return next(((key, value) for key, value in node.value if key.value == part), (None, None))
+    if isinstance(node, yaml.SequenceNode) and part.isdecimal() and int(part) < len(node.value):
+        return node.value[int(part)], node.value[int(part)]
+    return None, None
+
+
+def _odd(node, where):
+    if isinstance(node, yaml.MappingNode):
+        seen = set()
+        for key, value in node.value:
+            if isinstance(key.value, str) and key.value in seen:
+                yield _said(key, (*where, key.value), "is given twice", "each key once")
+            seen.add(key.value if isinstance(key.value, str) else None)
+            yield from _odd(value, (*where, str(key.value)))
+    elif isinstance(node, yaml.SequenceNode):
+        for number, each in enumerate(node.value):
+            yield from _odd(each, (*where, str(number)))
+    elif node.tag == "tag:yaml.org,2002:int" and not PLAIN.match(node.value):
+        read = yaml.SafeLoader("").construct_yaml_int(node)
+        plain = node.value.lstrip("0") if node.value.isdecimal() else None
+        fault = f"is written {node.value}, which YAML reads as {read}"
+        yield _said(node, where, fault, f"{plain}, or {read}, as a plain decimal number" if plain else str(read))
+
+
+def _said(node, where, fault, remedy):
+    return node.start_mark.line + 1, {"path": ":".join(where), "fault": fault, "remedy": remedy}

@@ -1,0 +1,25 @@
+# One VLAN per project, in one run:  salt-run state.orchestrate orchestrate.openstack
+# The table stands in the pillar; its `minion` talks to the cloud's API, or, when it names none, the master does.
+{% set minion = salt['neutron_rules.places']().keys() | list %}
+
+openstack-preflight:
+  onepass.checked:
+    - areas: [openstack]
+    - sync: True
+    - failhard: True
+
+{% if minion %}
+openstack-vlans:
+  salt.state:
+    - tgt: {{ minion | tojson }}
+    - tgt_type: list
+    - sls: openstack
+    - queue: True
+    - require:
+      - onepass: openstack-preflight
+{% else %}
+openstack-vlans:
+  neutron_vlan.table:
+    - require:
+      - onepass: openstack-preflight
+{% endif %}

@@ -1,0 +1,3 @@
+# All projects of the table at once: all of them, or none.
+openstack-vlans:
+  neutron_vlan.table

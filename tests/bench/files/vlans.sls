@@ -1,0 +1,2 @@
+openstack-vlans:
+  neutron_vlan.table

@@ -1,0 +1,46 @@
+"""Where something stands in a pillar file, and what YAML reads otherwise than it is written."""
+
+import pytest
+
+import tree
+
+files = tree.load("_modules/pillar_files.py")
+TEXT = "a:\n  b: [1, {c: 012}]\n  d: 12:30\n  d: 1\n  e: 0x1f\n  f: '012'\n"
+
+
+@pytest.fixture
+def path(tmp_path):
+    (tmp_path / "one.sls").write_text(TEXT)
+    return str(tmp_path / "one.sls")
+
+
+@pytest.mark.parametrize(
+    "place,line",
+    [("a", 1), ("a:b", 2), ("a:b:1:c", 2), ("a:e", 5), ("a:missing", 1), ("a:e:deeper", 5), ("z", None)],
+)
+def test_a_path_is_located_at_its_innermost_part_that_is_there(path, place, line):
+    [found] = files.located([{"path": place}], [path])
+    assert found == {"path": place, **({"place": f"{path}:{line}"} if line else {})}
+
+
+def test_a_path_in_two_files_is_located_in_none(path, tmp_path):
+    (tmp_path / "two.sls").write_text("a: {b: 1}")
+    both = files.below([str(tmp_path)])
+    assert files.located([{"path": "a:b"}], both) == [{"path": "a:b"}]
+    assert files.located([{"path": "a:e"}], both)[0]["place"] == f"{path}:5"
+
+
+def test_a_file_with_jinja_is_passed_over(tmp_path):
+    (tmp_path / "jinja.sls").write_text("{% if x %}\na: 012\n{% endif %}")
+    assert files.located([{"path": "a"}], files.below([str(tmp_path)])) == [{"path": "a"}]
+    assert files.oddities(str(tmp_path / "jinja.sls")) == []
+
+
+def test_oddities(path):
+    found = {(each["path"], each["place"], each["fault"]) for each in files.oddities(path)}
+    assert found == {
+        ("a:b:1:c", f"{path}:2", "is written 012, which YAML reads as 10"),
+        ("a:d", f"{path}:3", "is written 12:30, which YAML reads as 750"),
+        ("a:d", f"{path}:4", "is given twice"),
+        ("a:e", f"{path}:5", "is written 0x1f, which YAML reads as 31"),
+    }
