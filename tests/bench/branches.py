@@ -1,4 +1,4 @@
-"""bridge_nat beside its peers, in network namespaces; writes docs/benchmarks_branches.md. Needs root.
+"""bridge_nat beside its peers, in network namespaces; writes docs/benchmarks-branches.md. Needs root.
 
     .venv/3008/bin/python tests/bench/branches.py --rounds 3
 
@@ -24,7 +24,7 @@ import bench
 sys.path.insert(0, str(bench.ROOT / "tests"))
 import tree  # noqa: E402
 
-REPORT = bench.ROOT / "docs/benchmarks_branches.md"
+REPORT = bench.ROOT / "docs/benchmarks-branches.md"
 OWN, ONEPASS, SALT, ANSIBLE = "bridge_nat's own time", "bridge_nat by salt-call", "Salt's iptables.append", "Ansible"
 TURNS = {"first": "first apply", "again": "nothing to do"}
 TARGETS = ["target", "wanted", "found", ""]
