@@ -168,7 +168,7 @@ def rings(pillar: dict | None = None) -> list:
 
 
 def _pillar(pillar):
-    return __pillar__.get("branches") if pillar is None else pillar
+    return __salt__["onepass.given"]("branches", pillar)
 
 
 def _ring_rule(pillar: dict, known: set) -> Iterator[dict]:

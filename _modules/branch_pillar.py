@@ -265,14 +265,7 @@ def argument_faults(role: str, name: str, arguments: dict) -> list:
 
 
 def _pillar(pillar):
-    # Not pillar.get: in Salt 3008 it may answer masked values.
-    return _plain(__pillar__.get("branch") if pillar is None else pillar)
-
-
-def _plain(value):
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list) else value
+    return __salt__["onepass.given"]("branch", pillar)
 
 
 def _mapping(value) -> dict:

@@ -318,15 +318,7 @@ def site(pillar: dict | None = None) -> dict:
 
 
 def _pillar(pillar):
-    # Not pillar.get: in Salt 3008 it may answer masked values.
-    return _plain(__pillar__.get("mongodb") if pillar is None else pillar)
-
-
-def _plain(value):
-    """The same in plain types; those of Salt 3008's pillar do not show what they hold."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list) else value
+    return __salt__["onepass.given"]("mongodb", pillar)
 
 
 def _mapping(value) -> dict:

@@ -112,8 +112,7 @@ def given(table=None):
 
     .. versionadded:: 0.1.0
     """
-    # Not pillar.get: in Salt 3008 it may answer masked values.
-    return _plain(__pillar__.get("openstack") if table is None else table)
+    return __salt__["onepass.given"]("openstack", table)
 
 
 def rows(table):
@@ -404,13 +403,6 @@ def _fault(path, fault, remedy):
 
 def _natural(path):
     return [(part.isdecimal(), int(part) if part.isdecimal() else part) for part in path.split(":")]
-
-
-def _plain(value):
-    """The same in plain types; those of Salt 3008's pillar do not show what they hold."""
-    if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
 def _mapping(value):

@@ -217,6 +217,27 @@ def gate(name, condition, what, timeout, test=False, retry=()):
     return ret
 
 
+def given(area, pillar=None):
+    """
+    An area's pillar in plain types; those of Salt 3008's own pillar do not show what they hold.
+
+    area
+        The pillar's key: ``mongodb``.
+    pillar
+        A value to take instead. Default: this minion's, ``None`` when there is none.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call onepass.given branches
+
+    .. versionadded:: 0.1.0
+    """
+    # Not pillar.get: in Salt 3008 it may answer masked values.
+    return _plain(__pillar__.get(area) if pillar is None else pillar)
+
+
 def fingerprint():
     """
     The custom modules and states that this minion has fetched, as one number to compare with what the master serves.
@@ -239,6 +260,12 @@ def fingerprint():
         for path in (fetched / kind).rglob("*.py")
     }
     return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+
+
+def _plain(value):
+    if isinstance(value, dict):
+        return {key: _plain(each) for key, each in value.items()}
+    return [_plain(each) for each in value] if isinstance(value, list) else value
 
 
 def _phrases(prefix, steps):

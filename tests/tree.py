@@ -1,6 +1,7 @@
 """The checkout: where it is, and its modules as plain Python, for tests that need no loader."""
 
 import importlib.util
+import inspect
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
@@ -25,3 +26,9 @@ def load(path, **dunders):
     spec.loader.exec_module(module)
     vars(module).update(dunders)
     return module
+
+
+def functions(name, **dunders):
+    """An execution module's public functions by the names that ``__salt__`` has for them."""
+    public = inspect.getmembers(load(f"_modules/{name}.py", **dunders), inspect.isfunction)
+    return {f"{name}.{function}": called for function, called in public if not function.startswith("_")}

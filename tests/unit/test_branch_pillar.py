@@ -1,7 +1,6 @@
 """The pillar of branches: a table of bad ones, each with exactly its faults; what follows from good ones; the fleet."""
 
 import copy
-import inspect
 import ipaddress
 import json
 import random
@@ -24,15 +23,10 @@ BRANCH_TOP = "base:\n" + TOP[TOP.index("  '?*.{{") : TOP.index("  # What differs
 GOOD = yaml.safe_load((BRANCHES / "rosario.sls").read_text())["branch"]
 
 
-def functions(name, **dunders):
-    public = inspect.getmembers(tree.load(f"_modules/{name}.py", **dunders), inspect.isfunction)
-    return {f"{name}.{function}": called for function, called in public if not function.startswith("_")}
-
-
-SALT = functions("pillar_form")
-SALT.update(functions("branch_schema", __salt__=SALT))
-SALT.update(functions("branch_pillar", __salt__=SALT, __grains__={"id": "hq"}, __pillar__={}))
-SALT.update(functions("branch_fleet", __salt__=SALT, __opts__={}, __pillar__={}))
+SALT = {**tree.functions("pillar_form"), **tree.functions("onepass", __pillar__={})}
+SALT.update(tree.functions("branch_schema", __salt__=SALT))
+SALT.update(tree.functions("branch_pillar", __salt__=SALT, __grains__={"id": "hq"}, __pillar__={}))
+SALT.update(tree.functions("branch_fleet", __salt__=SALT, __opts__={}, __pillar__={}))
 faults, node = SALT["branch_pillar.faults"], SALT["branch_pillar.node"]
 
 

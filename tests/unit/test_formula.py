@@ -5,10 +5,10 @@ import copy
 import pytest
 import yaml
 
-from tree import ROOT, load
+from tree import ROOT, functions, load
 
 PILLAR = yaml.safe_load((ROOT / "pillar/mongodb.sls").read_text())["mongodb"]
-SALT = {}
+SALT = {**functions("onepass", __pillar__={})}
 SALT.update(
     {
         f"mongo_pillar.{name}": getattr(load("_modules/mongo_pillar.py", __salt__=SALT), name)

@@ -1,7 +1,6 @@
 """The MongoDB pillar: a table of bad ones, each with exactly its faults, and what follows from good ones."""
 
 import copy
-import inspect
 import json
 from pathlib import Path
 
@@ -77,22 +76,17 @@ def expected(case):
     return sorted(pairs)
 
 
-def functions(name, **dunders):
-    """A module's public functions by the names that ``__salt__`` has for them."""
-    public = inspect.getmembers(tree.load(f"_modules/{name}.py", **dunders), inspect.isfunction)
-    return {f"{name}.{function}": called for function, called in public if not function.startswith("_")}
-
-
 @pytest.fixture(scope="module")
 def pillar():
-    form = functions("pillar_form")
-    salt = {**functions("mongo_rules"), **functions("mongo_schema", __salt__=form), **form}
+    form = tree.functions("pillar_form")
+    own = tree.functions("onepass", __pillar__={})
+    salt = {**tree.functions("mongo_rules"), **tree.functions("mongo_schema", __salt__=form), **form, **own}
     return tree.load("_modules/mongo_pillar.py", __salt__=salt, __grains__={"id": "hq"}, __pillar__={})
 
 
 @pytest.fixture(scope="module")
 def schema():
-    return tree.load("_modules/mongo_schema.py", __salt__=functions("pillar_form"))
+    return tree.load("_modules/mongo_schema.py", __salt__=tree.functions("pillar_form"))
 
 
 # Bad pillars
@@ -162,7 +156,7 @@ def test_the_example_without_its_secrets_misses_just_them(pillar):
 
 
 def test_without_jsonschema_it_is_said_what_to_install(pillar, monkeypatch):
-    monkeypatch.setattr(pillar, "__salt__", {})
+    monkeypatch.setattr(pillar, "__salt__", tree.functions("onepass"))
     with pytest.raises(CommandExecutionError, match="salt-pip install 'jsonschema"):
         pillar.faults(GOOD)
     assert pillar.node("r1.dc", GOOD)["roles"] == ["router"]
@@ -200,7 +194,8 @@ def test_only_routers_and_strangers_need_the_users_passwords(pillar, monkeypatch
 
 
 def test_the_minions_own_pillar_is_the_default(pillar, monkeypatch):
-    monkeypatch.setattr(pillar, "__pillar__", {"mongodb": GOOD})
+    own = tree.functions("onepass", __pillar__={"mongodb": GOOD})
+    monkeypatch.setattr(pillar, "__salt__", {**pillar.__salt__, **own})
     monkeypatch.setattr(pillar, "__grains__", {"id": "s1a.dc"})
     assert pillar.check()["members"] == 9
     assert pillar.node()["replsets"][0]["host"] == "s1a.dc:27017"

@@ -1,7 +1,6 @@
 """The table of projects and VLANs without any cloud: what is wrong with bad ones, what follows from good ones."""
 
 import copy
-import inspect
 import json
 from pathlib import Path
 
@@ -17,15 +16,10 @@ GOOD = yaml.safe_load(EXAMPLE.read_text())["openstack"]
 CASES = yaml.safe_load(Path(__file__).with_name("cases").joinpath("bad_openstack_pillar.yaml").read_text())
 
 
-def functions(name, **dunders):
-    public = inspect.getmembers(tree.load(f"_modules/{name}.py", **dunders), inspect.isfunction)
-    return {f"{name}.{function}": called for function, called in public if not function.startswith("_")}
-
-
-SALT = {**functions("pillar_form"), **functions("pillar_files")}
-SALT.update(functions("neutron_schema", __salt__=SALT))
-SALT.update(functions("neutron_report"))
-SALT.update(functions("neutron_rules", __salt__=SALT, __pillar__={}))
+SALT = {**tree.functions("pillar_form"), **tree.functions("pillar_files"), **tree.functions("onepass", __pillar__={})}
+SALT.update(tree.functions("neutron_schema", __salt__=SALT))
+SALT.update(tree.functions("neutron_report"))
+SALT.update(tree.functions("neutron_rules", __salt__=SALT, __pillar__={}))
 rules = tree.load("_modules/neutron_rules.py", __salt__=SALT, __pillar__={})
 
 
@@ -185,7 +179,7 @@ def test_lint_of_no_file_and_of_broken_yaml(modules, tmp_path, name, words):
 
 
 def test_without_jsonschema_it_is_said_what_to_install():
-    bare = tree.load("_modules/neutron_rules.py", __salt__={}, __pillar__={})
+    bare = tree.load("_modules/neutron_rules.py", __salt__=tree.functions("onepass"))
     with pytest.raises(CommandExecutionError, match="salt-pip install 'jsonschema"):
         bare.faults(GOOD)
 
