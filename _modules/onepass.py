@@ -26,6 +26,11 @@ PAST = {
     "remove": "removed",
     "step down": "stepped down",
     "shard": "sharded",
+    "load": "loaded",
+    "start": "started",
+    "stop": "stopped",
+    "restart": "restarted",
+    "attach": "attached",
 }
 
 
