@@ -21,6 +21,7 @@ import salt.utils.path
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 WITHIN = 5
+NORMALISE = 'nft -f - && nft list table ip "$0"'
 FORWARD = "/proc/sys/net/ipv4/ip_forward"
 
 
@@ -283,7 +284,7 @@ def _loaded(name):
 def _normal(name, text):
     """The same text as nft would list it: loaded into a network namespace that nobody sees."""
     table = __salt__["dnsmasq_texts.table"](name)
-    return __salt__["dnsmasq_host.run"](["unshare", "--net", "nft", "-f", "-"], f"{text}list table ip {table}\n")
+    return __salt__["dnsmasq_host.run"](["unshare", "--net", "sh", "-c", NORMALISE, table], text)
 
 
 # Steps
@@ -429,7 +430,8 @@ def _kill(name):
     if not pid:
         return
     os.kill(pid, signal.SIGTERM)
-    __salt__["onepass.wait"](lambda: (_pid(name) is None, "it still runs"), f"dnsmasq {pid} to end", WITHIN, 0.01)
+    ended = __salt__["dnsmasq_host.has_ended"]
+    __salt__["onepass.wait"](lambda: (ended(pid), "it still runs"), f"dnsmasq {pid} to end", WITHIN, 0.01)
 
 
 ACTS = {

@@ -14,6 +14,7 @@ in the pillar at ``branch:dns``; on a laptop it is given as an argument::
 Requires root, dnspython and jsonschema in Salt's Python, dnsmasq, iproute2, and libvirt's binding or nft.
 """
 
+import contextlib
 import json
 import socket
 
@@ -531,12 +532,14 @@ def _answering(addresses, bridge):
         for address in addresses:
             probe.sendto(b"", (address, DISCARD))
 
-    def settled():
+    def states():
         lines = json.loads(__salt__["dnsmasq_host.run"](["ip", "-j", "neigh", "show", "dev", bridge]) or "[]")
-        states = {each["dst"]: set(each.get("state", ())) for each in lines}
-        seen = {address: states.get(address, set()) for address in addresses}
-        open_ = [address for address, state in seen.items() if not state & {*REACHED, "FAILED"}]
-        return (None if open_ else {"seen": seen}), f"{', '.join(open_)} unanswered"
+        return {each["dst"]: set(each.get("state", ())) for each in lines if each["dst"] in addresses}
 
-    seen = __salt__["onepass.wait"](settled, f"ARP on {bridge}", WITHIN)["seen"]
-    return {address for address, state in seen.items() if state & set(REACHED)}
+    def settled():
+        seen = states()
+        return all(seen.get(each, set()) & {*REACHED, "FAILED"} for each in addresses), f"{seen}"
+
+    with contextlib.suppress(CommandExecutionError):  # one that has said nothing until then is not there
+        __salt__["onepass.wait"](settled, f"ARP on {bridge}", WITHIN)
+    return {address for address, state in states().items() if state & set(REACHED)}

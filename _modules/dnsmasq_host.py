@@ -122,7 +122,7 @@ def read(path):
     """
     try:
         return Path(path).read_text()
-    except FileNotFoundError:
+    except (FileNotFoundError, ProcessLookupError):
         return None
 
 
@@ -177,6 +177,25 @@ def process(pid_file, words=()):
     seen = (line or "").split("\0")
     fits = seen[0].endswith("dnsmasq") and all(word in seen for word in words)
     return int(text) if fits else None
+
+
+def has_ended(pid):
+    """
+    Whether a process is gone, with all its sockets.
+
+    pid
+        Its number.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_host.has_ended 1
+
+    .. versionadded:: 0.1.0
+    """
+    stat = read(f"/proc/{pid}/stat")
+    return stat is None or stat.rpartition(")")[2].split()[0] in "ZX"
 
 
 def hang_up(pid):

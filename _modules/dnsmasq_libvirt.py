@@ -334,35 +334,38 @@ def _servers_steps(network, observed, again):
 
 
 def _entry_steps(name, live, wanted, defined):
-    """Names, reservations and ranges of the running network; those of others stay."""
+    """Names, reservations and ranges of the running network; those of others stay.
+
+    All that is given up goes first, so that an address that moves is free: a changed entry is two steps, one change.
+    """
     mine = {*wanted["own"], *(defined or wanted)["own"]}
-    steps = []
-    for kind, what, is_mine in (
-        ("reservations", "reservation of", lambda mac, each: each[0] in mine),
-        ("names", "name", lambda key, each: key in mine),
-    ):
+    kinds = {
+        "reservations": ("reservation of", lambda mac, each: each[0] in mine),
+        "names": ("name", lambda key, each: key in mine),
+    }
+    gone, come = [], []
+    for kind, (what, is_mine) in kinds.items():
         old, new = live["entries"][kind], wanted["entries"][kind]
-        for key in sorted({*old, *new}):
-            if old.get(key) != new.get(key) and (key in new or is_mine(key, old[key])):
-                steps.append(_entry_step(f"{what} {key} in {name}", kind, key, old.get(key), new.get(key)))
-    old, new = live["entries"]["ranges"], wanted["entries"]["ranges"]
-    if old != new:
-        updates = [["remove", "ranges", each] for each in old if each not in new]
-        updates += [["add", "ranges", each] for each in new if each not in old]
-        what = f"dhcp range of {name}"
-        steps.append(_step("change", what, old, new, "update", "a restart of dnsmasq", updates=updates))
-    # What gives something up goes first, so that an address that moves is free.
-    return sorted(steps, key=lambda step: step["do"] != "remove")
+        for key in sorted(key for key in {*old, *new} if old.get(key) != new.get(key)):
+            label = f"{what} {key} in {name}"
+            if key in old and (key in new or is_mine(key, old[key])):
+                gone.append(_entry_step("remove", label, kind, key, old[key]))
+            if key in new:
+                come.append(_entry_step("add", label, kind, key, new[key]))
+    return gone + come + _range_steps(name, live["entries"]["ranges"], wanted["entries"]["ranges"])
 
 
-def _entry_step(what, kind, key, old, new):
-    def values(each):
-        return [key, *(each if isinstance(each, list) else [each])]
+def _entry_step(verb, label, kind, key, each):
+    updates = [[verb, kind, [key, *(each if isinstance(each, list) else [each])]]]
+    old, new = (each, None) if verb == "remove" else (None, each)
+    return _step(verb, label, old, new, "update", updates=updates)
 
-    updates = [["remove", kind, values(old)]] if old else []
-    updates += [["add", kind, values(new)]] if new else []
-    verb = "change" if old and new else "add" if new else "remove"
-    return _step(verb, what, old, new, "update", updates=updates)
+
+def _range_steps(name, old, new):
+    updates = [["remove", "ranges", each] for each in old if each not in new]
+    updates += [["add", "ranges", each] for each in new if each not in old]
+    what = f"dhcp range of {name}"
+    return [_step("change", what, old, new, "update", "a restart of dnsmasq", updates=updates)] if updates else []
 
 
 def _define_steps(name, observed, wanted, xml):

@@ -21,7 +21,6 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 RESOLV_CONF = "/etc/resolv.conf"
 NSSWITCH = "/etc/nsswitch.conf"
 WAYS = ("resolved", "NetworkManager", "resolv.conf", "nss")
-NAMESERVERS = 3
 # What makes a change known; resolv.conf and nsswitch.conf are read by every program itself.
 RELOAD = {
     "resolved": ["systemctl", "reload-or-restart", "systemd-resolved.service"],
@@ -161,7 +160,8 @@ def act(step):
         if err.errno != errno.EBUSY:
             raise CommandExecutionError(f"{step['path']}: {err.strerror}") from err
         Path(step["path"]).write_text(step["text"])  # a container's, mounted by itself: it cannot be replaced
-    if step["reload"] and salt.utils.path.which(step["reload"][0]):
+    # Where systemd does not run the host, neither of the two does.
+    if step["reload"] and __salt__["dnsmasq_host.has_systemd"]() and salt.utils.path.which(step["reload"][0]):
         __salt__["dnsmasq_host.run"](step["reload"])
 
 
@@ -212,7 +212,7 @@ def _resolv_conf(text, address, domain, present=True):
         return _joined([*([f"search {' '.join(search)}"] if search else []), *rest]) if text else text
     comments = [line for line in rest if line.startswith("#")]
     others = [line for line in rest if not line.startswith("#")]
-    servers = [line for line in others if line.startswith("nameserver")][: NAMESERVERS - 1]
+    servers = [line for line in others if line.startswith("nameserver")]
     options = [line for line in others if not line.startswith("nameserver")]
     return _joined([*comments, f"search {' '.join([domain, *search])}", f"nameserver {address}", *servers, *options])
 

@@ -137,7 +137,9 @@ class Nameservers:
         address = f"{UPSTREAM}.{number}"
         if number in self.running:
             self.stop(number)
-        within("upstream", "ip", "address", "replace", f"{address}/24", "dev", "eth0")
+        here = number == 1  # the host itself
+        if not here:
+            within("upstream", "ip", "address", "replace", f"{address}/24", "dev", "eth0")
         pid = self.folder / f"{number}.pid"
         pid.unlink(missing_ok=True)
         words = [
@@ -148,7 +150,8 @@ class Nameservers:
             "--except-interface=lo",
         ]
         words += options or [f"--address=/#/203.0.113.{number}"]
-        within("upstream", "dnsmasq", "--conf-file=/dev/null", f"--pid-file={pid}", "--user=root", *words)
+        words = ["dnsmasq", "--conf-file=/dev/null", f"--pid-file={pid}", "--user=root", *words]
+        run(*words) if here else within("upstream", *words)
         self.running[number] = int(until(lambda: pid.exists() and pid.read_text().strip()))
         return address
 
@@ -176,6 +179,27 @@ def wire(near, name, far, address=None):
     within(name, "ip", "link", "set", far, "up")
 
 
+VM = """
+<domain type='qemu'><name>{name}</name><memory unit='MiB'>32</memory>
+<os><type arch='x86_64' machine='pc'>hvm</type></os>
+<devices><emulator>/usr/bin/qemu-system-x86_64</emulator><interface type='network'><source network='{network}'/>
+<model type='virtio'/><rom enabled='no'/></interface><controller type='usb' model='none'/><memballoon model='none'/>
+</devices></domain>
+"""
+
+
+@contextlib.contextmanager
+def domain(name, network):
+    """A running domain of libvirt's with no disk and one device on the network; answers that device."""
+    file = Path(f"/run/{name}.xml")
+    file.write_text(VM.format(name=name, network=network))
+    run("virsh", "-q", "create", "--paused", file)
+    try:
+        yield re.search(r"(vnet\d+)", run("virsh", "-q", "domiflist", name)).group(1)
+    finally:
+        run("virsh", "-q", "destroy", name)
+
+
 class Guest:
     """A guest on a bridge, as seen from inside: a namespace with a real DHCP client."""
 
@@ -197,7 +221,7 @@ class Guest:
             )
             script.chmod(0o755)
         words = ("-i", "eth0", "-n", "-q", "-f", "-t", "10", "-T", "1", "-x", f"hostname:{self.name}", "-s", script)
-        within(self.name, "busybox", "udhcpc", *words)
+        within(self.name, "busybox", "udhcpc", *words, timeout=15)
         return re.search(r"inet ([0-9.]+)/", within(self.name, "ip", "-4", "address", "show", "dev", "eth0")).group(1)
 
     def ping(self, address):
@@ -213,8 +237,8 @@ class Guest:
         return result
 
     def remove(self):
+        run("ip", "link", "delete", self.tap)
         run("ip", "netns", "delete", self.name)
-        until(lambda: self.tap not in run("ip", "-o", "link"))
 
 
 def dig(name, server, kind="A", timeout=2.0):
@@ -223,6 +247,17 @@ def dig(name, server, kind="A", timeout=2.0):
     said, _ = dns.query.udp_with_fallback(query, server, timeout=timeout)
     answers = sorted(item.to_text().strip('"') for rrset in said.answer for item in rrset)
     return answers or dns.rcode.to_text(said.rcode())
+
+
+def dnsmasqs():
+    """The dnsmasqs of our own network namespace: number to command line."""
+    mine, found = os.readlink("/proc/self/ns/net"), {}
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            words = (path / "cmdline").read_bytes().decode().split("\0")
+            if words[0].endswith("dnsmasq") and os.readlink(path / "ns/net") == mine:
+                found[int(path.name)] = words
+    return found
 
 
 def master(device):
