@@ -35,7 +35,10 @@ def __virtual__():
 
 def settings():
     """
-    The network of this minion's pillar, ``branch:dns``, with its defaults; ``None`` where there is none.
+    The network of this minion's pillar, ``branch:dns``; ``None`` where there is none.
+
+    Returns:
+        The pillar's keys, with ``backend`` and ``resolver`` in any case.
 
     Raises ``SaltInvocationError`` with all that is wrong with it.
 
@@ -48,7 +51,11 @@ def settings():
     .. versionadded:: 0.1.0
     """
     given = (__pillar__.get("branch") or {}).get("dns")
-    return _complete(json.loads(json.dumps(given)), "branch:dns") if given is not None else None
+    if given is None:
+        return None
+    given = json.loads(json.dumps(given))  # plain types, in Salt 3008 too
+    _refuse(given, "branch:dns")
+    return {"backend": "network", "resolver": None, **given}
 
 
 def faults(network):
@@ -402,18 +409,22 @@ def _given(network):
     found = settings()
     if not found:
         raise SaltInvocationError("No network is given, and the pillar has none at branch:dns")
-    return {key: value for key, value in found.items() if key not in ("network", "gateway", "netmask")}
+    return found
 
 
 def _wanted(network):
     return _complete(_given(network))
 
 
-def _complete(network, area="network"):
+def _refuse(network, area):
     found = faults(network)
     if found:
         below = [dict(each, path=f"{area}:{each['path']}".rstrip(":")) for each in found]
         raise SaltInvocationError(__salt__["pillar_form.report"](area, below))
+
+
+def _complete(network):
+    _refuse(network, "network")
     whole = __salt__["dnsmasq_model.complete"](network)
     if whole["backend"] == "bridge" and not whole["bridge"]:
         whole["bridge"] = whole["name"]
@@ -469,13 +480,11 @@ def _daemon_condition(now):
 
 
 def _port_condition(now):
-    others = [
+    clash = [
         each
         for each in __salt__["dnsmasq_host.listeners"]()
-        if each["address"] in ("0.0.0.0", now["address"]) and each["program"] != "dnsmasq"
+        if each["address"] == "0.0.0.0" or each["address"] == now["address"] and each["program"] != "dnsmasq"
     ]
-    wild = [each for each in __salt__["dnsmasq_host.listeners"]() if each["address"] == "0.0.0.0"]
-    clash = others or wild
     if clash:
         first = clash[0]
         evidence = f"{first['program']} ({first['pid']}) listens on {first['address']} port 53"

@@ -141,6 +141,33 @@ def test_from_nothing_to_the_network_and_back(lab, states, backend):
     assert (nothing.result, nothing.changes) == (True, {})
 
 
+@pytest.mark.parametrize("backend", ["network"], indirect=True)
+def test_libvirt_chooses_the_bridge_where_none_is_named(lab):
+    assert lab(bridge=None).result
+    chosen = networks.run("virsh", "-q", "net-info", "lab").split()[-1]
+    assert chosen in devices() and chosen != BRIDGE
+    assert lab(bridge=None).changes == {}
+    assert ask("web.lab.example") == ["192.168.150.5"]
+
+
+@pytest.mark.parametrize("backend", ["network"], indirect=True)
+def test_a_network_that_runs_already_is_taken_over_with_what_it_has(lab, states):
+    file = Path("/run/lab.xml")
+    file.write_text(
+        f"<network><name>lab</name><forward mode='nat'/><bridge name='{BRIDGE}' stp='on'/><domain name='old.example'/>"
+        f"<dns><forwarder addr='198.51.100.8'/><txt name='x.old.example' value='kept'/></dns>"
+        f"<ip address='{GATEWAY}' netmask='255.255.255.0'/></network>"
+    )
+    networks.run("virsh", "-q", "net-create", file)
+    uuid = networks.run("virsh", "-q", "net-uuid", "lab")
+    ret = lab()
+    assert ret.result, ret.comment
+    assert lab().changes == {}
+    assert networks.run("virsh", "-q", "net-uuid", "lab") == uuid
+    assert ask("x.old.example", "TXT") == ["kept"]
+    assert ask("www.example.org") == ["203.0.113.9"]
+
+
 OTHER = {
     "domain": "other.example",
     "hosts": {"db": {"address": "192.168.150.6"}},

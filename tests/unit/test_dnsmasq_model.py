@@ -294,3 +294,37 @@ def test_resolved_and_networkmanager_get_a_file_each(modules):
     texts = made(modules, "NetworkManager", {})["wanted"]
     assert "server=/lab.example/192.168.150.1" in texts["/etc/NetworkManager/dnsmasq.d/onepass-lab.conf"]
     assert "dns=dnsmasq" in texts["/etc/NetworkManager/conf.d/onepass-dnsmasq.conf"]
+
+
+# The branch's pillar
+
+
+@pytest.mark.parametrize(
+    "given, states",
+    [
+        ({}, ["pkg.installed", "service.running", "dnsmasq_fwd.network"]),
+        ({"backend": "bridge"}, ["pkg.installed", "dnsmasq_fwd.bridge"]),
+        ({"backend": "bridge", "resolver": "auto"}, ["pkg.installed", "dnsmasq_fwd.bridge", "dnsmasq_fwd.resolver"]),
+    ],
+)
+def test_the_sls_follows_the_pillar(modules, pillar, given, states):
+    network = {**GOOD, **given}
+    pillar({"branch": {"dns": network}})
+    chunks = modules.state.show_low_sls("branch.dns")
+    assert [f"{chunk['state']}.{chunk['fun']}" for chunk in chunks] == states
+    state = next(chunk for chunk in chunks if chunk["__id__"] == "branch-dns-network")
+    passed = {key: state[key] for key in GOOD}
+    assert passed == GOOD
+    assert modules.dnsmasq_fwd.render() == modules.dnsmasq_fwd.render(network)
+
+
+def test_without_a_network_in_the_pillar_the_sls_is_empty(modules, pillar):
+    pillar({"branch": {"name": "rosario"}})
+    assert modules.state.show_low_sls("branch.dns") == []
+    assert modules.dnsmasq_fwd.settings() is None
+
+
+def test_a_bad_network_in_the_pillar_is_refused_with_all_its_faults(modules, pillar):
+    pillar({"branch": {"dns": {**GOOD, "domain": "my lab", "nat": "no"}}})
+    with pytest.raises(Exception, match=r"branch:dns pillar: 2 faults\n  branch:dns:domain: .*\n  branch:dns:nat: "):
+        modules.dnsmasq_fwd.settings()
