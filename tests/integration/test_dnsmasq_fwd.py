@@ -554,6 +554,25 @@ def test_programs_of_the_host_find_guests_by_their_names(running, states, resolv
     assert states.dnsmasq_fwd.resolver_absent(**WHERE).changes == {}
 
 
+def test_systemd_resolved_asks_the_network_for_its_names(running, states, resolv_conf):
+    binary = tree.ROOT / ".venv/resolved/lib/systemd/systemd-resolved"
+    assert binary.exists(), "make test fetches it"
+    stub = Path("/run/systemd/resolve/stub-resolv.conf")
+    stub.parent.mkdir(parents=True, exist_ok=True)
+    resolv_conf.unlink()
+    resolv_conf.symlink_to(stub)
+    real = states.dnsmasq_fwd.resolver(**WHERE)
+    assert (real.result, list(real.changes)) == (True, ["/etc/systemd/resolved.conf.d/onepass-lab.conf"])
+    with networks.resolved(binary):
+        networks.until(stub.exists)
+        assert networks.dig("web.lab.example", "127.0.0.53") == ["192.168.150.5"]
+        assert networks.dig("5.150.168.192.in-addr.arpa", "127.0.0.53", "PTR") == ["web.lab.example."]
+        assert networks.run("getent", "ahostsv4", "web").split()[0] == "192.168.150.5"
+        assert networks.dig("www.bank.example", "127.0.0.53") == ["203.0.113.8"]
+    assert states.dnsmasq_fwd.resolver_absent(**WHERE).changes
+    assert not list(Path("/etc/systemd/resolved.conf.d").glob("onepass-*"))
+
+
 @pytest.mark.parametrize(
     "way, owner", [("/run/systemd/resolve/stub-resolv.conf", "resolved"), (None, "NetworkManager")]
 )
