@@ -90,6 +90,25 @@ def faults(network):
     return found
 
 
+def name_faults(name):
+    """
+    What is wrong with a network's name; an empty list for a good one.
+
+    name
+        The name.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_fwd.name_faults ../lab
+
+    .. versionadded:: 0.1.0
+    """
+    good = {"domain": "lab.example", "address": "192.0.2.1/24"}
+    return [each for each in faults({"name": name, **good}) if each["path"] == "name"]
+
+
 def render(network=None):
     """
     What a network becomes: all texts, nothing is asked or written.
@@ -159,6 +178,9 @@ def absence(name, backend="network", force=False):
 
     .. versionadded:: 0.1.0
     """
+    wrong = name_faults(name)  # it becomes a part of paths
+    if wrong:
+        raise SaltInvocationError(__salt__["pillar_form.report"]("network", wrong))
     return __salt__[f"{_module(backend)}.plan_absence"](name, force)
 
 

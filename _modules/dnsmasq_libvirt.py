@@ -44,8 +44,8 @@ def observe(network):
 
     Returns:
         ``xml`` (the definition, or ``None``), ``defined`` and ``live`` (:py:func:`dnsmasq_xml.read` of it, or
-        ``None``), ``autostart``, ``servers`` (the file's text), ``served`` (whether the running dnsmasq has read it),
-        ``ports`` (of the bridge) and ``detached`` (taps that should be).
+        ``None``), ``autostart``, ``servers`` (the file's text), ``answers`` (whether dnsmasq does), ``served`` (whether
+        it has read the file), ``ports`` (of the bridge) and ``detached`` (taps that should be).
 
     Raises ``CommandExecutionError`` when libvirt does not answer, and when dnsmasq does not take the options.
 
@@ -70,13 +70,16 @@ def observe(network):
     if not live or live["frame"]["options"] != wanted:
         __salt__["dnsmasq_host.syntax"](wanted)
     servers = __salt__["dnsmasq_host.read"](__salt__["dnsmasq_xml.servers_file"](name))
+    address = live and (live["frame"]["address"] or "").partition("/")[0]
+    seen = __salt__["dnsmasq_query.upstreams"](address, WITHIN) if address else None
     return {
         "xml": xml,
         "defined": __salt__["dnsmasq_xml.read"](xml) if kept else None,
         "live": live,
         "autostart": autostart,
         "servers": servers,
-        "served": bool(live and _serves(live, servers)),
+        "answers": seen is not None,
+        "served": __salt__["dnsmasq_texts.marked"](servers) in (seen or {}),
         "ports": sorted(device for device, link in links.items() if bridge and link["master"] == bridge),
         "detached": {tap: guest for tap, guest in taps.items() if links.get(tap, {}).get("master") != bridge},
     }
@@ -109,15 +112,15 @@ def plan(network, observed, restart=False):
     """
     xml = __salt__["dnsmasq_xml.xml"](network, observed["xml"])
     wanted, live = __salt__["dnsmasq_xml.read"](xml), observed["live"]
-    again = bool(live) and _differing(live["frame"], wanted["frame"]) != ({}, {})
+    again = bool(live) and _restart_step(network["name"], live, wanted, observed["answers"])
     if again and observed["ports"] and not restart:
-        raise SaltInvocationError(_refusal(network, live, wanted, observed["ports"]))
+        raise SaltInvocationError(_refusal(again, observed["ports"]))
     steps = _servers_steps(network, observed, again)
     if live and not again:
         steps += _entry_steps(network["name"], live, wanted, observed["defined"])
     steps += _define_steps(network["name"], observed, wanted, xml)
     if again:
-        steps.append(_restart_step(network["name"], live, wanted))
+        steps.append(again)
     elif not live:
         steps.append(_step("start", f"network {network['name']}", "stopped", "running", "start"))
     if not observed["autostart"]:
@@ -287,13 +290,6 @@ def _taps(connection, name):
     return found
 
 
-def _serves(live, servers):
-    """Whether the running dnsmasq has read this file, by its own answer."""
-    wanted = __salt__["dnsmasq_texts.marked"](servers)
-    address = (live["frame"]["address"] or "").partition("/")[0]
-    return bool(wanted and address and wanted in (__salt__["dnsmasq_query.upstreams"](address) or {}))
-
-
 # Steps
 
 
@@ -306,12 +302,12 @@ def _differing(old, new):
     return {key: old.get(key) for key in keys}, {key: new.get(key) for key in keys}
 
 
-def _refusal(network, live, wanted, ports):
-    old, new = _differing(live["frame"], wanted["frame"])
+def _refusal(step, ports):
+    old, new = step["old"], step["new"]
     changes = "; ".join(f"{key}: {old[key]!r}, not {new[key]!r}" for key in new)
     return (
-        f"This needs a restart of the network {network['name']}, in which {', '.join(ports)} lose their link for about "
-        f"half a second: {changes}. restart: True allows it"
+        f"This needs a restart of the {step['what']}, in which {', '.join(ports)} lose their link for about half a "
+        f"second: {changes}. restart: True allows it"
     )
 
 
@@ -381,9 +377,13 @@ def _flat(read):
     return {**read["frame"], **read["entries"], "own": read["own"]}
 
 
-def _restart_step(name, live, wanted):
+def _restart_step(name, live, wanted, answers):
+    """The restart that is needed, or ``None``."""
     old, new = _differing(live["frame"], wanted["frame"])
-    return _step("restart", f"network {name}", old, new, "restart", "a restart of the network", bridge=wanted["bridge"])
+    if not answers:
+        old, new = {**old, "dnsmasq": "does not answer"}, {**new, "dnsmasq": "running"}
+    needs, bridge = "a restart of the network", wanted["bridge"]
+    return _step("restart", f"network {name}", old, new, "restart", needs, bridge=bridge) if new else None
 
 
 # Acts

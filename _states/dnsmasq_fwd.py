@@ -230,13 +230,16 @@ def absent(name, backend="network", force=False):
 
     .. versionadded:: 0.1.0
     """
-    wrong = [
-        _fault("name", name, "the network's name") if not isinstance(name, str) or not name.strip("./") else None,
-        _fault("backend", backend, "network or bridge") if backend not in ("network", "bridge") else None,
-        _fault("force", force, "True or False") if not isinstance(force, bool) else None,
-    ]
-    if any(wrong):
-        return __salt__["onepass.refuse"](str(name), f"network {name}", list(filter(None, wrong)))
+    try:
+        wrong = __salt__["dnsmasq_fwd.name_faults"](name)
+    except CommandExecutionError as err:
+        return {"name": name, "result": False, "changes": {}, "comment": str(err)}
+    if backend not in ("network", "bridge"):
+        wrong.append(_fault("backend", backend, "network or bridge"))
+    if not isinstance(force, bool):
+        wrong.append(_fault("force", force, "True or False"))
+    if wrong:
+        return __salt__["onepass.refuse"](name, f"network {name}", wrong)
 
     def read():
         return __salt__["dnsmasq_fwd.absence"](name, backend, force)

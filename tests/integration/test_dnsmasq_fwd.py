@@ -406,6 +406,32 @@ def test_an_absent_network_is_refused_while_guests_are_on_it(guest, states, test
     assert f"{one.tap} are on the network lab" in ret.comment
 
 
+@pytest.mark.parametrize("backend", ["network"], indirect=True)
+def test_a_dnsmasq_that_died_is_brought_back_by_a_restart(lab, guest):
+    one = guest("one")
+    one.lease()
+    for pid in networks.dnsmasqs():
+        os.kill(pid, signal.SIGKILL)
+    refused = lab()
+    assert (refused.result, refused.changes) == (False, {})
+    assert "does not answer" in refused.comment
+    assert lab(restart=True).result
+    assert ask("www.example.org") == ["203.0.113.9"]
+    assert networks.master(one.tap) == BRIDGE
+
+
+@pytest.mark.parametrize("backend", ["network"], indirect=True)
+def test_a_libvirtd_that_is_down_is_told(lab, running, testmode):
+    socket_ = Path("/run/libvirt/libvirt-sock")
+    socket_.rename("/run/libvirt/away")
+    try:
+        ret = lab(test=testmode, hosts={})
+    finally:
+        Path("/run/libvirt/away").rename(socket_)
+    assert (ret.result, ret.changes) == (False, {})
+    assert "libvirt, network lab: Failed to connect socket" in ret.comment
+
+
 # Without libvirt
 
 

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from tree import load
+
 GOOD = {
     "name": "lab",
     "domain": "Lab.example",
@@ -73,10 +75,11 @@ def test_a_state_says_all_of_it_too(states, testmode, state):
         ("resolver", {"domain": "my lab", "address": "10.0.0.1/24", "way": "dns"}, ["domain", "way"]),
         ("resolver_absent", {"domain": "my lab", "address": 5}, ["address", "domain"]),
         ("absent", {"backend": "libvirt", "force": 1}, ["backend", "force"]),
+        ("absent", {"name": "../../etc", "force": 1}, ["name", "force"]),
     ],
 )
 def test_the_other_arguments_are_judged(states, testmode, function, arguments, wrong):
-    ret = getattr(states.dnsmasq_fwd, function)(name="lab", **arguments, test=testmode)
+    ret = getattr(states.dnsmasq_fwd, function)(**{"name": "lab", **arguments}, test=testmode)
     assert (ret.result, ret.changes) == (False, {})
     assert [line.split(": ")[1] for line in ret.comment.splitlines()] == wrong
 
@@ -189,8 +192,8 @@ def observed(modules, given, **more):
     whole = modules.dnsmasq_model.complete(given)
     xml = modules.dnsmasq_xml.xml({**whole, "bridge": "virbr7"})
     read = modules.dnsmasq_xml.read(xml)
-    seen = {"xml": xml, "defined": read, "live": read, "autostart": True, "served": True, "ports": ["vnet0"]}
-    return {**seen, "servers": modules.dnsmasq_texts.servers(whole), "detached": {}, **more}
+    seen = {"xml": xml, "defined": read, "live": read, "autostart": True, "answers": True, "served": True}
+    return {**seen, "servers": modules.dnsmasq_texts.servers(whole), "detached": {}, "ports": ["vnet0"], **more}
 
 
 PLANS = [
@@ -247,6 +250,24 @@ def test_a_tap_that_is_off_the_bridge_is_attached(modules):
         seen = observed(modules, GOOD, detached={"vnet3": "vm1"}, **live)
         step = modules.dnsmasq_libvirt.plan(wanted, seen)[-1]
         assert (step["do"], step["what"], step["new"]) == ("attach", "vnet3 of vm1", "virbr7")
+
+
+def test_a_network_whose_dnsmasq_does_not_answer_is_restarted(modules):
+    seen, wanted = observed(modules, GOOD, answers=False, served=False), modules.dnsmasq_model.complete(GOOD)
+    with pytest.raises(Exception, match="dnsmasq: 'does not answer', not 'running'"):
+        modules.dnsmasq_libvirt.plan(wanted, seen)
+    (step,) = modules.dnsmasq_libvirt.plan(wanted, seen, restart=True)
+    assert (step["do"], step["old"]) == ("restart", {"dnsmasq": "does not answer"})
+
+
+def test_without_libvirts_binding_the_state_says_what_to_install(modules, testmode):
+    salt = {key: value for key, value in dict(modules).items() if not key.startswith("dnsmasq_libvirt.")}
+    module = load("_modules/dnsmasq_fwd.py", __salt__=salt)
+    salt = {**salt, "dnsmasq_fwd.steps": module.steps}
+    state = load("_states/dnsmasq_fwd.py", __salt__=salt, __opts__={"test": testmode})
+    ret = state.network(**GOOD)
+    assert (ret["result"], ret["changes"]) == (False, {})
+    assert "salt-pip install libvirt-python" in ret["comment"]
 
 
 # The host's resolver
