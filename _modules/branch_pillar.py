@@ -87,6 +87,8 @@ def faults(pillar: dict | None = None) -> list:
     sound = __salt__["branch_schema.sound"](pillar) if found else pillar
     if isinstance(sound, dict):
         found += [dict(zip(("path", "fault", "remedy"), each, strict=True)) for each in _rules(sound)]
+        dns = __salt__["dnsmasq_fwd.faults"](sound["dns"]) if sound.get("dns") is not None else []
+        found += [{**each, "path": f"dns:{each['path']}".rstrip(":")} for each in dns]
     return __salt__["pillar_form.ordered"]("branch", found)
 
 

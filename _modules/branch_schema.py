@@ -129,6 +129,7 @@ BRANCH = _object(
             "propertyNames": _text("letters, digits and hyphens, 63 at most", LABEL),
             "additionalProperties": HOST,
         },
+        "dns": {"description": "the network of the hosts' guests as dnsmasq_model.schema has it", "type": "object"},
     },
     required=("name", "cidr", "gateway", "hosts"),
 )

@@ -34,6 +34,9 @@ PAST = {
     "tag": "tagged",
     "attach": "attached",
     "detach": "detached",
+    "start": "started",
+    "stop": "stopped",
+    "restart": "restarted",
 }
 # More steps of a kind than these are counted in a comment; their names stand in the changes.
 MANY = 8

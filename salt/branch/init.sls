@@ -5,6 +5,7 @@ include:
   - branch.pillar
 {% if node.role == 'workstation' %}
   - branch.host
+  - branch.dns
 {% elif node.role == 'gateway' %}
   - branch.gateway
 {% endif %}

@@ -24,6 +24,8 @@ GOOD = yaml.safe_load((BRANCHES / "rosario.sls").read_text())["branch"]
 
 
 SALT = {**tree.functions("pillar_form"), **tree.functions("onepass", __pillar__={})}
+SALT.update(tree.functions("dnsmasq_model", __salt__=SALT))
+SALT.update(tree.functions("dnsmasq_fwd", __salt__=SALT))
 SALT.update(tree.functions("branch_schema", __salt__=SALT))
 SALT.update(tree.functions("branch_pillar", __salt__=SALT, __grains__={"id": "hq"}, __pillar__={}))
 SALT.update(tree.functions("branch_fleet", __salt__=SALT, __opts__={}, __pillar__={}))

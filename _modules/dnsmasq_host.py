@@ -1,0 +1,313 @@
+"""
+This host's devices, files and processes, as both backends of :py:mod:`dnsmasq_fwd` need them.
+
+.. versionadded:: 0.1.0
+
+Requires iproute2 and root::
+
+    salt-call --local -m . dnsmasq_host.links
+"""
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import tempfile
+from pathlib import Path
+
+import salt.utils.path
+from salt.exceptions import CommandExecutionError
+
+LISTENS = {"udp": "07", "tcp": "0A"}
+
+
+def __virtual__():
+    return "dnsmasq_host"
+
+
+def run(argv, stdin=None):
+    """
+    Run a program and answer what it printed. No shell.
+
+    argv
+        List of words.
+    stdin
+        Its standard input. Default: none.
+
+    Raises ``CommandExecutionError`` with what the program said.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_host.run '[ip, -V]'
+
+    .. versionadded:: 0.1.0
+    """
+    try:
+        done = subprocess.run([*map(str, argv)], input=stdin or "", capture_output=True, text=True, check=False)
+    except FileNotFoundError:
+        raise CommandExecutionError(f"{argv[0]} is not installed") from None
+    if done.returncode:
+        raise CommandExecutionError(f"{' '.join(map(str, argv))}: {(done.stderr or done.stdout).strip()}")
+    return done.stdout
+
+
+def links():
+    """
+    All devices of this host.
+
+    Returns:
+        Name to ``kind``, ``master``, ``up`` and ``addresses`` (IPv4, with length).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_host.links
+
+    .. versionadded:: 0.1.0
+    """
+    found = {}
+    for each in json.loads(run(["ip", "-j", "-d", "address", "show"]) or "[]"):
+        if each:
+            addresses = [f"{a['local']}/{a['prefixlen']}" for a in each.get("addr_info", []) if a["family"] == "inet"]
+            found[each["ifname"]] = {
+                "kind": each.get("linkinfo", {}).get("info_kind"),
+                "master": each.get("master"),
+                "up": "UP" in each["flags"],
+                "addresses": addresses,
+            }
+    return found
+
+
+def attach(device, bridge):
+    """
+    The device is a port of the bridge, and up; proven by looking again.
+
+    device, bridge
+        Their names.
+
+    Raises ``CommandExecutionError`` when it is not.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc dnsmasq_host.attach
+
+    .. versionadded:: 0.1.0
+    """
+    run(["ip", "link", "set", "dev", device, "master", bridge, "up"])
+    seen = links()[device]
+    if seen["master"] != bridge or not seen["up"]:
+        raise CommandExecutionError(f"{device} is not a port of {bridge} after all: its master is {seen['master']}")
+
+
+def read(path):
+    """
+    A file's text, or ``None`` if there is none.
+
+    path
+        The file.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_host.read /etc/hostname
+
+    .. versionadded:: 0.1.0
+    """
+    try:
+        return Path(path).read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+
+
+def write(path, text):
+    """
+    The file has this text, whole at any moment, readable by all; or is gone.
+
+    path
+        The file; its directory is made.
+    text
+        Its text; ``None`` removes it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_host.write /tmp/onepass.example 'text'
+
+    .. versionadded:: 0.1.0
+    """
+    path = Path(path)
+    if text is None:
+        return path.unlink(missing_ok=True)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".part-")
+    with os.fdopen(handle, "w") as file:
+        file.write(text)
+        os.fchmod(file.fileno(), 0o644)
+        os.fsync(file.fileno())
+    return os.replace(part, path)
+
+
+def process(pid_file, words=()):
+    """
+    The process that a pid file tells of, if it is a dnsmasq; else ``None``.
+
+    pid_file
+        The file.
+    words
+        Words that its command line must have, so that a number that was used again is not taken for it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_host.process /run/libvirt/network/default.pid
+
+    .. versionadded:: 0.1.0
+    """
+    text = (read(pid_file) or "").strip()
+    line = read(f"/proc/{text}/cmdline") if text.isdecimal() else None
+    seen = (line or "").split("\0")
+    fits = seen[0].endswith("dnsmasq") and all(word in seen for word in words)
+    return int(text) if fits else None
+
+
+def has_ended(pid):
+    """
+    Whether a process is gone, with all its sockets.
+
+    pid
+        Its number.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_host.has_ended 1
+
+    .. versionadded:: 0.1.0
+    """
+    stat = read(f"/proc/{pid}/stat")
+    return stat is None or stat.rpartition(")")[2].split()[0] in "ZX"
+
+
+def hang_up(pid):
+    """
+    Tell dnsmasq to read its files again.
+
+    pid
+        Its process.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc dnsmasq_host.hang_up
+
+    .. versionadded:: 0.1.0
+    """
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGHUP)
+
+
+def syntax(options):
+    """
+    Refuse options that dnsmasq itself does not take. Starts nothing.
+
+    options
+        Lines of its configuration.
+
+    Raises ``CommandExecutionError`` with what dnsmasq said.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_host.syntax '[no-ping]'
+
+    .. versionadded:: 0.1.0
+    """
+    with tempfile.NamedTemporaryFile("w", prefix="dnsmasq-", suffix=".conf") as file:
+        lines = [each for each in options if not each.startswith("servers-file=")]
+        file.write("".join(f"{line}\n" for line in lines))
+        file.flush()
+        try:
+            run(["dnsmasq", "--test", f"--conf-file={file.name}"])
+        except CommandExecutionError as err:
+            said = str(err).rpartition("dnsmasq: ")[2]
+            number = said.partition(" at line ")[2].split(" ")[0]
+            which = f" {lines[int(number) - 1]!r}" if number.isdecimal() else ""
+            raise CommandExecutionError(f"dnsmasq does not take the option{which}: {said}") from None
+
+
+def listeners(port=53):
+    """
+    Who listens on a port of this host.
+
+    port
+        Default 53.
+
+    Returns:
+        Sorted list of mappings: ``protocol``, ``address``, ``pid`` and ``program`` (``None`` when it is not ours to
+        see).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_host.listeners
+
+    .. versionadded:: 0.1.0
+    """
+    sockets = {}
+    for protocol, state in LISTENS.items():
+        for line in (read(f"/proc/net/{protocol}") or "").splitlines()[1:]:
+            fields = line.split()
+            address, _, hexport = fields[1].partition(":")
+            if int(hexport, 16) == port and fields[3] == state:
+                sockets[fields[9]] = (protocol, ".".join(str(each) for each in reversed(bytes.fromhex(address))))
+    owners = _owners(set(sockets)) if sockets else {}
+    found = [
+        {
+            "protocol": protocol,
+            "address": address,
+            "pid": owners.get(inode, (None, None))[0],
+            "program": owners.get(inode, (None, None))[1],
+        }
+        for inode, (protocol, address) in sockets.items()
+    ]
+    return sorted(found, key=lambda each: (each["address"], each["protocol"]))
+
+
+def has_systemd():
+    """
+    Whether systemd runs this host.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_host.has_systemd
+
+    .. versionadded:: 0.1.0
+    """
+    return Path("/run/systemd/system").is_dir() and bool(salt.utils.path.which("systemctl"))
+
+
+def _owners(inodes):
+    found = {}
+    for place in Path("/proc").glob("[0-9]*/fd/*"):
+        with contextlib.suppress(OSError):
+            target = os.readlink(place)
+            inode = target.removeprefix("socket:[").removesuffix("]")
+            if target.startswith("socket:[") and inode in inodes:
+                pid = place.parts[2]
+                found[inode] = int(pid), (read(f"/proc/{pid}/comm") or "").strip()
+    return found

@@ -1,0 +1,323 @@
+"""
+libvirt's XML of a network with names: made, read to a normal form, changed without losing what others put there.
+
+.. versionadded:: 0.1.0
+
+Pure. A network is what :py:func:`dnsmasq_model.complete` answers; the forwarders are not in the XML but in a file that
+it names (:py:mod:`dnsmasq_texts`)::
+
+    salt-call --local -m . dnsmasq_xml.read '<network><name>lab</name></network>'
+"""
+
+import hashlib
+import ipaddress
+import json
+import xml.etree.ElementTree as ET
+
+FILES = "/var/lib/libvirt/dnsmasq"
+METADATA = "urn:onepass:dnsmasq_fwd"
+DNSMASQ = "http://libvirt.org/schemas/network/dnsmasq/1.0"
+MARK = "onepass.test"
+SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
+DEFAULT_LEASE = 3600
+
+ET.register_namespace("dnsmasq", DNSMASQ)
+ET.register_namespace("onepass", METADATA)
+
+
+def __virtual__():
+    return "dnsmasq_xml"
+
+
+def servers_file(name: str) -> str:
+    """
+    Where a libvirt network's forwarders are: in the one directory that its dnsmasq may read under AppArmor too.
+
+    name
+        The network's name.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_xml.servers_file lab
+
+    .. versionadded:: 0.1.0
+    """
+    return f"{FILES}/{name}.servers"
+
+
+def frame(network: dict) -> dict:
+    """
+    What of a libvirt network can only be changed by its restart, in normal form.
+
+    network
+        A complete network.
+
+    Returns:
+        ``address``, ``bridge``, ``domain``, ``forward``, ``local_only``, ``local_reverse`` and ``options``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc dnsmasq_xml.frame
+
+    .. versionadded:: 0.1.0
+    """
+    return {
+        "address": network["address"],
+        "bridge": network["bridge"],
+        "domain": network["domain"],
+        "forward": "nat" if network["nat"] else None,
+        "local_only": network["local_only"],
+        "local_reverse": bool(network["local_only"] and network["reverse"]),
+        "options": [f"servers-file={servers_file(network['name'])}", *network["lines"], _who(network)],
+    }
+
+
+def entries(network: dict) -> dict:
+    """
+    What of a libvirt network can be changed while it runs, in normal form.
+
+    network
+        A complete network.
+
+    Returns:
+        ``names`` (name to address), ``reservations`` (MAC to ``[name, address]``) and ``ranges`` (list of ``[start,
+        end, seconds]``).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc dnsmasq_xml.entries
+
+    .. versionadded:: 0.1.0
+    """
+    dhcp, hosts = network["dhcp"], network["hosts"]
+    return {
+        "names": {name: host["address"] for name, host in hosts.items()},
+        "reservations": {host["mac"]: [name, host["address"]] for name, host in hosts.items() if host["mac"]},
+        "ranges": [[dhcp["start"], dhcp["end"], dhcp["seconds"]]] if dhcp else [],
+    }
+
+
+def read(xml: str) -> dict:
+    """
+    A libvirt network's XML in the same normal form.
+
+    xml
+        What libvirt answered, of the running network or of its definition.
+
+    Returns:
+        ``frame`` (as :py:func:`frame`, with ``forwarders`` if the XML itself has some), ``entries`` (as
+        :py:func:`entries`), ``own`` (the names that a state of ours put there) and ``bridge``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_xml.read '<network><name>lab</name></network>'
+
+    .. versionadded:: 0.1.0
+    """
+    root = ET.fromstring(xml)
+    domain, address = root.find("domain"), _own_ip(root)
+    forward, bridge = root.find("forward"), root.find("bridge")
+    host = root.findall("dns/host")
+    return {
+        "bridge": bridge.get("name") if bridge is not None else None,
+        "own": json.loads(root.findtext(f"metadata/{{{METADATA}}}own") or "[]"),
+        "frame": {
+            "address": _interface(address) if address is not None else None,
+            "bridge": bridge.get("name") if bridge is not None else None,
+            "domain": domain.get("name") if domain is not None else None,
+            "forward": forward.get("mode", "nat") if forward is not None else None,
+            "local_only": domain is not None and domain.get("localOnly") == "yes",
+            "local_reverse": bool(address is not None and address.get("localPtr") == "yes"),
+            "options": [each.get("value") for each in root.findall(f"{{{DNSMASQ}}}options/{{{DNSMASQ}}}option")],
+            **({"forwarders": "in the XML"} if root.findall("dns/forwarder") else {}),
+        },
+        "entries": {
+            "names": {name.text.lower(): each.get("ip") for each in host for name in each.findall("hostname")},
+            "reservations": dict(map(_reservation, root.findall("ip/dhcp/host"))),
+            "ranges": [_range(each) for each in root.findall("ip/dhcp/range")],
+        },
+    }
+
+
+def xml(network: dict, existing: str | None = None) -> str:
+    """
+    The XML of a libvirt network. Of an existing one, everything that the model does not know stays.
+
+    network
+        A complete network.
+    existing
+        The definition to change. Default: a new one, with the spanning tree protocol off.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc dnsmasq_xml.xml
+
+    .. versionadded:: 0.1.0
+    """
+    root = ET.fromstring(existing) if existing else _blank(network)
+    had = read(existing)["own"] if existing else []
+    _put(root, "forward", {"mode": "nat"} if network["nat"] else None)
+    if network["bridge"]:
+        _put(root, "bridge", {"name": network["bridge"]})
+    _put(root, "domain", {"name": network["domain"], "localOnly": "yes" if network["local_only"] else "no"})
+    _put_names(root, network, had)
+    _put_address(root, network, had)
+    _put_options(root, frame(network)["options"])
+    _put_metadata(root, sorted(network["hosts"]))
+    ET.indent(root)
+    return ET.tostring(root, encoding="unicode") + "\n"
+
+
+def host_xml(kind: str, *values: str) -> str:
+    """
+    One entry of a libvirt network, as ``virNetworkUpdate`` takes it.
+
+    kind
+        ``names`` (name, address), ``reservations`` (MAC, name, address) or ``ranges`` (start, end, seconds).
+    values
+        The entry's values.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_xml.host_xml names web 192.168.150.20
+
+    .. versionadded:: 0.1.0
+    """
+    return ET.tostring(ELEMENTS[kind](*values), encoding="unicode")
+
+
+def _who(network: dict) -> str:
+    """A record that this dnsmasq alone has: a forwarder that knows it sends everything back here."""
+    told = json.dumps([network["name"], network["address"]])
+    return f"txt-record={MARK},{hashlib.sha256(told.encode()).hexdigest()[:32]}"
+
+
+def _blank(network: dict) -> ET.Element:
+    root = ET.Element("network")
+    ET.SubElement(root, "name").text = network["name"]
+    ET.SubElement(root, "bridge", stp="off", delay="0")
+    return root
+
+
+def _own_ip(root: ET.Element):
+    return next((each for each in root.findall("ip") if each.get("family", "ipv4") == "ipv4"), None)
+
+
+def _interface(element: ET.Element) -> str:
+    length = element.get("prefix") or ipaddress.ip_network(f"0.0.0.0/{element.get('netmask')}").prefixlen
+    return f"{element.get('address')}/{length}"
+
+
+def _reservation(element: ET.Element) -> tuple:
+    return (element.get("mac") or "").lower(), [element.get("name"), element.get("ip")]
+
+
+def _range(element: ET.Element) -> list:
+    lease = element.find("lease")
+    seconds = int(lease.get("expiry")) * SECONDS[lease.get("unit", "minutes")] if lease is not None else DEFAULT_LEASE
+    return [element.get("start"), element.get("end"), seconds]
+
+
+def _put(root: ET.Element, tag: str, attributes: dict | None) -> None:
+    """Set attributes of a part, made if it is missing; ``None`` removes the part."""
+    found = root.find(tag)
+    if attributes is None:
+        return root.remove(found) if found is not None else None
+    if found is not None and tag == "forward" and found.get("mode", "nat") != attributes["mode"]:
+        root.remove(found)
+        found = None
+    if found is None:
+        found = ET.SubElement(root, tag)
+    return found.attrib.update(attributes)
+
+
+def _put_names(root: ET.Element, network: dict, had: list) -> None:
+    dns = root.find("dns")
+    dns = ET.SubElement(root, "dns") if dns is None else dns
+    for each in dns.findall("forwarder"):
+        dns.remove(each)
+    mine = {*had, *network["hosts"]}
+    for host in dns.findall("host"):
+        for name in host.findall("hostname"):
+            if name.text.lower() in mine:
+                host.remove(name)
+        if not host.findall("hostname"):
+            dns.remove(host)
+    dns.extend(_name_element(name, host["address"]) for name, host in network["hosts"].items())
+
+
+def _put_address(root: ET.Element, network: dict, had: list) -> None:
+    address = _own_ip(root)
+    address = ET.SubElement(root, "ip") if address is None else address
+    address.attrib.pop("prefix", None)
+    address.attrib.pop("localPtr", None)
+    address.attrib.update(address=network["gateway"], netmask=network["netmask"])
+    if frame(network)["local_reverse"]:
+        address.set("localPtr", "yes")
+    dhcp = address.find("dhcp")
+    if dhcp is None and network["dhcp"]:
+        dhcp = ET.SubElement(address, "dhcp")
+    if dhcp is not None and not network["dhcp"]:
+        address.remove(dhcp)
+    if not network["dhcp"]:
+        return
+    wanted = entries(network)
+    mine, macs = {*had, *network["hosts"]}, wanted["reservations"]
+    gone = [
+        each for each in dhcp.findall("host") if each.get("name") in mine or (each.get("mac") or "").lower() in macs
+    ]
+    for each in [*dhcp.findall("range"), *gone]:
+        dhcp.remove(each)
+    for place, each in enumerate(wanted["ranges"]):
+        dhcp.insert(place, _range_element(*each))
+    dhcp.extend(_reservation_element(mac, *each) for mac, each in macs.items())
+
+
+def _put_options(root: ET.Element, options: list) -> None:
+    for each in root.findall(f"{{{DNSMASQ}}}options"):
+        root.remove(each)
+    holder = ET.SubElement(root, f"{{{DNSMASQ}}}options")
+    for option in options:
+        ET.SubElement(holder, f"{{{DNSMASQ}}}option", value=option)
+
+
+def _put_metadata(root: ET.Element, names: list) -> None:
+    holder = root.find("metadata")
+    if holder is None:
+        holder = ET.Element("metadata")
+        root.insert(1 + (root.find("uuid") is not None), holder)
+    for each in holder.findall(f"{{{METADATA}}}own"):
+        holder.remove(each)
+    ET.SubElement(holder, f"{{{METADATA}}}own").text = json.dumps(names)
+
+
+def _name_element(name: str, address: str) -> ET.Element:
+    element = ET.Element("host", ip=address)
+    ET.SubElement(element, "hostname").text = name
+    return element
+
+
+def _reservation_element(mac: str, name: str, address: str) -> ET.Element:
+    return ET.Element("host", mac=mac, name=name, ip=address)
+
+
+def _range_element(start: str, end: str, seconds: int) -> ET.Element:
+    element = ET.Element("range", start=start, end=end)
+    if int(seconds) != DEFAULT_LEASE:
+        ET.SubElement(element, "lease", expiry=str(int(seconds) // 60), unit="minutes")
+    return element
+
+
+ELEMENTS = {"names": _name_element, "reservations": _reservation_element, "ranges": _range_element}

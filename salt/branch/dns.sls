@@ -1,0 +1,43 @@
+# The network of this host's guests: their names, addresses and forwarders, and how the host itself looks them up.
+# A change that needs a restart of the network is refused while guests are on it: dnsmasq_fwd.apply restart=True.
+{% set dns = salt['dnsmasq_fwd.settings']() %}
+
+{% if dns %}
+{% set programs = {
+    'Debian': {'network': ['libvirt-daemon-system', 'dnsmasq-base'], 'bridge': ['dnsmasq-base', 'nftables', 'procps']},
+    'RedHat': {'network': ['libvirt-daemon-driver-network', 'dnsmasq'], 'bridge': ['dnsmasq', 'nftables', 'procps-ng']},
+} %}
+branch-dns-packages:
+  pkg.installed:
+    - pkgs: {{ programs.get(grains['os_family'], programs['Debian'])[dns.backend] | tojson }}
+
+{% if dns.backend == 'network' %}
+branch-dns-libvirtd:
+  service.running:
+    - name: libvirtd
+    - enable: True
+    - require:
+      - pkg: branch-dns-packages
+    - require_in:
+      - dnsmasq_fwd: branch-dns-network
+{% endif %}
+
+branch-dns-network:
+  dnsmasq_fwd.{{ dns.backend }}:
+{% for key, value in dns.items() if key not in ('backend', 'resolver') %}
+    - {{ key }}: {{ value | tojson }}
+{% endfor %}
+    - require:
+      - pkg: branch-dns-packages
+
+{% if dns.resolver %}
+branch-dns-resolver:
+  dnsmasq_fwd.resolver:
+    - name: {{ dns.name }}
+    - domain: {{ dns.domain }}
+    - address: {{ dns.address }}
+    - way: {{ dns.resolver }}
+    - require:
+      - dnsmasq_fwd: branch-dns-network
+{% endif %}
+{% endif %}

@@ -1,0 +1,351 @@
+"""Networks with names: all that can be wrong with one, and the texts that a good one becomes."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tree import load
+
+GOOD = {
+    "name": "lab",
+    "domain": "Lab.example",
+    "address": "192.168.150.1/24",
+    "dhcp": {"start": "192.168.150.10", "end": "192.168.150.200"},
+    "hosts": {"web.lab.example": {"address": "192.168.150.5", "mac": "52:54:00:BF:57:BB"}},
+    "forwarders": [{"address": "9.9.9.9"}, {"address": "10.0.0.53", "port": 5353, "domain": "bank.example"}],
+    "options": ["no-ping"],
+}
+CASES = yaml.safe_load((Path(__file__).parent / "cases" / "bad_networks.yaml").read_text())
+OF_ANY_KIND = [None, True, -0.5, "", "x", [], [None], ["x"], [{}], [[]], {}, {"x": None}, {5: 5}, {"x": {"y": [5]}}]
+
+
+def changed(change):
+    hosts = {"web": {"address": "192.168.150.5", "mac": "52:54:00:bf:57:bb"}}
+    whole = {**GOOD, "hosts": hosts, **change}
+    return {key: value for key, value in whole.items() if value != "gone"}
+
+
+def said(found):
+    return [": ".join(filter(None, [each["path"], f"{each['fault']}; {each['remedy']}"])) for each in found]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case["said"].splitlines()[0])
+def test_everything_that_is_wrong_is_said_at_once(modules, case):
+    lines, begins = said(modules.dnsmasq_fwd.faults(changed(case["change"]))), case["said"].splitlines()
+    assert len(lines) == len(begins), lines
+    for line, begin in zip(lines, begins, strict=True):
+        assert repr(line)[1:-1].startswith(repr(begin)[1:-1]) or line.startswith(begin)
+
+
+def test_the_table_is_long_enough_and_the_good_one_is_good(modules):
+    assert len(CASES) >= 40
+    assert modules.dnsmasq_fwd.faults(GOOD) == []
+    assert modules.dnsmasq_fwd.faults(changed({})) == []
+
+
+@pytest.mark.parametrize("key", [*GOOD, "backend", "bridge", "local_only", "nat", "resolver"])
+def test_no_value_makes_it_raise(modules, key):
+    for value in OF_ANY_KIND:
+        modules.dnsmasq_fwd.faults({**GOOD, key: value})
+
+
+def test_no_network_makes_it_raise(modules):
+    for value in OF_ANY_KIND:
+        assert modules.dnsmasq_fwd.faults(value)
+
+
+@pytest.mark.parametrize("state", ["network", "bridge"])
+def test_a_state_says_all_of_it_too(states, testmode, state):
+    arguments = {**GOOD, "domain": "my lab", "forwarders": [{"address": "192.168.150.1"}], "nat": 5}
+    ret = getattr(states.dnsmasq_fwd, state)(**arguments, test=testmode)
+    assert (ret.result, ret.changes) == (False, {})
+    assert [line.partition(": is ")[0] for line in ret.comment.splitlines()] == [
+        "Network lab: domain",
+        "Network lab: forwarders:0:address",
+        "Network lab: nat",
+    ]
+
+
+@pytest.mark.parametrize(
+    "function, arguments, wrong",
+    [
+        ("network", {"domain": "lab.example", "address": "10.0.0.1/24", "restart": "yes"}, ["restart"]),
+        ("resolver", {"domain": "my lab", "address": "10.0.0.1/24", "way": "dns"}, ["domain", "way"]),
+        ("resolver_absent", {"domain": "my lab", "address": 5}, ["address", "domain"]),
+        ("absent", {"backend": "libvirt", "force": 1}, ["backend", "force"]),
+        ("absent", {"name": "../../etc", "force": 1}, ["name", "force"]),
+    ],
+)
+def test_the_other_arguments_are_judged(states, testmode, function, arguments, wrong):
+    ret = getattr(states.dnsmasq_fwd, function)(**{"name": "lab", **arguments}, test=testmode)
+    assert (ret.result, ret.changes) == (False, {})
+    assert [line.split(": ")[1] for line in ret.comment.splitlines()] == wrong
+
+
+# What a good one becomes
+
+
+@pytest.fixture
+def lab(modules):
+    return modules.dnsmasq_model.complete(GOOD)
+
+
+def test_values_are_in_normal_form(lab):
+    assert (lab["domain"], lab["gateway"], lab["network"]) == ("lab.example", "192.168.150.1", "192.168.150.0/24")
+    assert lab["hosts"] == {"web": {"address": "192.168.150.5", "mac": "52:54:00:bf:57:bb"}}
+    assert lab["forwarders"][0] == {"address": "9.9.9.9", "port": 53, "domain": None}
+
+
+@pytest.mark.parametrize(
+    "address, reverse",
+    [("10.1.2.3/8", "10.in-addr.arpa"), ("10.1.2.3/16", "1.10.in-addr.arpa"), ("10.1.2.3/20", None)],
+)
+def test_the_reverse_zone_is_local_where_it_is_one(modules, address, reverse):
+    lab = modules.dnsmasq_model.complete({"name": "lab", "domain": "lab.example", "address": address})
+    assert lab["reverse"] == reverse
+    assert modules.dnsmasq_xml.frame(lab)["local_reverse"] is bool(reverse)
+
+
+def test_the_mark_of_a_generation_follows_from_all_that_is_read_again(modules, lab):
+    texts = [
+        modules.dnsmasq_texts.servers(lab),
+        modules.dnsmasq_texts.servers({**lab, "forwarders": lab["forwarders"][::-1]}),
+        modules.dnsmasq_texts.servers(lab, "192.168.150.5 web\n"),
+    ]
+    marks = [modules.dnsmasq_texts.marked(text) for text in texts]
+    assert len(set(marks)) == 3
+    assert all(re.fullmatch(r"127\.\d+\.\d+\.\d+#\d+", mark) for mark in marks)
+    assert modules.dnsmasq_texts.forwarders(texts[0]) == ["9.9.9.9#53", "10.0.0.53#5353 for bank.example"]
+
+
+def test_xml_reads_back_as_what_it_was_made_from(modules, lab):
+    read = modules.dnsmasq_xml.read(modules.dnsmasq_xml.xml(lab))
+    assert read["frame"] == modules.dnsmasq_xml.frame(lab)
+    assert read["entries"] == modules.dnsmasq_xml.entries(lab)
+    assert read["own"] == ["web"]
+
+
+OTHERS = """
+<network ipv6='yes'>
+  <name>lab</name><uuid>6c7be0e4-8c7d-4c7c-9a5e-2f1a1c0f3c55</uuid>
+  <forward mode='nat'><nat><port start='1024' end='65535'/></nat></forward>
+  <bridge name='virbr7' stp='on' delay='0'/><mac address='52:54:00:aa:bb:cc'/>
+  <domain name='old.example'/>
+  <dns><forwarder addr='8.8.8.8'/><txt name='x' value='y'/>
+    <host ip='192.168.150.77'><hostname>clone</hostname><hostname>web</hostname></host></dns>
+  <ip address='192.168.150.1' netmask='255.255.255.0'>
+    <tftp root='/srv/tftp'/>
+    <dhcp><range start='192.168.150.2' end='192.168.150.254'/>
+      <host mac='52:54:00:00:00:77' name='clone' ip='192.168.150.77'/></dhcp></ip>
+  <ip family='ipv6' address='2001:db8::1' prefix='64'/>
+  <portgroup name='slow'/>
+</network>
+"""
+
+
+def test_what_others_put_into_a_network_stays(modules, lab):
+    xml = modules.dnsmasq_xml.xml(lab, OTHERS)
+    for kept in (
+        "6c7be0e4",
+        "1024",
+        "virbr7",
+        'stp="on"',
+        "52:54:00:aa:bb:cc",
+        "/srv/tftp",
+        "2001:db8::1",
+        "slow",
+        "txt",
+    ):
+        assert kept in xml
+    assert "8.8.8.8" not in xml
+    read = modules.dnsmasq_xml.read(xml)
+    assert read["entries"]["names"] == {"clone": "192.168.150.77", "web": "192.168.150.5"}
+    assert set(read["entries"]["reservations"]) == {"52:54:00:00:00:77", "52:54:00:bf:57:bb"}
+    assert read["entries"]["ranges"] == [["192.168.150.10", "192.168.150.200", 3600]]
+    assert modules.dnsmasq_xml.read(modules.dnsmasq_xml.xml(lab, xml)) == read
+
+
+def test_a_name_of_ours_goes_when_it_is_not_wanted_any_more(modules, lab):
+    before = modules.dnsmasq_xml.xml(lab, OTHERS)
+    after = modules.dnsmasq_xml.read(modules.dnsmasq_xml.xml({**lab, "hosts": {}}, before))
+    assert after["entries"]["names"] == {"clone": "192.168.150.77"}
+    assert set(after["entries"]["reservations"]) == {"52:54:00:00:00:77"}
+
+
+@pytest.mark.parametrize("nat, forward", [(True, "nat"), (False, None)])
+def test_without_nat_there_is_no_way_out(modules, nat, forward):
+    lab = modules.dnsmasq_model.complete({**GOOD, "nat": nat, "backend": "bridge", "bridge": "virbr7"})
+    assert modules.dnsmasq_xml.frame(lab)["forward"] == forward
+    files = modules.dnsmasq_texts.files(lab)
+    assert any(path.endswith("nat.nft") for path in files) is nat
+    unit = next(text for path, text in files.items() if path.endswith(".service"))
+    assert ("nft -f" in unit) is nat
+
+
+# What is planned, from what is observed
+
+
+def observed(modules, given, **more):
+    """A running libvirt network as this model makes it."""
+    whole = modules.dnsmasq_model.complete(given)
+    xml = modules.dnsmasq_xml.xml({**whole, "bridge": "virbr7"})
+    read = modules.dnsmasq_xml.read(xml)
+    seen = {"xml": xml, "defined": read, "live": read, "autostart": True, "answers": True, "served": True}
+    return {**seen, "servers": modules.dnsmasq_texts.servers(whole), "detached": {}, "ports": ["vnet0"], **more}
+
+
+PLANS = [
+    ({}, []),
+    ({"forwarders": [{"address": "1.1.1.1"}]}, [("change", "forwarders of lab", "nothing")]),
+    (
+        {"hosts": {"db": {"address": "192.168.150.6"}}},
+        [
+            ("remove", "reservation of 52:54:00:bf:57:bb in lab", "nothing"),
+            ("remove", "name web in lab", "nothing"),
+            ("add", "name db in lab", "nothing"),
+            ("change", "definition of lab", "nothing"),
+        ],
+    ),
+    (
+        {"dhcp": {"start": "192.168.150.10", "end": "192.168.150.99"}},
+        [("change", "dhcp range of lab", "a restart of dnsmasq"), ("change", "definition of lab", "nothing")],
+    ),
+    (
+        {"domain": "other.example", "hosts": {}},
+        [("change", "definition of lab", "nothing"), ("restart", "network lab", "a restart of the network")],
+    ),
+    (
+        {"options": [], "forwarders": []},
+        [
+            ("change", "forwarders of lab", "nothing"),
+            ("change", "definition of lab", "nothing"),
+            ("restart", "network lab", "a restart of the network"),
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize("change, steps", PLANS, ids=lambda value: str(value)[:40])
+def test_a_plan_says_what_each_step_needs(modules, change, steps):
+    wanted = modules.dnsmasq_model.complete({**GOOD, **change})
+    planned = modules.dnsmasq_libvirt.plan(wanted, observed(modules, GOOD), restart=True)
+    assert [(step["do"], step["what"], step["needs"]) for step in planned] == steps
+
+
+def test_a_restart_is_refused_while_guests_are_there(modules):
+    wanted = modules.dnsmasq_model.complete({**GOOD, "domain": "other.example", "hosts": {}})
+    with pytest.raises(
+        Exception, match=r"vnet0 lose their link.*domain: 'lab.example', not 'other.example'.*restart: T"
+    ):
+        modules.dnsmasq_libvirt.plan(wanted, observed(modules, GOOD))
+    planned = modules.dnsmasq_libvirt.plan(wanted, observed(modules, GOOD, ports=[]))
+    assert "restart" in [step["do"] for step in planned]
+
+
+def test_a_tap_that_is_off_the_bridge_is_attached(modules):
+    wanted = modules.dnsmasq_model.complete(GOOD)
+    for live in ({}, {"live": None, "served": False}):
+        seen = observed(modules, GOOD, detached={"vnet3": "vm1"}, **live)
+        step = modules.dnsmasq_libvirt.plan(wanted, seen)[-1]
+        assert (step["do"], step["what"], step["new"]) == ("attach", "vnet3 of vm1", "virbr7")
+
+
+def test_a_network_whose_dnsmasq_does_not_answer_is_restarted(modules):
+    seen, wanted = observed(modules, GOOD, answers=False, served=False), modules.dnsmasq_model.complete(GOOD)
+    with pytest.raises(Exception, match="dnsmasq: 'does not answer', not 'running'"):
+        modules.dnsmasq_libvirt.plan(wanted, seen)
+    (step,) = modules.dnsmasq_libvirt.plan(wanted, seen, restart=True)
+    assert (step["do"], step["old"]) == ("restart", {"dnsmasq": "does not answer"})
+
+
+def test_without_libvirts_binding_the_state_says_what_to_install(modules, testmode):
+    salt = {key: value for key, value in dict(modules).items() if not key.startswith("dnsmasq_libvirt.")}
+    module = load("_modules/dnsmasq_fwd.py", __salt__=salt)
+    salt = {**salt, "dnsmasq_fwd.steps": module.steps}
+    state = load("_states/dnsmasq_fwd.py", __salt__=salt, __opts__={"test": testmode})
+    ret = state.network(**GOOD)
+    assert (ret["result"], ret["changes"]) == (False, {})
+    assert "salt-pip install libvirt-python" in ret["comment"]
+
+
+# The host's resolver
+
+
+RESOLV_CONF = (
+    "# by hand\nsearch bank.example\nnameserver 10.0.0.53\nnameserver 10.0.0.54\nnameserver 10.0.0.55\noptions edns0\n"
+)
+
+
+def made(modules, way, there):
+    return modules.dnsmasq_resolver.texts(way, "lab", "lab.example", "192.168.150.1", "192.168.150.0/24", there)
+
+
+def test_resolv_conf_asks_the_network_first_and_keeps_the_rest(modules):
+    wanted = made(modules, "resolv.conf", {"/etc/resolv.conf": RESOLV_CONF})["wanted"]["/etc/resolv.conf"]
+    assert wanted.splitlines() == [
+        "# by hand",
+        "search lab.example bank.example",
+        "nameserver 192.168.150.1",
+        "nameserver 10.0.0.53",
+        "nameserver 10.0.0.54",
+        "nameserver 10.0.0.55",
+        "options edns0",
+    ]
+    again = made(modules, "resolv.conf", {"/etc/resolv.conf": wanted})
+    assert again["wanted"]["/etc/resolv.conf"] == wanted
+    without = again["without"]["/etc/resolv.conf"]
+    assert sorted(without.splitlines()) == sorted(RESOLV_CONF.splitlines())
+
+
+def test_nsswitch_asks_libvirt_before_dns(modules):
+    text = "passwd:         files\nhosts:          files mdns4_minimal [NOTFOUND=return] dns\n"
+    wanted = made(modules, "nss", {"/etc/nsswitch.conf": text})["wanted"]["/etc/nsswitch.conf"]
+    assert "hosts:          files mdns4_minimal [NOTFOUND=return] libvirt libvirt_guest dns\n" in wanted
+    again = made(modules, "nss", {"/etc/nsswitch.conf": wanted})
+    assert again["wanted"]["/etc/nsswitch.conf"] == wanted
+    assert again["without"]["/etc/nsswitch.conf"] == text
+
+
+def test_resolved_and_networkmanager_get_a_file_each(modules):
+    (path, text), *_ = made(modules, "resolved", {})["wanted"].items()
+    assert path == "/etc/systemd/resolved.conf.d/onepass-lab.conf"
+    assert "DNS=192.168.150.1\nDomains=lab.example ~150.168.192.in-addr.arpa\n" in text
+    texts = made(modules, "NetworkManager", {})["wanted"]
+    assert "server=/lab.example/192.168.150.1" in texts["/etc/NetworkManager/dnsmasq.d/onepass-lab.conf"]
+    assert "dns=dnsmasq" in texts["/etc/NetworkManager/conf.d/onepass-dnsmasq.conf"]
+
+
+# The branch's pillar
+
+
+@pytest.mark.parametrize(
+    "given, states",
+    [
+        ({}, ["pkg.installed", "service.running", "dnsmasq_fwd.network"]),
+        ({"backend": "bridge"}, ["pkg.installed", "dnsmasq_fwd.bridge"]),
+        ({"backend": "bridge", "resolver": "auto"}, ["pkg.installed", "dnsmasq_fwd.bridge", "dnsmasq_fwd.resolver"]),
+    ],
+)
+def test_the_sls_follows_the_pillar(modules, pillar, given, states):
+    network = {**GOOD, **given}
+    pillar({"branch": {"dns": network}})
+    chunks = modules.state.show_low_sls("branch.dns")
+    assert [f"{chunk['state']}.{chunk['fun']}" for chunk in chunks] == states
+    state = next(chunk for chunk in chunks if chunk["__id__"] == "branch-dns-network")
+    passed = {key: state[key] for key in GOOD}
+    assert passed == GOOD
+    assert modules.dnsmasq_fwd.render() == modules.dnsmasq_fwd.render(network)
+
+
+def test_without_a_network_in_the_pillar_the_sls_is_empty(modules, pillar):
+    pillar({"branch": {"name": "rosario"}})
+    assert modules.state.show_low_sls("branch.dns") == []
+    assert modules.dnsmasq_fwd.settings() is None
+
+
+def test_a_bad_network_in_the_pillar_is_refused_with_all_its_faults(modules, pillar):
+    pillar({"branch": {"dns": {**GOOD, "domain": "my lab", "nat": "no"}}})
+    with pytest.raises(Exception, match=r"branch:dns pillar: 2 faults\n  branch:dns:domain: .*\n  branch:dns:nat: "):
+        modules.dnsmasq_fwd.settings()
