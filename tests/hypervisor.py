@@ -46,6 +46,7 @@ TEMPLATE = """
 DISK = """<disk type='file' device='disk'><driver name='qemu' type='{format}' cache='unsafe'/>
   <source file='{path}'/><target dev='{target}' bus='virtio'/></disk>"""
 
+libvirt.registerErrorHandler(lambda *_: None, None)
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -69,7 +70,7 @@ class Hypervisor:
             )
             (self.root / "guest" / name).chmod(0o644)
         (self.root / "etc/libvirtd.conf").write_text('auth_unix_rw = "none"\nlog_level = 3\n')
-        (self.root / "etc/qemu.conf").write_text('security_driver = "none"\nstdio_handler = "file"\n')
+        (self.root / "etc/qemu.conf").write_text('security_driver = "none"\nstdio_handler = "file"\nnamespaces = []\n')
         self.holder = self._hold()
         self.start_daemon()
         with self.connection() as host:
@@ -81,7 +82,15 @@ class Hypervisor:
         """A process that holds the namespaces: its standard input's end is its own."""
         binds = [f"mkdir -p {place}; mount --bind {self.root}/{name} {place}" for name, place in PRIVATE.items()]
         binds.append(f"mount --bind {self.root}/etc /etc/libvirt")
-        script = ["mount --make-rprivate /", "mount -t tmpfs none /run", *binds, "ip link set lo up", f"test ! -e /dev/kvm || mount --bind {self.root}/no-kvm /dev/kvm", "echo ready", "read end"]
+        script = [
+            "mount --make-rprivate /",
+            "mount -t tmpfs none /run",
+            *binds,
+            "ip link set lo up",
+            f"test ! -e /dev/kvm || mount --bind {self.root}/no-kvm /dev/kvm",
+            "echo ready",
+            "read end",
+        ]
         holder = subprocess.Popen(
             ["unshare", "--mount", "--net", "sh", "-ec", "\n".join(script)],
             stdin=subprocess.PIPE,
@@ -143,9 +152,13 @@ class Hypervisor:
 
     def template(self, name="tiny", disks=("vda",), image_format="qcow2", files=None):
         """Define a template whose first disk holds a little system, with an identity of its own; its disks' paths."""
-        paths = {target: self.pool / f"{name}{'' if not number else f'-{target}'}.img" for number, target in enumerate(disks)}
+        paths = {
+            target: self.pool / f"{name}{'' if not number else f'-{target}'}.img" for number, target in enumerate(disks)
+        }
         for number, path in enumerate(paths.values()):
-            make_disk(path, system(name, files) if not number else {"data": ("the template's data\n", 0o644)}, image_format)
+            make_disk(
+                path, system(name, files) if not number else {"data": ("the template's data\n", 0o644)}, image_format
+            )
         disks = "".join(DISK.format(path=path, target=target, format=image_format) for target, path in paths.items())
         text = TEMPLATE.format(name=name, guest=self.root / "guest", console=self.root / f"{name}.log", disks=disks)
         with self.connection() as host:
