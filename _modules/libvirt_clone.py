@@ -41,7 +41,7 @@ OPTIONS = {
     "domain": None,
     "mac": None,
     "minion": None,
-    "autostart": False,
+    "autostart": None,
 }
 
 
@@ -94,7 +94,7 @@ def clone(template, *names, start=True, until="ssh", timeout=300, **options):
         Mapping with ``master`` and, if it is not the name, ``id``: the clone is a minion with a key of its own, whose
         public half is returned. Default: none.
     autostart
-        Start them with the host. Default ``False``.
+        Start them with the host. Default: not.
 
     Returns:
         VM to mapping: ``result``, ``comment``, and what :py:func:`info` answers. A failure makes the return code 1.
@@ -186,6 +186,105 @@ def make(template, names, options=None):
         with _kept(results[name]):
             _say(name, f"cloned, identity: {__salt__['libvirt_make.make'](prepared, name)}")
     return results
+
+
+def observe(name, template, options, dry=False):
+    """
+    What a state compares: the VM that has this name, and whether it could be cloned if it is not there.
+
+    name, template
+        The clone and its template.
+    options
+        Mapping of the other arguments of :py:func:`clone`.
+    dry
+        A template that is not sealed is taken for one that will be. Default ``False``.
+
+    Returns:
+        ``vm`` (what :py:func:`libvirt_host.domain` answers) and ``assumed``.
+
+    Raises ``CommandExecutionError`` with what speaks against cloning it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.observe virtual1 debian12 '{}' --out json
+
+    .. versionadded:: 0.1.0
+    """
+    vm = __salt__["libvirt_host.domain"](name)
+    kind, why = state(name, template, vm)
+    if why:
+        raise CommandExecutionError(why)
+    if kind == "ready":
+        return {"vm": vm, "assumed": None}
+    if dry and options.get("generation") is None and __salt__["libvirt_template.sealable"](template)["next"]:
+        return {"vm": vm, "assumed": f"if {template} is sealed by then"}
+    __salt__["libvirt_make.prepare"](template, [name], _options(options))
+    return {"vm": vm, "assumed": None}
+
+
+def steps(name, template, wanted, vm):
+    """
+    The steps from what is there to what is wanted. Pure.
+
+    name, template
+        The clone and its template.
+    wanted
+        ``memory``, ``vcpu`` and ``autostart``, each a value or ``None`` (as it is), and ``start``.
+    vm
+        What :py:func:`libvirt_host.domain` answered.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.steps virtual1 debian12 '{start: true}' null
+
+    .. versionadded:: 0.1.0
+    """
+    kind, _ = state(name, template, vm)
+    what, clone_of = f"VM {name}", f"clone of {template}"
+    planned = []
+    if kind != "ready":
+        old = None if kind == "absent" else "unfinished"
+        planned.append({"do": "clone", "what": what, "old": old, "new": f"{clone_of}, off"})
+    else:
+        planned += [
+            {"do": "change", "what": f"{key} of {what}", "old": vm[key], "new": wanted[key], "key": key}
+            for key in ("memory", "vcpu", "autostart")
+            if wanted.get(key) is not None and wanted[key] != vm[key]
+        ]
+    if wanted.get("start") and not (kind == "ready" and vm["active"]):
+        planned.append({"do": "start", "what": what, "old": f"{clone_of}, off", "new": f"{clone_of}, running"})
+    return planned
+
+
+def act(name, template, options, step):
+    """
+    Execute one of :py:func:`steps`.
+
+    name, template, options
+        As for :py:func:`observe`.
+    step
+        The step.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_clone.act
+
+    .. versionadded:: 0.1.0
+    """
+    if step["do"] == "clone":
+        result = make(template, [name], options)[name]
+        if not result["result"]:
+            raise CommandExecutionError(result["comment"])
+    elif step["do"] == "start":
+        power_on(name)
+    else:
+        __salt__["libvirt_host.change"](name, step["key"], step["new"])
 
 
 def missing(template, names):

@@ -434,7 +434,7 @@ def _is_timeout(value) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 86400
 
 
-OPTIONAL = ("pool", "memory", "vcpu", "generation", "domain", "mac", "minion", "until")
+OPTIONAL = ("autostart", "pool", "memory", "vcpu", "generation", "domain", "mac", "minion", "until")
 FORMS = {
     "template": (_is_text, "the name of a domain"),
     "start": (_is_bool, "true or false"),

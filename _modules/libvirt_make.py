@@ -137,8 +137,8 @@ def _refuse_collisions(prepared, names):
         own = vm["ours"]["files"] if vm and vm["ours"] else []
         wrong += [
             f"{name}: {path} is there already, and no clone's; remove it or use another pool"
-            for path in planned["ours"]["files"]
-            if os.path.lexists(path) and path not in own
+            for path in (*planned["disks"].values(), planned["nvram"], planned["cidata"])
+            if path and os.path.lexists(path) and path not in own
         ]
     if wrong:
         raise CommandExecutionError("\n".join(wrong))
@@ -225,7 +225,7 @@ def make(prepared, name):
     __salt__["libvirt_host.define"](xml)
     try:
         _fill(prepared, vm, identity)
-        __salt__["libvirt_host.change"](name, "autostart", prepared["options"]["autostart"])
+        __salt__["libvirt_host.change"](name, "autostart", bool(prepared["options"]["autostart"]))
         _trust(name, ours)
         __salt__["libvirt_host.mark"](name, {**ours, "state": "ready"})
     except CommandExecutionError as err:

@@ -95,17 +95,10 @@ def seal(template):
 
     .. versionadded:: 0.1.0
     """
-    found = source(template)
-    if found["generation"] and not found["changed"]:
+    found = sealable(template)
+    if found["next"] is None:
         return {"generation": found["generation"], "changed": False}
-    refuse_in_use(template, found)
-    for disk in found["disks"]:
-        seen = __salt__["libvirt_disk.inspect"](disk["path"], disk["format"])
-        if seen.get("clean") is False:
-            raise CommandExecutionError(
-                f"{template}: the filesystem on {disk['target']} was not unmounted; start it and shut it down cleanly"
-            )
-    number = _next_generation(found["disks"])
+    number = found["next"]
     for disk in found["disks"]:
         if disk["generation"] != number or disk["written"]:
             __salt__["libvirt_disk.seal"](disk["path"], disk["format"], number)
@@ -115,6 +108,37 @@ def seal(template):
     for directory in {posixpath.dirname(disk["path"]) for disk in found["disks"]}:
         __salt__["libvirt_host.forget_files"](directory)
     return {"generation": number, "changed": True}
+
+
+def sealable(template):
+    """
+    A template as :py:func:`source` answers it, with ``next``: the generation that sealing would make, or ``None`` when
+    there is nothing to seal.
+
+    template
+        The domain.
+
+    Raises ``CommandExecutionError`` when it has to be sealed, but runs, or was not shut down cleanly.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_template.sealable debian12 --out json
+
+    .. versionadded:: 0.1.0
+    """
+    found = source(template)
+    if found["generation"] and not found["changed"]:
+        return {**found, "next": None}
+    refuse_in_use(template, found)
+    for disk in found["disks"]:
+        seen = __salt__["libvirt_disk.inspect"](disk["path"], disk["format"])
+        if seen.get("clean") is False:
+            raise CommandExecutionError(
+                f"{template}: the filesystem on {disk['target']} was not unmounted; start it and shut it down cleanly"
+            )
+    return {**found, "next": _next_generation(found["disks"])}
 
 
 def refuse_in_use(name, found):
@@ -134,11 +158,10 @@ def refuse_in_use(name, found):
 
     .. versionadded:: 0.1.0
     """
-    template = name
     if found["active"]:
-        raise CommandExecutionError(f"{template} is running; shut it down: virsh shutdown {template}")
+        raise CommandExecutionError(f"{name} is running; shut it down: virsh shutdown {name}")
     if found["saved"]:
-        raise CommandExecutionError(f"{template} has a saved state; start it and shut it down: virsh start {template}")
+        raise CommandExecutionError(f"{name} has a saved state; start it and shut it down: virsh start {name}")
 
 
 def _next_generation(disks):

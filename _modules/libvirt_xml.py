@@ -103,7 +103,7 @@ def _interface(interface) -> dict:
 def _ours(element) -> dict | None:
     if element is None:
         return None
-    return {**element.attrib, "files": [each.text for each in element.findall("file")]}
+    return {**element.attrib, "files": [each.text for each in element.findall(f"{{{NAMESPACE}}}file")]}
 
 
 def metadata(ours: dict) -> str:
@@ -121,14 +121,14 @@ def metadata(ours: dict) -> str:
 
     .. versionadded:: 0.1.0
     """
-    return ET.tostring(_element(ours, "clone"), encoding="unicode")
+    return ET.tostring(_element(ours, ""), encoding="unicode")
 
 
-def _element(ours: dict, tag: str = f"{{{NAMESPACE}}}clone"):
+def _element(ours: dict, namespace: str = f"{{{NAMESPACE}}}"):
     held = {key: str(value) for key, value in ours.items() if key != "files" and value is not None}
-    element = ET.Element(tag, held)
+    element = ET.Element(f"{namespace}clone", held)
     for path in ours["files"]:
-        ET.SubElement(element, "file").text = path
+        ET.SubElement(element, f"{namespace}file").text = path
     return element
 
 

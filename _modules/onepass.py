@@ -26,6 +26,10 @@ PAST = {
     "remove": "removed",
     "step down": "stepped down",
     "shard": "sharded",
+    "clone": "cloned",
+    "seal": "sealed",
+    "start": "started",
+    "destroy": "destroyed",
 }
 
 

@@ -8,6 +8,7 @@ import struct
 import subprocess
 import tempfile
 import time
+import urllib.error
 import urllib.request
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -61,7 +62,7 @@ class Hypervisor:
         self.holder = self.daemon = None
 
     def start(self):
-        for name in (*PRIVATE, "etc", "pool", "guest"):
+        for name in (*PRIVATE, "etc", "pool", "small", "consoles", "guest"):
             (self.root / name).mkdir(mode=0o755)
         (self.root / "no-kvm").touch(mode=0o600)
         for name in ("vmlinux", "initrd.gz"):
@@ -71,12 +72,14 @@ class Hypervisor:
             (self.root / "guest" / name).chmod(0o644)
         (self.root / "etc/libvirtd.conf").write_text('auth_unix_rw = "none"\nlog_level = 3\n')
         (self.root / "etc/qemu.conf").write_text('security_driver = "none"\nstdio_handler = "file"\nnamespaces = []\n')
+        subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4m,mode=755", "small", self.root / "small"], check=True)
         self.holder = self._hold()
         self.start_daemon()
         with self.connection() as host:
             host.networkDefineXML(NETWORK).create()
-            pool = f"<pool type='dir'><name>images</name><target><path>{self.pool}</path></target></pool>"
-            host.storagePoolDefineXML(pool).create()
+            for name, path in (("images", self.pool), ("small", self.root / "small")):
+                pool = f"<pool type='dir'><name>{name}</name><target><path>{path}</path></target></pool>"
+                host.storagePoolDefineXML(pool).create()
 
     def _hold(self):
         """A process that holds the namespaces: its standard input's end is its own."""
@@ -130,6 +133,7 @@ class Hypervisor:
                     os.kill(int(process.name), signal.SIGKILL)
         self.daemon.wait(10)
         self.holder.communicate()
+        subprocess.run(["umount", self.root / "small"], check=True)
         shutil.rmtree(self.root)
 
     @contextmanager
@@ -160,7 +164,9 @@ class Hypervisor:
                 path, system(name, files) if not number else {"data": ("the template's data\n", 0o644)}, image_format
             )
         disks = "".join(DISK.format(path=path, target=target, format=image_format) for target, path in paths.items())
-        text = TEMPLATE.format(name=name, guest=self.root / "guest", console=self.root / f"{name}.log", disks=disks)
+        text = TEMPLATE.format(
+            name=name, guest=self.root / "guest", console=self.root / "consoles" / f"{name}.log", disks=disks
+        )
         with self.connection() as host:
             host.storagePoolLookupByName("images").refresh()
             host.defineXML(text)
@@ -173,10 +179,11 @@ class Hypervisor:
                 if domain.isActive():
                     domain.destroy()
                 domain.undefineFlags(libvirt.VIR_DOMAIN_UNDEFINE_NVRAM | libvirt.VIR_DOMAIN_UNDEFINE_MANAGED_SAVE)
-            for path in self.pool.iterdir():
+            for path in (each for place in ("pool", "small", "consoles") for each in (self.root / place).iterdir()):
                 path.unlink()
-            pool = host.storagePoolLookupByName("images")
-            pool.refresh()
+            for pool in host.listAllStoragePools():
+                pool.refresh()
+        (self.root / "known_hosts").unlink(missing_ok=True)
 
 
 def _enter(namespace):
@@ -237,6 +244,8 @@ def read(address, path, timeout=60):
         try:
             with urllib.request.urlopen(f"http://{address}/{path}", timeout=2) as answer:
                 return answer.read().decode()
+        except urllib.error.HTTPError:
+            raise
         except OSError:
             if time.monotonic() > deadline:
                 raise
