@@ -52,9 +52,12 @@ def uri() -> str:
 
 def _host():
     host = __context__.get("libvirt_host.connection")
-    if host is None or not host.isAlive():
-        libvirt.registerErrorHandler(lambda *_: None, None)  # else the library prints every error itself
-        host = __context__["libvirt_host.connection"] = libvirt.open(uri())
+    if host is not None:
+        with contextlib.suppress(libvirt.libvirtError):
+            host.getLibVersion()  # isAlive() notices a restarted libvirtd only after a failure
+            return host
+    libvirt.registerErrorHandler(lambda *_: None, None)  # else the library prints every error itself
+    host = __context__["libvirt_host.connection"] = libvirt.open(uri())
     return host
 
 

@@ -222,8 +222,8 @@ def make(prepared, name):
     if identity.get("minion"):
         ours.update(minion_id=identity["minion"]["id"], minion_key=identity["minion"]["key_public"])
     xml = __salt__["libvirt_xml.derive"](prepared["template"]["xml"], {**vm, "ours": ours})
-    __salt__["libvirt_host.define"](xml)
     try:
+        __salt__["libvirt_host.define"](xml)
         _fill(prepared, vm, identity)
         __salt__["libvirt_host.change"](name, "autostart", bool(prepared["options"]["autostart"]))
         _trust(name, ours)
@@ -259,7 +259,8 @@ def _undo(name, err):
     """libvirtd may be what failed, and be back in a moment."""
 
     def removed():
-        remove(name)
+        if __salt__["libvirt_host.domain"](name):
+            remove(name)
         return True, ""
 
     try:

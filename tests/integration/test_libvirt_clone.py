@@ -1,5 +1,6 @@
 """Clones on a real libvirtd with real guests: what a guest sees of itself, what is left after failures and removals."""
 
+import functools
 import hashlib
 import io
 import os
@@ -54,12 +55,14 @@ def template(hypervisor, modules):
 @contextmanager
 def broken(modules, function, instead):
     """A function of a module replaced: what is called through ``__salt__`` meets ``instead(real, *args)``."""
-    real = modules[function]
-    modules._dict[function] = lambda *args, **kwargs: instead(real, *args, **kwargs)
+    loader = modules.pack["__salt__"]
+    assert function in loader
+    real = loader._dict[function]
+    loader._dict[function] = functools.wraps(real)(lambda *args, **kwargs: instead(real, *args, **kwargs))
     try:
         yield
     finally:
-        modules._dict[function] = real
+        loader._dict[function] = real
 
 
 def left_of(hypervisor, *names):
@@ -484,9 +487,8 @@ def test_libvirtd_gone_in_the_middle(hypervisor, modules, template):
 
 def test_sealing_is_repaired_wherever_it_stopped(hypervisor, modules):
     paths = hypervisor.template(disks=("vda", "vdb"))
-    real = modules["libvirt_disk.seal"]
 
-    def stop_after_first(_, *args):
+    def stop_after_first(real, *args):
         real(*args)
         raise KeyboardInterrupt
 
