@@ -302,6 +302,7 @@ def hosts(text: str, old: str, name: str, fqdn: str) -> str:
     .. versionadded:: 0.1.0
     """
     own = " ".join(dict.fromkeys(["127.0.1.1", fqdn, name]))
+    old = "" if old == "localhost" else old
     lines, placed = [], False
     for line in text.splitlines():
         address, *names = line.partition("#")[0].split() or [""]
@@ -311,7 +312,7 @@ def hosts(text: str, old: str, name: str, fqdn: str) -> str:
             lines += [] if placed else [own]
             placed = True
         else:
-            kept = [each for each in names if not _names(old, [each])]
+            kept = [each for each in names if not (old and _names(old, [each]))]
             lines += [" ".join([address, *kept])] if kept else []
     return "\n".join([*lines, *([] if placed else [own])]) + "\n"
 
