@@ -91,7 +91,7 @@ def seal(template):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_clone.seal debian12
+        salt-call --local -m . libvirt_template.seal debian12
 
     .. versionadded:: 0.1.0
     """
@@ -193,7 +193,7 @@ def gc(template):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_clone.gc debian12
+        salt-call --local -m . libvirt_template.gc debian12
 
     .. versionadded:: 0.1.0
     """

@@ -32,7 +32,7 @@ def derived(modules):
 # XML
 
 
-# What is in the clone at a path of the template's: an element's text, or an attribute's after @; None: nothing is there.
+# What is in the clone at a path of the template's: an element's text, or an attribute's after @; None: nothing there.
 CHECKLIST = [
     ("name", "virtual1"),
     ("uuid", CLONE["uuid"]),
