@@ -55,7 +55,7 @@ packages:
 	@.ci/packages
 
 environments: .venv/tools/done
-	@$(MAKE) --silent --jobs=3 .venv/3008/done .venv/3006/done $(ONEPASS_MONGOD)
+	@$(MAKE) --silent --jobs=3 .venv/3008/done .venv/3006/done $(ONEPASS_MONGOD) .venv/guest/done
 
 .venv/tools/done: tests/requirements-tools.txt | packages
 	@echo "Making .venv/tools"
@@ -71,6 +71,10 @@ environments: .venv/tools/done
 	@rm -rf $(@D) && $(PYTHON) -m venv --without-pip $(@D)
 	@$(PIP) --python $(@D)/bin/python install --no-deps --requirement $<
 	@touch $@
+
+.venv/guest/done: tests/guest/build tests/guest/init tests/guest/debian | packages
+	@echo "Making the guests of the tests: a tiny one, and a Debian, a minute"
+	@rm -rf $(@D) && tests/guest/build $(@D) && tests/guest/debian $(@D) && touch $@
 
 $(FETCHED_MONGOD): tests/lab/image/mongodb.txt | .venv/tools/done
 	@echo "Fetching mongod"

@@ -16,7 +16,7 @@ import pytest
 import yaml
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-from hypervisor import DOMAIN, GATEWAY, TEMPLATE_ID, Hypervisor, make_disk, read
+from hypervisor import DOMAIN, GATEWAY, GUEST, TEMPLATE_ID, Hypervisor, make_disk, read
 from tree import ROOT
 
 
@@ -228,6 +228,26 @@ def test_plan_shows_the_difference_and_touches_nothing(hypervisor, modules, temp
     assert "/etc/ssh/ssh_host_rsa_key" in shown["removed"]
     assert (sorted(hypervisor.pool.iterdir()), written(*hypervisor.pool.iterdir())) == before
     assert left_of(hypervisor, "vm1") == []
+
+
+def test_a_real_debian_is_logged_into_by_its_name(hypervisor, modules, tmp_path):
+    path = hypervisor.template("debian12")["vda"]
+    shutil.copy(GUEST / "debian.qcow2", path)
+    with hypervisor.connection() as host:
+        xml = host.lookupByName("debian12").XMLDesc().replace("panic=-1", "panic=-1 realroot")
+        host.defineXML(xml.replace("114688", "393216"))
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
+    change(modules, path, "/root/.ssh/authorized_keys", (tmp_path / "key.pub").read_text())
+    vm = modules.libvirt_clone.clone("debian12", "vm1", until="ssh", timeout=180)["vm1"]
+    assert vm["result"], vm["comment"]
+    options = ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={hypervisor.root}/known_hosts", "BatchMode=yes"]
+    options += ["HostKeyAlias=vm1", f"HostName={vm['address']}"]
+    argv = ["ssh", "-F", "none", "-i", tmp_path / "key", *(f"-o{option}" for option in options), "root@vm1"]
+    script = "hostname; hostname -f; cat /etc/machine-id /var/lib/dbus/machine-id; ls /etc/ssh"
+    seen = subprocess.run([*argv, script], capture_output=True, text=True)
+    lines = seen.stdout.splitlines()
+    assert lines[:4] == ["vm1", f"vm1.{DOMAIN}", vm["machine_id"], vm["machine_id"]], seen.stderr
+    assert [line for line in lines if "host_" in line] == ["ssh_host_ed25519_key", "ssh_host_ed25519_key.pub"]
 
 
 # States
