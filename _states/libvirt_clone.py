@@ -221,7 +221,7 @@ def _converge(name, template, options, running=None):
         lambda observed: f"{name} is a clone of {template}, {'running' if observed['vm']['active'] else 'off'}",
         __opts__["test"],
     )
-    return _reached(ret, running) if running and ret["result"] else ret
+    return _reached(ret, running) if running and ret["result"] and not __opts__["test"] else ret
 
 
 def _reached(ret, running):

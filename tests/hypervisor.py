@@ -48,6 +48,13 @@ DISK = """<disk type='file' device='disk'><driver name='qemu' type='{format}' ca
   <source file='{path}'/><target dev='{target}' bus='virtio'/></disk>"""
 
 libvirt.registerErrorHandler(lambda *_: None, None)
+# When the tests were killed, what is left in the network namespace ends too.
+END = """
+ours=$(readlink /proc/$$/ns/net)
+for process in /proc/[0-9]*; do
+    if [ "$(readlink $process/ns/net)" = "$ours" ] && [ ${process#/proc/} != $$ ]; then kill -9 ${process#/proc/}; fi
+done"""
+
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -89,7 +96,8 @@ class Hypervisor:
             "ip link set lo up",
             f"test ! -e /dev/kvm || mount --bind {self.root}/no-kvm /dev/kvm",
             "echo ready",
-            "read end",
+            "read end || true",
+            END,
         ]
         holder = subprocess.Popen(
             ["unshare", "--mount", "--net", "sh", "-ec", "\n".join(script)],

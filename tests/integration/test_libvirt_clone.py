@@ -115,6 +115,8 @@ def test_a_clone_is_itself_in_the_running_guest(hypervisor, modules):
     assert written(base)[str(base)] == before, "the template was written to"
     assert all((hypervisor.pool / f"{name}.qcow2").stat().st_blocks * 512 < 1 << 20 for name in made)
     assert modules.libvirt_clone.audit() == {"shared": [], "unread": {}}
+    assert modules.libvirt_clone.known_hosts() == modules.libvirt_clone.known_hosts("vm1", "vm2") == trusted(hypervisor)
+    assert set(modules.libvirt_clone.list()) == {"vm1", "vm2"}
 
 
 def test_destroy_withdraws_all_of_it_and_the_same_name_comes_back_with_its_address(hypervisor, modules, template):
@@ -208,6 +210,20 @@ def test_cloud_init_gets_an_iso_as_well(hypervisor, modules):
     assert "PRIVATE" not in str(vm)
     modules.libvirt_clone.destroy("vm1")
     assert left_of(hypervisor, "vm1") == []
+
+
+def test_the_nvram_is_the_clones_own(hypervisor, modules, template):
+    nvram = hypervisor.pool / "tiny_VARS.fd"
+    nvram.write_text("variables")
+    with hypervisor.connection() as host:
+        text = host.lookupByName("tiny").XMLDesc()
+        boot = f"<loader readonly='yes' type='pflash'>/usr/share/OVMF/CODE.fd</loader><nvram>{nvram}</nvram></os>"
+        host.defineXML(text.replace("</os>", boot))
+    vm = modules.libvirt_clone.clone("tiny", "vm1", start=False)["vm1"]
+    assert (vm["result"], (hypervisor.pool / "vm1_VARS.fd").read_text()) == (True, "variables")
+    modules.libvirt_clone.destroy("vm1")
+    assert left_of(hypervisor, "vm1") == []
+    assert nvram.read_text() == "variables"
 
 
 def test_audit_finds_what_two_domains_share(hypervisor, modules, template):
