@@ -4,7 +4,8 @@ Disk images of virtual machines: what is on them, and how to change it, without 
 .. versionadded:: 0.1.0
 
 An image is shown as a raw device by QEMU's own FUSE export; files of an ext2, ext3 or ext4 are read and written there
-by debugfs, which needs neither a mount nor an appliance. Nothing here knows libvirt::
+by debugfs, which needs neither a mount nor an appliance; XFS and Btrfs are mounted from it, away from the host's own
+mounts. Nothing here knows libvirt::
 
     salt-call --local -m . libvirt_disk.header /var/lib/libvirt/images/debian12.qcow2
 
@@ -21,6 +22,7 @@ import re
 import shutil
 import struct
 import subprocess
+import sys
 import tempfile
 from pathlib import Path
 
@@ -458,5 +460,70 @@ def _missing(path: str, files: dict) -> list:
     return [each for each in parents if each not in files]
 
 
-READERS = {"ext": _ext_read}
-WRITERS = {"ext": _ext_write}
+# Other filesystems are mounted: from a loop device, in a mount namespace that ends with the program, which sees nothing
+# but them, so that no link of the guest's leads to a file of the host's.
+
+IN_MOUNT = """
+import json, os, sys
+asked, files = json.load(sys.stdin), {}
+os.chroot(sys.argv[1])
+os.chdir("/")
+kinds = {0o04: "directory", 0o10: "file", 0o12: "link"}
+for path in asked["remove"]:
+    os.unlink(path)
+for path, held in asked["write"].items():
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    if os.path.lexists(path):
+        os.unlink(path)
+    with open(path, "x", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(held["text"])
+        os.fchmod(file.fileno(), held["mode"])
+for directory in asked["directories"]:
+    if os.path.isdir(directory):
+        files[directory] = {"kind": "directory"}
+        for each in os.scandir(directory):
+            mode = each.stat(follow_symlinks=False).st_mode
+            files[os.path.join(directory, each.name)] = {"kind": kinds.get(mode >> 12, "other")}
+for path in asked["texts"]:
+    if files.get(path, {}).get("kind") == "file":
+        with open(path, errors="replace") as file:
+            files[path]["text"] = file.read()
+json.dump(files, sys.stdout)
+"""
+MOUNT = """
+mount -t "$1" -o "loop,offset=$2,nodev,nosuid,noexec,$3" "$4" "$5"
+shift 4
+"$PYTHON" -I -c "$PROGRAM" "$1"
+umount "$1"
+"""
+
+
+def _mount_read(device: Path, offset: int, directories, texts) -> dict:
+    asked = {"directories": sorted(directories), "texts": list(texts), "write": {}, "remove": []}
+    return _mounted(device, offset, "ro", asked)
+
+
+def _mount_write(device: Path, offset: int, edits: dict, files: dict):
+    _mounted(device, offset, "rw", {**edits, "directories": [], "texts": []})
+
+
+def _mounted(device: Path, offset: int, mode: str, asked: dict) -> dict:
+    kind = _filesystem(device, offset)[0]
+    options = {("xfs", "ro"): "ro,norecovery,nouuid", ("xfs", "rw"): "rw,nouuid"}.get((kind, mode), mode)
+    with tempfile.TemporaryDirectory(prefix="onepass-") as work:
+        script = ["sh", "-ec", MOUNT, "sh", kind, str(offset), options, str(device), work]
+        done = subprocess.run(
+            ["unshare", "--mount", "--propagation", "private", *script],
+            input=json.dumps(asked),
+            capture_output=True,
+            text=True,
+            env={**os.environ, "PATH": _path(), "PYTHON": sys.executable, "PROGRAM": IN_MOUNT},
+        )
+    if done.returncode:
+        said = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
+        raise CommandExecutionError(f"The {kind} on the disk cannot be mounted or changed: {said[-1]}")
+    return json.loads(done.stdout)
+
+
+READERS = {"ext": _ext_read, "xfs": _mount_read, "btrfs": _mount_read}
+WRITERS = {"ext": _ext_write, "xfs": _mount_write, "btrfs": _mount_write}

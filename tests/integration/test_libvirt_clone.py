@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import pycdlib
 import pytest
@@ -210,6 +211,28 @@ def test_cloud_init_gets_an_iso_as_well(hypervisor, modules):
     assert "PRIVATE" not in str(vm)
     modules.libvirt_clone.destroy("vm1")
     assert left_of(hypervisor, "vm1") == []
+
+
+def test_an_xfs_is_mounted_to_be_written(hypervisor, modules, tmp_path):
+    path = hypervisor.template()["vda"]
+    with open(tmp_path / "disk", "wb") as disk:
+        disk.truncate(320 << 20)
+    proto = ["-", "0 0", "d--755 0 0", "etc d--755 0 0", f"hostname ---644 0 0 {tmp_path}/hostname"]
+    proto += [f"ssh d--755 0 0\nssh_host_rsa_key ---600 0 0 {tmp_path}/hostname\n$", "host l--777 0 0 /etc", "$", "$"]
+    (tmp_path / "hostname").write_text("tiny\n")
+    (tmp_path / "proto").write_text("\n".join(proto) + "\n")
+    subprocess.run(["mkfs.xfs", "-q", "-p", tmp_path / "proto", tmp_path / "disk"], check=True)
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", tmp_path / "disk", path], check=True)
+    vm = modules.libvirt_clone.clone("tiny", "vm1", start=False)["vm1"]
+    assert (vm["result"], vm.get("identity")) == (True, "disk (xfs at 0 of vda)"), vm["comment"]
+    written_to = str(hypervisor.pool / "vm1.qcow2")
+    keys = ["/etc/ssh/ssh_host_ed25519_key", "/etc/ssh/ssh_host_ed25519_key.pub"]
+    files = modules.libvirt_disk.inspect(written_to, "qcow2", ["/etc/ssh"], ["/etc/hostname", *keys])["files"]
+    assert files["/etc/hostname"]["text"] == "vm1\n"
+    assert sorted(each for each in files if each.startswith("/etc/ssh/")) == keys
+    assert files[keys[1]]["text"] == f"{vm['host_key_public']} root@vm1\n"
+    assert files["/etc/host"] == {"kind": "link"}
+    assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
 
 
 def test_the_nvram_is_the_clones_own(hypervisor, modules, template):
