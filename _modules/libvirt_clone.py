@@ -435,7 +435,7 @@ def _planned(prepared, name):
     wanted, files = __salt__["libvirt_make.wanted"](prepared, name), (prepared["system"] or {}).get("files")
     identity = __salt__["libvirt_identity.new"](name, prepared["domain"], None)
     edits = __salt__["libvirt_identity.edits"](identity, files) if files else {"write": {}, "remove": []}
-    xml = prepared["template"]["xml"]
+    xml = __salt__["libvirt_host.xml"](prepared["template"]["name"])
     return {
         "xml": __salt__["libvirt_xml.difference"](xml, __salt__["libvirt_xml.derive"](xml, wanted)),
         "files": {
@@ -675,7 +675,7 @@ def audit():
     """
     Domains of this host that share what ought to be one's own: MAC, machine-id, ssh host key, minion key.
 
-    Read from the disks of all domains, running or not; only a system on an ext filesystem can be read.
+    Read from the disks of all domains, running or not, where :py:mod:`libvirt_disk` knows the filesystem.
 
     Returns:
         ``shared``: list of mappings with ``what`` and ``domains``; ``unread``: domain to why.

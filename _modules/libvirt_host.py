@@ -91,8 +91,7 @@ def domains() -> dict:
     All domains of this host.
 
     Returns:
-        Name to what :py:func:`libvirt_xml.read` answers, with ``active``, ``autostart``, ``saved`` and ``xml``. The XML
-        may hold passwords of consoles: not for logs.
+        Name to what :py:func:`libvirt_xml.read` answers, with ``active``, ``autostart`` and ``saved``.
 
     CLI Example:
 
@@ -136,14 +135,34 @@ def _lookup(host, name: str):
 
 
 def _facts(domain) -> dict:
-    text = domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
     return {
-        **__salt__["libvirt_xml.read"](text),
+        **__salt__["libvirt_xml.read"](domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)),
         "active": bool(domain.isActive()),
         "autostart": bool(domain.autostart()),
         "saved": bool(domain.hasManagedSaveImage()),
-        "xml": text,
     }
+
+
+def xml(name: str, secrets: bool = False) -> str:
+    """
+    A domain's inactive XML.
+
+    name
+        The domain.
+    secrets
+        With the passwords of its consoles: to define another from it, and not for any eye or log. Default ``False``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_host.xml debian12
+
+    .. versionadded:: 0.1.0
+    """
+    flags = libvirt.VIR_DOMAIN_XML_INACTIVE | (libvirt.VIR_DOMAIN_XML_SECURE if secrets else 0)
+    with _libvirt(f"read {name}") as host:
+        return host.lookupByName(name).XMLDesc(flags)
 
 
 def define(xml: str):

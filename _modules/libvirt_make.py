@@ -169,7 +169,7 @@ def wanted(prepared, name):
     own_path, old = __salt__["libvirt_xml.own_path"], found["name"]
     cidata = posixpath.join(directory, f"{name}-cidata.iso") if prepared["way"] == "nocloud" else None
     nvram = own_path(found["nvram"], old, name) if found["nvram"] else None
-    consoles = [own_path(path, old, name) for path in __salt__["libvirt_xml.written"](found["xml"])]
+    consoles = [own_path(path, old, name) for path in found["written"]]
     mac = __salt__["libvirt_identity.mac"]
     macs = [mac(prepared["host"], name, number) for number, _ in enumerate(found["interfaces"])]
     if options["mac"]:
@@ -221,7 +221,8 @@ def make(prepared, name):
     ours = {**vm["ours"], **(public if prepared["way"] != "none" else {"fqdn": identity["fqdn"]})}
     if identity.get("minion"):
         ours.update(minion_id=identity["minion"]["id"], minion_key=identity["minion"]["key_public"])
-    xml = __salt__["libvirt_xml.derive"](prepared["template"]["xml"], {**vm, "ours": ours})
+    text = __salt__["libvirt_host.xml"](prepared["template"]["name"], secrets=True)
+    xml = __salt__["libvirt_xml.derive"](text, {**vm, "ours": ours})
     try:
         __salt__["libvirt_host.define"](xml)
         _fill(prepared, vm, identity)

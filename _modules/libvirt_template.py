@@ -52,7 +52,7 @@ def source(template):
         raise CommandExecutionError(f"There is no domain {template} to clone; there are: {there}")
     if found["ours"] and found["ours"]["state"] != "ready":
         raise CommandExecutionError(f"{template} is an unfinished clone; clone or destroy it")
-    refused = __salt__["libvirt_xml.refusals"](found["xml"])
+    refused = __salt__["libvirt_xml.refusals"](__salt__["libvirt_host.xml"](template))
     if refused:
         raise CommandExecutionError(
             "\n".join(f"{template}: {each['path']} {each['fault']}; {each['remedy']}" for each in refused)
@@ -104,7 +104,8 @@ def seal(template):
             __salt__["libvirt_disk.seal"](disk["path"], disk["format"], number)
     overlays = {disk["target"]: disk["path"] for disk in found["disks"] if disk["format"] != "qcow2"}
     if overlays:
-        __salt__["libvirt_host.define"](__salt__["libvirt_xml.reformat"](found["xml"], overlays))
+        text = __salt__["libvirt_host.xml"](template, secrets=True)
+        __salt__["libvirt_host.define"](__salt__["libvirt_xml.reformat"](text, overlays))
     for directory in {posixpath.dirname(disk["path"]) for disk in found["disks"]}:
         __salt__["libvirt_host.forget_files"](directory)
     return {"generation": number, "changed": True}

@@ -46,7 +46,8 @@ def read(text: str) -> dict:
 
     Returns:
         ``name``, ``uuid``, ``memory`` (MiB), ``vcpu``, ``disks`` (list of mappings: ``target``, ``device``, ``path``,
-        ``format``, ``own``), ``interfaces`` (list: ``mac``, ``type``, ``source``), ``nvram``, ``ours``.
+        ``format``, ``own``), ``interfaces`` (list: ``mac``, ``type``, ``source``), ``nvram``, ``written`` (files that
+        its serial devices write), ``ours``.
 
     CLI Example:
 
@@ -65,6 +66,7 @@ def read(text: str) -> dict:
         "disks": [_disk(each) for each in domain.findall("devices/disk")],
         "interfaces": [_interface(each) for each in domain.findall("devices/interface")],
         "nvram": domain.findtext("os/nvram"),
+        "written": _written(domain.find("devices")),
         "ours": _ours(domain.find(f"metadata/{{{NAMESPACE}}}clone")),
     }
 
@@ -98,6 +100,15 @@ def _interface(interface) -> dict:
         "type": kind,
         "source": source.get({"direct": "dev"}.get(kind, kind)) if source is not None else None,
     }
+
+
+def _written(devices) -> list:
+    found = [] if devices is None else [device for kind in CHARACTER for device in devices.findall(kind)]
+    sources = [device.find("source") for device in found if device.get("type") == "file"]
+    paths = {source.get("path") for source in sources} | {
+        log.get("file") for each in found for log in each.findall("log")
+    }
+    return sorted(paths)
 
 
 def _ours(element) -> dict | None:
@@ -375,29 +386,6 @@ def own_path(path: str, old: str, name: str) -> str:
     stem, dot, suffix = file.rpartition(".")
     added = f"{stem}-{name}.{suffix}" if dot else f"{file}-{name}"
     return posixpath.join(directory, file.replace(old, name) if old in file else added)
-
-
-def written(text: str) -> list:
-    """
-    The files that a domain's serial devices write: they are left behind when it is gone.
-
-    text
-        The domain's inactive XML.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . sys.doc libvirt_xml.written
-
-    .. versionadded:: 0.1.0
-    """
-    devices = ET.fromstring(text).find("devices")
-    paths = [
-        source.get("path") for kind in CHARACTER for source in devices.findall(f"{kind}[@type='file']/source[@path]")
-    ]
-    paths += [log.get("file") for kind in CHARACTER for log in devices.findall(f"{kind}/log[@file]")]
-    return sorted(set(paths))
 
 
 def difference(old: str, new: str) -> str:

@@ -12,6 +12,7 @@ import time
 from contextlib import contextmanager
 from pathlib import Path
 
+import libvirt
 import pycdlib
 import pytest
 import yaml
@@ -233,6 +234,21 @@ def test_an_xfs_is_mounted_to_be_written(hypervisor, modules, tmp_path):
     assert files[keys[1]]["text"] == f"{vm['host_key_public']} root@vm1\n"
     assert files["/etc/host"] == {"kind": "link"}
     assert str(tmp_path) not in Path("/proc/self/mounts").read_text()
+
+
+def test_a_consoles_password_goes_to_the_clone_and_is_shown_nowhere(hypervisor, modules, states, template):
+    with hypervisor.connection() as host:
+        graphics = "<graphics type='vnc' port='5901' autoport='no' passwd='hush'/></devices>"
+        host.defineXML(host.lookupByName("tiny").XMLDesc().replace("</devices>", graphics))
+        shown = [
+            modules.libvirt_clone.plan("tiny", "vm1"),
+            modules.libvirt_host.domains(),
+            modules.libvirt_host.xml("tiny"),
+        ]
+        shown += [modules.libvirt_template.source("tiny"), modules.libvirt_clone.clone("tiny", "vm1", start=False)]
+        shown.append(states.libvirt_clone.present(name="vm2", template="tiny").raw)
+        assert "hush" not in str(shown)
+        assert "passwd='hush'" in host.lookupByName("vm1").XMLDesc(libvirt.VIR_DOMAIN_XML_SECURE)
 
 
 def test_the_nvram_is_the_clones_own(hypervisor, modules, template):

@@ -129,6 +129,7 @@ def test_derived_xml_reads_back(modules):
     seen = modules.libvirt_xml.read(modules.libvirt_xml.derive(TEMPLATE, CLONE))
     assert seen["ours"] == {**CLONE["ours"], "generation": "2"}
     assert seen["memory"] == 512
+    assert seen["written"] == ["/var/log/boot-virtual1.log", "/var/log/virtual1-console.log"]
     assert [interface["mac"] for interface in seen["interfaces"]] == CLONE["macs"]
     assert [disk["path"] for disk in seen["disks"] if disk["own"]] == list(CLONE["disks"].values())
 
