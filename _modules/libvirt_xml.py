@@ -1,0 +1,426 @@
+"""
+A clone's domain XML from its template's, and what a domain's XML says about it.
+
+.. versionadded:: 0.1.0
+
+Pure: text in, text out. Our own element in the domain's metadata says whether a domain is ours, which template it came
+from, and which files it owns; its name says nothing::
+
+    virsh dumpxml debian12 | salt-call --local -m . sys.doc libvirt_xml.derive
+"""
+
+import copy
+import difflib
+import posixpath
+import xml.etree.ElementTree as ET
+
+__virtualname__ = "libvirt_xml"
+
+NAMESPACE = "urn:saltext-onepass:libvirt_clone:1"
+KEPT_METADATA = ("http://libosinfo.org/xmlns/libvirt/domain/1.0",)
+QEMU = "http://libvirt.org/schemas/domain/qemu/1.0"
+# What belongs to one running domain at a time.
+EXCLUSIVE = {
+    "hostdev": "a device of the host, or a virtual GPU",
+    "lease": "a lock",
+    "memory[@model='nvdimm']": "a persistent memory file",
+    "tpm/backend[@type='passthrough']": "the host's TPM",
+    "interface[@type='hostdev']": "a network card of the host",
+}
+CHARACTER = ("serial", "console", "parallel", "channel")
+
+for prefix, uri in (("onepass", NAMESPACE), ("qemu", QEMU), ("libosinfo", KEPT_METADATA[0])):
+    ET.register_namespace(prefix, uri)
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def read(text: str) -> dict:
+    """
+    What a domain's XML says.
+
+    text
+        The domain's inactive XML.
+
+    Returns:
+        ``name``, ``uuid``, ``memory`` (MiB), ``vcpu``, ``disks`` (list of mappings: ``target``, ``device``, ``path``,
+        ``format``, ``own``), ``interfaces`` (list: ``mac``, ``type``, ``source``), ``nvram``, ``written`` (files that
+        its serial devices write), ``ours``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_xml.read "<domain><name>vm1</name><memory unit='MiB'>64</memory></domain>"
+
+    .. versionadded:: 0.1.0
+    """
+    domain = ET.fromstring(text)
+    return {
+        "name": domain.findtext("name"),
+        "uuid": domain.findtext("uuid"),
+        "memory": _mebibytes(domain.find("memory")),
+        "vcpu": int(domain.findtext("vcpu") or 1),
+        "disks": [_disk(each) for each in domain.findall("devices/disk")],
+        "interfaces": [_interface(each) for each in domain.findall("devices/interface")],
+        "nvram": domain.findtext("os/nvram"),
+        "written": _written(domain.find("devices")),
+        "ours": _ours(domain.find(f"metadata/{{{NAMESPACE}}}clone")),
+    }
+
+
+def _mebibytes(element) -> int | None:
+    if element is None:
+        return None
+    unit = {"b": 1, "bytes": 1, "MiB": 1 << 20, "GiB": 1 << 30}.get(element.get("unit"), 1 << 10)
+    return int(element.text) * unit >> 20
+
+
+def _disk(disk) -> dict:
+    source, driver = disk.find("source"), disk.find("driver")
+    device = disk.get("device", "disk")
+    shared = disk.find("readonly") is not None or disk.find("shareable") is not None
+    return {
+        "target": disk.find("target").get("dev"),
+        "device": device,
+        "type": disk.get("type"),
+        "path": source.get("file") if source is not None else None,
+        "format": driver.get("type", "raw") if driver is not None else "raw",
+        "own": device in ("disk", "lun") and not shared,
+    }
+
+
+def _interface(interface) -> dict:
+    source, mac = interface.find("source"), interface.find("mac")
+    kind = interface.get("type")
+    return {
+        "mac": mac.get("address").lower() if mac is not None else None,
+        "type": kind,
+        "source": source.get({"direct": "dev"}.get(kind, kind)) if source is not None else None,
+    }
+
+
+def _written(devices) -> list:
+    found = [] if devices is None else [device for kind in CHARACTER for device in devices.findall(kind)]
+    sources = [device.find("source") for device in found if device.get("type") == "file"]
+    paths = {source.get("path") for source in sources} | {
+        log.get("file") for each in found for log in each.findall("log")
+    }
+    return sorted(paths)
+
+
+def _ours(element) -> dict | None:
+    if element is None:
+        return None
+    return {**element.attrib, "files": [each.text for each in element.findall(f"{{{NAMESPACE}}}file")]}
+
+
+def metadata(ours: dict) -> str:
+    """
+    Our element in a domain's metadata, as libvirt wants it: without its namespace.
+
+    ours
+        Mapping of texts, ``files`` being a list: the files that the domain owns, and nobody else.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_xml.metadata '{template: debian12, state: ready, files: [/images/vm1.qcow2]}'
+
+    .. versionadded:: 0.1.0
+    """
+    return ET.tostring(_element(ours, ""), encoding="unicode")
+
+
+def _element(ours: dict, namespace: str = f"{{{NAMESPACE}}}"):
+    held = {key: str(value) for key, value in ours.items() if key != "files" and value is not None}
+    element = ET.Element(f"{namespace}clone", held)
+    for path in ours["files"]:
+        ET.SubElement(element, f"{namespace}file").text = path
+    return element
+
+
+def refusals(text: str) -> list:
+    """
+    What in a template cannot be shared with a clone, or cannot be copied: each by its name.
+
+    text
+        The template's inactive XML.
+
+    Returns:
+        List of mappings with ``path``, ``fault`` and ``remedy``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_xml.refusals "<domain><devices><hostdev type='pci'/></devices></domain>"
+
+    .. versionadded:: 0.1.0
+    """
+    devices = ET.fromstring(text).find("devices")
+    found = []
+    for kind, what in EXCLUSIVE.items():
+        for _ in devices.findall(kind):
+            found.append(_refusal(kind.partition("[")[0], f"is {what}, which one VM at a time can have", "remove it"))
+    for disk in devices.findall("disk"):
+        found += _disk_refusals(disk)
+    for device in (each for kind in CHARACTER for each in devices.findall(kind)):
+        source = device.find("source[@mode='bind'][@service]")
+        if source is not None:
+            fault = f"listens on port {source.get('service')}, which one VM at a time can have"
+            found.append(_refusal(device.tag, fault, "another type than TCP for it"))
+    return found
+
+
+def _disk_refusals(disk) -> list:
+    read_disk = _disk(disk)
+    if not read_disk["own"]:
+        return []
+    path = f"disk {read_disk['target']}"
+    if read_disk["device"] == "lun":
+        return [_refusal(path, "is a SCSI device of the host", "a file")]
+    if disk.get("type") != "file" or not read_disk["path"]:
+        return [_refusal(path, f"is of type {disk.get('type')}, not a file", "a qcow2 or raw file, by its path")]
+    if read_disk["format"] not in ("qcow2", "raw"):
+        return [_refusal(path, f"has the format {read_disk['format']}", "qcow2 or raw: qemu-img convert")]
+    return []
+
+
+def _refusal(path: str, fault: str, remedy: str) -> dict:
+    return {"path": path, "fault": fault, "remedy": f"{remedy} in the template"}
+
+
+def derive(text: str, clone: dict) -> str:
+    """
+    The clone's XML: all of the template's but what may exist once.
+
+    New are name, UUID (in the SMBIOS too), generation id, MACs, the paths of its own disks, NVRAM, and of what its
+    serial devices write. Left to libvirt are the names of taps, sockets, ports and labels. Removable drives are empty.
+    The metadata of other programs is dropped, but not libosinfo's.
+
+    text
+        The template's inactive XML.
+    clone
+        ``name``, ``uuid``, ``macs`` (list), ``disks`` (target to path), ``nvram`` (path or ``None``), ``memory`` (MiB)
+        and ``vcpu`` or ``None``, ``cidata`` (path of an ISO, or ``None``), and ``ours`` (see :py:func:`metadata`).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_xml.derive
+
+    .. versionadded:: 0.1.0
+    """
+    domain = ET.fromstring(text)
+    old = domain.findtext("name")
+    _identify(domain, clone)
+    _size(domain, clone)
+    _store(domain, clone)
+    for interface, mac in zip(domain.findall("devices/interface"), clone["macs"], strict=True):
+        _connect(interface, mac)
+    for kind in CHARACTER:
+        for device in domain.findall(f"devices/{kind}"):
+            _separate(device, old, clone["name"])
+    for graphics in domain.findall("devices/graphics"):
+        _listen(graphics)
+    for cid in domain.findall("devices/vsock/cid"):
+        cid.attrib = {"auto": "yes"}
+    for label in domain.findall("seclabel[@type='static']"):
+        domain.remove(label)
+    ET.indent(domain)
+    return ET.tostring(domain, encoding="unicode")
+
+
+def _set(parent, tag: str, text: str):
+    element = parent.find(tag)
+    if element is None:
+        element = ET.SubElement(parent, tag)
+    element.text = text
+    return element
+
+
+def _drop(parent, *paths: str):
+    for path in paths:
+        holder, _, tag = path.rpartition("/")
+        for each in parent.findall(holder) if holder else [parent]:
+            for child in each.findall(tag):
+                each.remove(child)
+
+
+def _identify(domain, clone: dict):
+    _set(domain, "name", clone["name"])
+    _set(domain, "uuid", clone["uuid"])
+    for entry in domain.findall("sysinfo/system/entry[@name='uuid']"):
+        entry.text = clone["uuid"]
+    for generation in domain.findall("genid"):
+        generation.text = None
+    _drop(domain, "title")
+    old = domain.find("metadata")
+    kept = [each for each in ([] if old is None else old) if each.tag.partition("}")[0].strip("{") in KEPT_METADATA]
+    _drop(domain, "metadata")
+    element = ET.SubElement(domain, "metadata")
+    element.extend([*map(copy.deepcopy, kept), _element(clone["ours"])])
+
+
+def _size(domain, clone: dict):
+    if clone.get("memory"):
+        for tag in ("memory", "currentMemory"):
+            if domain.find(tag) is not None:
+                _set(domain, tag, str(clone["memory"])).set("unit", "MiB")
+    if clone.get("vcpu"):
+        _set(domain, "vcpu", str(clone["vcpu"])).attrib.pop("current", None)
+
+
+def _store(domain, clone: dict, eject: bool = True):
+    for disk in domain.findall("devices/disk"):
+        _drop(disk, "backingStore", "mirror")
+        path = clone["disks"].get(disk.find("target").get("dev"))
+        if path:
+            source, driver = disk.find("source"), disk.find("driver")
+            source.attrib = {"file": path}
+            _drop(source, "seclabel")
+            driver = ET.SubElement(disk, "driver", {"name": "qemu"}) if driver is None else driver
+            driver.set("type", "qcow2")
+        elif eject and disk.get("device") in ("cdrom", "floppy"):
+            _drop(disk, "source")
+    if clone.get("nvram"):
+        _set(domain.find("os"), "nvram", clone["nvram"])
+    if clone.get("cidata"):
+        domain.find("devices").append(_cidata(domain, clone["cidata"]))
+
+
+def _cidata(domain, path: str):
+    """A drive for the NoCloud ISO, on a bus that every machine type has."""
+    used = {each.get("dev") for each in domain.findall("devices/disk/target")}
+    target = next(f"sd{letter}" for letter in "zyxwvutsrq" if f"sd{letter}" not in used)
+    disk = ET.Element("disk", {"type": "file", "device": "cdrom"})
+    ET.SubElement(disk, "driver", {"name": "qemu", "type": "raw"})
+    ET.SubElement(disk, "source", {"file": path})
+    ET.SubElement(disk, "target", {"dev": target, "bus": "sata"})
+    ET.SubElement(disk, "readonly")
+    return disk
+
+
+def _connect(interface, mac: str):
+    element = interface.find("mac")
+    if element is None:
+        element = ET.SubElement(interface, "mac")
+    element.attrib = {"address": mac}
+    _drop(interface, "target", "alias")
+    for parameters in interface.findall("virtualport/parameters"):
+        parameters.attrib.pop("interfaceid", None)
+        parameters.attrib.pop("instanceid", None)
+    for reference in interface.findall("filterref"):
+        _drop(reference, "parameter[@name='IP']", "parameter[@name='MAC']")
+
+
+def _separate(device, old: str, name: str):
+    """What a character device reads and writes is the clone's own."""
+    source, log = device.find("source"), device.find("log")
+    device.attrib.pop("tty", None)
+    if device.get("type") == "pty" or (device.tag == "channel" and source is not None and source.get("mode") == "bind"):
+        _drop(device, "source")
+    elif source is not None and source.get("path"):
+        source.set("path", own_path(source.get("path"), old, name))
+    if log is not None:
+        log.set("file", own_path(log.get("file"), old, name))
+
+
+def _listen(graphics):
+    if graphics.get("port") is not None or graphics.get("autoport") is not None:
+        graphics.attrib.update(port="-1", autoport="yes")
+        graphics.attrib.pop("tlsPort", None)
+        if graphics.get("websocket"):
+            graphics.set("websocket", "-1")
+    if graphics.attrib.pop("socket", None):
+        _drop(graphics, "listen[@type='socket']")
+    for listen in graphics.findall("listen[@type='socket']"):
+        listen.attrib.pop("socket", None)
+
+
+def reformat(text: str, overlays: dict) -> str:
+    """
+    The domain with qcow2 as the format of these disks, for raw ones that became overlays.
+
+    text
+        The domain's inactive XML.
+    overlays
+        Mapping of target to path.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_xml.reformat
+
+    .. versionadded:: 0.1.0
+    """
+    domain = ET.fromstring(text)
+    _store(domain, {"disks": overlays}, eject=False)
+    return ET.tostring(domain, encoding="unicode")
+
+
+def own_path(path: str, old: str, name: str) -> str:
+    """
+    The clone's own file, for one of the template's: named after the clone, in the same directory.
+
+    path
+        The template's file.
+    old, name
+        The template's and the clone's name.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_xml.own_path /var/log/debian12-console.log debian12 virtual1
+
+    .. versionadded:: 0.1.0
+    """
+    directory, file = posixpath.split(path)
+    stem, dot, suffix = file.rpartition(".")
+    added = f"{stem}-{name}.{suffix}" if dot else f"{file}-{name}"
+    return posixpath.join(directory, file.replace(old, name) if old in file else added)
+
+
+def difference(old: str, new: str) -> str:
+    """
+    What differs between two domains' XML, as a unified difference.
+
+    old, new
+        Two XML texts.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_xml.difference '<domain id="1"/>' '<domain id="2"/>'
+
+    .. versionadded:: 0.1.0
+    """
+    texts = []
+    for text in (old, new):
+        domain = ET.fromstring(text)
+        ET.indent(domain)
+        texts.append(ET.tostring(domain, encoding="unicode").splitlines())
+    return "\n".join(difflib.unified_diff(*texts, "template", "clone", lineterm="", n=1))
+
+
+def namespace() -> str:
+    """
+    The XML namespace of our element.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_xml.namespace
+
+    .. versionadded:: 0.1.0
+    """
+    return NAMESPACE

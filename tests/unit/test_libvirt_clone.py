@@ -1,0 +1,339 @@
+"""Clones, without any libvirt: the XML derived from a template's, the identity's files, the steps, bad arguments."""
+
+import xml.etree.ElementTree as ET
+from pathlib import Path
+
+import pytest
+import yaml
+from cryptography.hazmat.primitives import serialization
+
+CASES = Path(__file__).with_name("cases")
+BAD = yaml.safe_load((CASES / "bad_clone_arguments.yaml").read_text())
+
+TEMPLATE = (CASES / "template.xml").read_text()
+CLONE = {
+    "name": "virtual1",
+    "uuid": "11111111-2222-3333-4444-555555555555",
+    "macs": ["52:54:00:00:00:01", "52:54:00:00:00:02"],
+    "disks": {"vda": "/images/virtual1.qcow2", "vdb": "/images/virtual1-vdb.qcow2"},
+    "nvram": "/nvram/virtual1_VARS.fd",
+    "cidata": None,
+    "memory": 512,
+    "vcpu": None,
+    "ours": {"template": "debian12", "generation": 2, "state": "unfinished", "files": ["/images/virtual1.qcow2"]},
+}
+
+
+@pytest.fixture
+def derived(modules):
+    return ET.fromstring(modules.libvirt_xml.derive(TEMPLATE, CLONE))
+
+
+# XML
+
+
+# What is in the clone at a path of the template's: an element's text, or an attribute's after @; None: nothing there.
+CHECKLIST = [
+    ("name", "virtual1"),
+    ("uuid", CLONE["uuid"]),
+    ("title", None),
+    ("genid", ""),
+    ("sysinfo/system/entry[@name='uuid']", CLONE["uuid"]),
+    ("sysinfo/system/entry[@name='product']", "desk"),
+    ("metadata/{urn:other}vm", None),
+    ("metadata/{http://libosinfo.org/xmlns/libvirt/domain/1.0}libosinfo", "\n      "),
+    ("metadata/{urn:saltext-onepass:libvirt_clone:1}clone@generation", "2"),
+    ("memory", "512"),
+    ("memory@unit", "MiB"),
+    ("currentMemory", "512"),
+    ("vcpu", "2"),
+    ("os/nvram", "/nvram/virtual1_VARS.fd"),
+    ("os/nvram@template", "/usr/share/OVMF/OVMF_VARS.fd"),
+    ("os/loader", "/usr/share/OVMF/OVMF_CODE.fd"),
+    ("devices/disk[1]/source@file", "/images/virtual1.qcow2"),
+    ("devices/disk[1]/source@index", None),
+    ("devices/disk[1]/source/seclabel", None),
+    ("devices/disk[1]/backingStore", None),
+    ("devices/disk[1]/driver@type", "qcow2"),
+    ("devices/disk[1]/driver@cache", "none"),
+    ("devices/disk[1]/boot@order", "1"),
+    ("devices/disk[1]/serial", "disk-0"),
+    ("devices/disk[2]/source@file", "/images/virtual1-vdb.qcow2"),
+    ("devices/disk[2]/driver@type", "qcow2"),
+    ("devices/disk[3]/source", None),
+    ("devices/disk[3]/target@dev", "sda"),
+    ("devices/disk[4]/source@file", "/images/shared.iso"),
+    ("devices/interface[1]/mac@address", "52:54:00:00:00:01"),
+    ("devices/interface[1]/target", None),
+    ("devices/interface[1]/source@network", "default"),
+    ("devices/interface[1]/filterref@filter", "clean-traffic"),
+    ("devices/interface[1]/filterref/parameter[@name='IP']", None),
+    ("devices/interface[1]/filterref/parameter[@name='DHCPSERVER']@value", "192.0.2.1"),
+    ("devices/interface[2]/mac@address", "52:54:00:00:00:02"),
+    ("devices/interface[2]/virtualport/parameters@interfaceid", None),
+    ("devices/interface[2]/virtualport@type", "openvswitch"),
+    ("devices/serial[1]/source@path", "/var/log/virtual1-console.log"),
+    ("devices/serial[2]/source", None),
+    ("devices/serial[2]/log@file", "/var/log/boot-virtual1.log"),
+    ("devices/channel[1]/source", None),
+    ("devices/channel[1]/target@name", "org.qemu.guest_agent.0"),
+    ("devices/graphics[1]@port", "-1"),
+    ("devices/graphics[1]@autoport", "yes"),
+    ("devices/graphics[1]@passwd", "secret"),
+    ("devices/graphics[1]@websocket", "-1"),
+    ("devices/graphics[2]@socket", None),
+    ("devices/graphics[2]/listen@socket", None),
+    ("devices/vsock/cid@auto", "yes"),
+    ("devices/vsock/cid@address", None),
+    ("devices/tpm/backend@type", "emulator"),
+    ("seclabel[@type='static']", None),
+    ("seclabel[@type='none']@model", "apparmor"),
+]
+
+
+@pytest.mark.parametrize("path, wanted", CHECKLIST, ids=[path for path, _ in CHECKLIST])
+def test_the_clones_xml(derived, path, wanted):
+    path, _, attribute = path.partition("@") if "[@" not in path else _split(path)
+    element = derived.find(path)
+    if wanted is None:
+        assert element is None or (attribute and element.get(attribute) is None)
+    else:
+        assert element is not None
+        assert (element.get(attribute) if attribute else element.text or "") == wanted
+
+
+def _split(path):
+    """At the @ of an attribute behind the last bracket."""
+    head, bracket, tail = path.rpartition("]")
+    tail, at, attribute = tail.partition("@")
+    return head + bracket + tail, at, attribute
+
+
+def test_every_path_of_the_checklist_is_in_the_template():
+    template = ET.fromstring(TEMPLATE)
+    for path, wanted in CHECKLIST:
+        if wanted is None:
+            element, _, attribute = path.partition("@") if "[@" not in path else _split(path)
+            found = template.find(element)
+            assert found is not None and (not attribute or found.get(attribute) is not None), path
+
+
+def test_nothing_of_the_template_is_left_in_the_clone(modules):
+    text = modules.libvirt_xml.derive(TEMPLATE, {**CLONE, "ours": {**CLONE["ours"], "template": "-"}})
+    kept = ("/usr/share/OVMF", "seabios")
+    for word in ("debian12", "11:22:33", "aaaaaaaa", "vnet3", "5907"):
+        assert word not in "\n".join(line for line in text.splitlines() if not any(each in line for each in kept))
+
+
+def test_derived_xml_reads_back(modules):
+    seen = modules.libvirt_xml.read(modules.libvirt_xml.derive(TEMPLATE, CLONE))
+    assert seen["ours"] == {**CLONE["ours"], "generation": "2"}
+    assert seen["memory"] == 512
+    assert seen["written"] == ["/var/log/boot-virtual1.log", "/var/log/virtual1-console.log"]
+    assert [interface["mac"] for interface in seen["interfaces"]] == CLONE["macs"]
+    assert [disk["path"] for disk in seen["disks"] if disk["own"]] == list(CLONE["disks"].values())
+
+
+REFUSED = [
+    ("<hostdev type='pci'/>", "hostdev", "a device of the host"),
+    ("<interface type='hostdev'/>", "interface", "a network card of the host"),
+    ("<memory model='nvdimm'/>", "memory", "a persistent memory file"),
+    ("<tpm><backend type='passthrough'/></tpm>", "tpm/backend", "the host's TPM"),
+    ("<lease/>", "lease", "a lock"),
+    ("<serial type='tcp'><source mode='bind' host='::' service='4555'/></serial>", "serial", "port 4555"),
+    ("<disk type='block'><source dev='/dev/sda'/><target dev='vdz'/></disk>", "disk vdz", "of type block"),
+    ("<disk type='volume'><source pool='p' volume='v'/><target dev='vdz'/></disk>", "disk vdz", "of type volume"),
+    ("<disk type='file'><target dev='vdz'/></disk>", "disk vdz", "of type file"),
+    ("<disk type='block' device='lun'><source dev='/dev/sda'/><target dev='sdz'/></disk>", "disk sdz", "SCSI device"),
+    (
+        "<disk type='file'><driver type='vmdk'/><source file='/a'/><target dev='vdz'/></disk>",
+        "disk vdz",
+        "the format vmdk",
+    ),
+]
+
+
+@pytest.mark.parametrize("device, path, fault", REFUSED, ids=[path + " " + fault for _, path, fault in REFUSED])
+def test_what_cannot_be_shared_is_refused_by_name(modules, device, path, fault):
+    assert modules.libvirt_xml.refusals(TEMPLATE) == []
+    found = modules.libvirt_xml.refusals(TEMPLATE.replace("</devices>", f"{device}</devices>"))
+    assert [each["path"] for each in found] == [path]
+    assert fault in found[0]["fault"]
+
+
+def test_shared_disks_may_be_of_any_kind(modules):
+    shared = "<disk type='block'><source dev='/dev/sda'/><target dev='vdz'/><shareable/></disk></devices>"
+    assert modules.libvirt_xml.refusals(TEMPLATE.replace("</devices>", shared)) == []
+
+
+@pytest.mark.parametrize(
+    "path, own",
+    [
+        ("/var/log/debian12.log", "/var/log/virtual1.log"),
+        ("/nvram/debian12_VARS.fd", "/nvram/virtual1_VARS.fd"),
+        ("/debian12/console.log", "/debian12/console-virtual1.log"),
+        ("/var/log/console", "/var/log/console-virtual1"),
+    ],
+)
+def test_own_paths(modules, path, own):
+    assert modules.libvirt_xml.own_path(path, "debian12", "virtual1") == own
+
+
+# Identity
+
+
+HOSTS = [
+    ("", "debian12", "127.0.1.1 vm1.lab.test vm1"),
+    ("127.0.1.1 debian12", "debian12", "127.0.1.1 vm1.lab.test vm1"),
+    (
+        "127.0.0.1 localhost\n127.0.1.1\tdebian12.old debian12 # mine",
+        "debian12",
+        "127.0.0.1 localhost|127.0.1.1 vm1.lab.test vm1",
+    ),
+    ("127.0.0.1 localhost debian12", "debian12", "127.0.0.1 localhost|127.0.1.1 vm1.lab.test vm1"),
+    ("127.0.1.1 other", "debian12", "127.0.1.1 vm1.lab.test vm1"),
+    ("192.0.2.5 debian12 db\n192.0.2.6 debian12", "debian12", "192.0.2.5 db|127.0.1.1 vm1.lab.test vm1"),
+    ("192.0.2.5 debian123 # debian12", "debian12", "192.0.2.5 debian123 # debian12|127.0.1.1 vm1.lab.test vm1"),
+    ("# debian12\n\n::1 localhost", "debian12", "# debian12||::1 localhost|127.0.1.1 vm1.lab.test vm1"),
+    ("127.0.0.1 localhost", "", "127.0.0.1 localhost|127.0.1.1 vm1.lab.test vm1"),
+    ("127.0.0.1 localhost", "localhost", "127.0.0.1 localhost|127.0.1.1 vm1.lab.test vm1"),
+]
+
+
+@pytest.mark.parametrize("text, old, wanted", HOSTS)
+def test_hosts(modules, text, old, wanted):
+    made = modules.libvirt_identity.hosts(text, old, "vm1", "vm1.lab.test")
+    assert made.splitlines() == wanted.split("|")
+    assert modules.libvirt_identity.hosts(made, "vm1", "vm1", "vm1.lab.test") == made
+
+
+FOUND = {
+    "/etc": {"kind": "directory"},
+    "/etc/ssh": {"kind": "directory"},
+    "/etc/hostname": {"kind": "file", "text": "debian12\n"},
+    "/etc/hosts": {"kind": "file", "text": "127.0.1.1 debian12\n"},
+    "/etc/machine-id": {"kind": "file", "text": "0\n"},
+    "/etc/ssh/sshd_config": {"kind": "file"},
+    "/etc/ssh/ssh_host_ed25519_key": {"kind": "file"},
+    "/etc/ssh/ssh_host_ecdsa_key": {"kind": "file"},
+    "/etc/ssh/ssh_host_ecdsa_key.pub": {"kind": "file"},
+    "/etc/salt/pki/minion/minion.pem": {"kind": "file"},
+    "/etc/salt/pki/minion/minion_master.pub": {"kind": "file"},
+    "/var/lib/dhcp/dhclient.leases": {"kind": "file"},
+    "/var/lib/NetworkManager/eth0.lease": {"kind": "file"},
+    "/var/lib/NetworkManager/NetworkManager.state": {"kind": "file"},
+    "/var/lib/dbus/machine-id": {"kind": "link"},
+}
+
+
+def test_edits_replace_and_remove_what_carries_the_templates_identity(modules):
+    identity = modules.libvirt_identity.new("vm1", "lab.test")
+    edits = modules.libvirt_identity.edits(identity, FOUND)
+    assert {path: f"{held['mode']:o}" for path, held in edits["write"].items()} == {
+        "/etc/hostname": "644",
+        "/etc/hosts": "644",
+        "/etc/machine-id": "444",
+        "/etc/ssh/ssh_host_ed25519_key": "600",
+        "/etc/ssh/ssh_host_ed25519_key.pub": "644",
+    }
+    assert edits["remove"] == [
+        "/etc/salt/pki/minion/minion.pem",
+        "/etc/salt/pki/minion/minion_master.pub",
+        "/etc/ssh/ssh_host_ecdsa_key",
+        "/etc/ssh/ssh_host_ecdsa_key.pub",
+        "/var/lib/NetworkManager/eth0.lease",
+        "/var/lib/dhcp/dhclient.leases",
+    ]
+
+
+def test_edits_for_a_minion_and_for_what_the_template_has(modules):
+    identity = modules.libvirt_identity.new("vm1", None, {"master": "salt.test", "id": "vm1.rosario"})
+    more = {"/etc/selinux/config": {"kind": "file"}, "/etc/mailname": {"kind": "file"}}
+    found = {**FOUND, **more, "/var/lib/dbus/machine-id": {"kind": "file"}}
+    write = modules.libvirt_identity.edits(identity, found)["write"]
+    assert write["/etc/salt/minion_id"]["text"] == "vm1.rosario\n"
+    assert write["/etc/salt/minion.d/onepass-master.conf"]["text"] == "master: salt.test\n"
+    assert write["/etc/salt/pki/minion/minion.pem"]["mode"] == 0o400
+    assert write["/.autorelabel"]["text"] == ""
+    assert write["/etc/mailname"]["text"] == "vm1\n"
+    assert write["/var/lib/dbus/machine-id"] == write["/etc/machine-id"]
+
+
+def test_keys_are_pairs_and_never_twice_the_same(modules):
+    one, two = (modules.libvirt_identity.new("vm1", "lab.test", {"master": "salt"}) for _ in range(2))
+    for private, public in ((one["host_key"], one["host_key_public"]),):
+        key = serialization.load_ssh_private_key(private.encode(), None)
+        form = serialization.Encoding.OpenSSH, serialization.PublicFormat.OpenSSH
+        assert key.public_key().public_bytes(*form).decode() == public
+    key = serialization.load_pem_private_key(one["minion"]["key"].encode(), None)
+    form = serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo
+    assert key.public_key().public_bytes(*form).decode().strip() == one["minion"]["key_public"]
+    for own in ("machine_id", "host_key", "minion"):
+        assert one[own] != two[own]
+
+
+def test_macs_are_known_beforehand_and_apart(modules):
+    mac = modules.libvirt_identity.mac
+    assert mac("host", "vm1") == mac("host", "vm1") == "52:54:00:f3:80:62"
+    macs = {mac(host, name, number) for host in "ab" for name in ("vm1", "vm2") for number in range(3)}
+    assert len(macs) == 12
+
+
+# Steps
+
+
+READY = {"template": "debian12", "state": "ready"}
+VM = {"ours": READY, "active": False, "memory": 512, "vcpu": 1, "autostart": False}
+STEPS = [
+    (None, {}, ["clone"]),
+    (None, {"start": True}, ["clone", "start"]),
+    ({**VM, "ours": {**READY, "state": "unfinished"}}, {"start": True}, ["clone", "start"]),
+    ({**VM, "ours": {**READY, "state": "unfinished"}, "active": True}, {"start": True}, ["clone", "start"]),
+    (VM, {}, []),
+    (VM, {"start": True}, ["start"]),
+    ({**VM, "active": True}, {"start": True}, []),
+    ({**VM, "active": True}, {}, []),
+    (VM, {"memory": 512, "vcpu": 1, "autostart": False}, []),
+    (VM, {"memory": 256, "vcpu": 2, "autostart": True}, ["change", "change", "change"]),
+    (VM, {"memory": 256, "start": True}, ["change", "start"]),
+    (None, {"memory": 256}, ["clone"]),
+]
+
+
+@pytest.mark.parametrize("vm, wanted, done", STEPS)
+def test_steps(modules, vm, wanted, done):
+    assert [step["do"] for step in modules.libvirt_clone.steps("vm1", "debian12", wanted, vm)] == done
+
+
+@pytest.mark.parametrize(
+    "vm, kind",
+    [
+        (None, "absent"),
+        (VM, "ready"),
+        ({**VM, "ours": {**READY, "state": "unfinished"}}, "unfinished"),
+        ({**VM, "ours": None}, "foreign"),
+        ({**VM, "ours": {**READY, "template": "other"}}, "foreign"),
+    ],
+)
+def test_what_a_name_stands_for(modules, vm, kind):
+    found, why = modules.libvirt_clone.state("vm1", "debian12", vm)
+    assert found == kind
+    assert (why is not None) == (kind == "foreign")
+
+
+# Arguments
+
+
+@pytest.mark.parametrize("case", BAD, ids=[case["case"] for case in BAD])
+def test_bad_arguments_are_all_named(modules, case):
+    given = {"template": "debian12", "names": ["virtual1"], **case["given"]}
+    found = modules.libvirt_identity.faults(given)
+    assert {each["path"] for each in found} == set(case["faults"])
+    for each in found:
+        assert case["faults"][each["path"]] in each["remedy"]
+
+
+def test_good_arguments_have_no_fault(modules):
+    good = {"template": "debian12", "names": ["virtual1", "a", "0x"], "memory": 512, "mac": "52:54:00:AA:00:01"}
+    more = {"domain": "lab.test", "minion": {"master": "salt"}, "pool": None, "until": "ssh", "timeout": 0.5}
+    assert modules.libvirt_identity.faults({**good, **more}) == []
