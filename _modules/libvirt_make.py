@@ -12,6 +12,7 @@ Requires what :py:mod:`libvirt_clone` requires.
 """
 
 import contextlib
+import functools
 import os
 import posixpath
 import shutil
@@ -334,12 +335,19 @@ def remove(name):
 def _release(found):
     for interface in found["interfaces"]:
         network = interface["type"] == "network" and __salt__["libvirt_host.network"](interface["source"])
-        if not network or not network["active"] or not network["server"]:
-            continue
-        for lease in __salt__["libvirt_host.leases"](interface["source"], interface["mac"]):
-            __salt__["libvirt_guest.release"](
-                network["bridge"], network["server"], lease["address"], interface["mac"], lease["client_id"]
-            )
+        if network and network["active"] and network["server"]:
+            what = f"the DHCP server of {interface['source']} to take back the lease of {interface['mac']}"
+            __salt__["onepass.wait"](functools.partial(_given_back, network, interface), what, 10, 0.02)
+
+
+def _given_back(network, interface):
+    """Whether no lease is left; what is left is given back once more, as nobody acknowledges a DHCPRELEASE."""
+    left = __salt__["libvirt_host.leases"](interface["source"], interface["mac"])
+    for lease in left:
+        __salt__["libvirt_guest.release"](
+            network["bridge"], network["server"], lease["address"], interface["mac"], lease["client_id"]
+        )
+    return not left, ", ".join(lease["address"] for lease in left)
 
 
 def line(name, ours):
