@@ -187,6 +187,11 @@ def test_without_nat_there_is_no_way_out(modules, nat, forward):
 # What is planned, from what is observed
 
 
+def planned_by(modules):
+    """The plan is pure: it needs no binding of libvirt's."""
+    return load("_modules/dnsmasq_libvirt.py", __salt__=modules).plan
+
+
 def observed(modules, given, **more):
     """A running libvirt network as this model makes it."""
     whole = modules.dnsmasq_model.complete(given)
@@ -230,7 +235,7 @@ PLANS = [
 @pytest.mark.parametrize("change, steps", PLANS, ids=lambda value: str(value)[:40])
 def test_a_plan_says_what_each_step_needs(modules, change, steps):
     wanted = modules.dnsmasq_model.complete({**GOOD, **change})
-    planned = modules.dnsmasq_libvirt.plan(wanted, observed(modules, GOOD), restart=True)
+    planned = planned_by(modules)(wanted, observed(modules, GOOD), restart=True)
     assert [(step["do"], step["what"], step["needs"]) for step in planned] == steps
 
 
@@ -239,8 +244,8 @@ def test_a_restart_is_refused_while_guests_are_there(modules):
     with pytest.raises(
         Exception, match=r"vnet0 lose their link.*domain: 'lab.example', not 'other.example'.*restart: T"
     ):
-        modules.dnsmasq_libvirt.plan(wanted, observed(modules, GOOD))
-    planned = modules.dnsmasq_libvirt.plan(wanted, observed(modules, GOOD, ports=[]))
+        planned_by(modules)(wanted, observed(modules, GOOD))
+    planned = planned_by(modules)(wanted, observed(modules, GOOD, ports=[]))
     assert "restart" in [step["do"] for step in planned]
 
 
@@ -248,15 +253,15 @@ def test_a_tap_that_is_off_the_bridge_is_attached(modules):
     wanted = modules.dnsmasq_model.complete(GOOD)
     for live in ({}, {"live": None, "served": False}):
         seen = observed(modules, GOOD, detached={"vnet3": "vm1"}, **live)
-        step = modules.dnsmasq_libvirt.plan(wanted, seen)[-1]
+        step = planned_by(modules)(wanted, seen)[-1]
         assert (step["do"], step["what"], step["new"]) == ("attach", "vnet3 of vm1", "virbr7")
 
 
 def test_a_network_whose_dnsmasq_does_not_answer_is_restarted(modules):
     seen, wanted = observed(modules, GOOD, answers=False, served=False), modules.dnsmasq_model.complete(GOOD)
     with pytest.raises(Exception, match="dnsmasq: 'does not answer', not 'running'"):
-        modules.dnsmasq_libvirt.plan(wanted, seen)
-    (step,) = modules.dnsmasq_libvirt.plan(wanted, seen, restart=True)
+        planned_by(modules)(wanted, seen)
+    (step,) = planned_by(modules)(wanted, seen, restart=True)
     assert (step["do"], step["old"]) == ("restart", {"dnsmasq": "does not answer"})
 
 
