@@ -109,6 +109,4 @@ $(FETCHED_MONGOD): tests/lab/image/mongodb.txt | .venv/tools/done
 $(RESOLVED): | all-packages
 	@echo "Fetching systemd-resolved"
 	@rm -rf .venv/resolved && mkdir -p .venv/resolved
-	@cd .venv/resolved && (apt-get -qq download systemd-resolved || \
-	    (apt-get -qq update && apt-get -qq download systemd-resolved)) 2>/dev/null
-	@cd .venv/resolved && dpkg -x *.deb . && rm *.deb
+	@cd .venv/resolved && apt-get -qq download systemd-resolved 2>/dev/null && dpkg -x *.deb . && rm *.deb
