@@ -88,7 +88,7 @@ def uuid() -> str:
 
 def domains() -> dict:
     """
-    All domains of this host.
+    All domains of this host, by name; libvirt's own order is anybody's.
 
     Returns:
         Name to what :py:func:`libvirt_xml.read` answers, with ``active``, ``autostart`` and ``saved``.
@@ -102,7 +102,7 @@ def domains() -> dict:
     .. versionadded:: 0.1.0
     """
     with _libvirt("list domains") as host:
-        return {domain.name(): _facts(domain) for domain in host.listAllDomains()}
+        return {each.name(): _facts(each) for each in sorted(host.listAllDomains(), key=lambda each: each.name())}
 
 
 def domain(name: str) -> dict | None:
