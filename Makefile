@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-branch demo-openstack test test-fast lint bench lab-down clean environments packages all-packages
+.PHONY: help demo demo-branch demo-openstack test test-fast fast-unit fast-functional lint bench lab-down clean environments packages all-packages
 
 PYTHON ?= python3
 FETCHED_MONGOD := $(CURDIR)/.venv/mongod/mongod
@@ -45,7 +45,10 @@ test: environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done $(RE
 
 test-fast: .venv/3008/done $(ONEPASS_MONGOD)
 	$(MAKE) --no-print-directory lint
-	$(PYTEST_3008) tests/unit tests/functional
+	$(MAKE) --no-print-directory --jobs=2 --output-sync=target fast-unit fast-functional
+
+fast-unit fast-functional: fast-%:
+	$(PYTEST_3008) tests/$*
 
 lint: .venv/tools/done
 	.venv/tools/bin/ruff check .
