@@ -56,8 +56,7 @@ def faults(table=None):
     found = __salt__["neutron_schema.faults"](table)
     if isinstance(table, dict):
         found += judge(__salt__["neutron_schema.sound"](table))
-    below = [dict(each, path=f"openstack:{each['path']}".rstrip(":")) for each in found]
-    return sorted(below, key=lambda each: (_natural(each["path"]), each["fault"]))
+    return __salt__["pillar_form.ordered"]("openstack", found)
 
 
 def summary(table=None):
@@ -399,10 +398,6 @@ def overlapping(spans):
 
 def _fault(path, fault, remedy):
     return {"path": path, "fault": fault, "remedy": remedy}
-
-
-def _natural(path):
-    return [(part.isdecimal(), int(part) if part.isdecimal() else part) for part in path.split(":")]
 
 
 def _mapping(value):

@@ -1,5 +1,6 @@
 """The checkout: where it is, and its modules as plain Python, for tests that need no loader."""
 
+import copy
 import importlib.util
 import inspect
 from pathlib import Path
@@ -32,3 +33,26 @@ def functions(name, **dunders):
     """An execution module's public functions by the names that ``__salt__`` has for them."""
     public = inspect.getmembers(load(f"_modules/{name}.py", **dunders), inspect.isfunction)
     return {f"{name}.{function}": called for function, called in public if not function.startswith("_")}
+
+
+def patched(pillar, case):
+    """A copy of a pillar in which a case's paths (``hosts:ws017:vm``) are gone (``delete``), renamed, or ``set``."""
+    pillar = copy.deepcopy(pillar)
+    for path in [case["delete"]] if isinstance(case.get("delete"), str) else case.get("delete", []):
+        holder, last = _holder(pillar, path)
+        del holder[last]
+    for path, name in case.get("rename", {}).items():
+        holder, last = _holder(pillar, path)
+        holder[name] = holder.pop(last)
+    for path, value in case.get("set", {}).items():
+        holder, last = _holder(pillar, path)
+        holder[last] = value
+    return pillar
+
+
+def _holder(pillar, path):
+    """What holds the last part of a path, and that part as it is looked up there."""
+    *steps, last = path.split(":")
+    for step in steps:
+        pillar = pillar[int(step) if isinstance(pillar, list) else step]
+    return pillar, int(last) if isinstance(pillar, list) else last

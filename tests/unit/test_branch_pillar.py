@@ -32,27 +32,8 @@ SALT.update(tree.functions("branch_fleet", __salt__=SALT, __opts__={}, __pillar_
 faults, node = SALT["branch_pillar.faults"], SALT["branch_pillar.node"]
 
 
-def holder_of(pillar, path):
-    *steps, last = path.split(":")
-    for step in steps:
-        pillar = pillar[step]
-    return pillar, int(last) if isinstance(pillar, list) else last
-
-
 def patched(case):
-    if "pillar" in case:
-        return case["pillar"]
-    pillar = copy.deepcopy(GOOD)
-    if "delete" in case:
-        holder, last = holder_of(pillar, case["delete"])
-        del holder[last]
-    for path, name in case.get("rename", {}).items():
-        holder, last = holder_of(pillar, path)
-        holder[name] = holder.pop(last)
-    for path, value in case.get("set", {}).items():
-        holder, last = holder_of(pillar, path)
-        holder[last] = value
-    return pillar
+    return case["pillar"] if "pillar" in case else tree.patched(GOOD, case)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])

@@ -36,30 +36,14 @@ def table(name):
     return [pytest.param(case, id=case["case"]) for case in yaml.safe_load((CASES / name).read_text())]
 
 
-def parent(pillar, path):
-    *steps, last = [int(step) if step.isdigit() else step for step in path.split(":")]
-    for step in steps:
-        pillar = pillar[step]
-    return pillar, last
-
-
 def patched(case):
     """The pillar of a case, see the head of cases/bad_mongodb_pillar.yaml."""
     if "pillar" in case:
         return case["pillar"]
-    pillar = copy.deepcopy(GOOD)
-    wanted = {**case.get("set", {})}
+    wanted = case.get("set", {})
     if "arrays" in case:
-        wanted[f"{TRANSFERS}:arrays"] = case["arrays"]
-    for path in [case["delete"]] if isinstance(case.get("delete"), str) else case.get("delete", []):
-        holder, last = parent(pillar, path)
-        del holder[last]
-    for path, name in case.get("rename", {}).items():
-        holder, last = parent(pillar, path)
-        holder[name] = holder.pop(last)
-    for path, value in wanted.items():
-        holder, last = parent(pillar, path)
-        holder[last] = value
+        wanted = {**wanted, f"{TRANSFERS}:arrays": case["arrays"]}
+    pillar = tree.patched(GOOD, {**case, "set": wanted})
     if "index" in case:
         pillar["databases"]["bank"]["collections"]["transfers"]["indexes"].append(case["index"])
     return pillar

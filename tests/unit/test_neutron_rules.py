@@ -23,24 +23,8 @@ SALT.update(tree.functions("neutron_rules", __salt__=SALT, __pillar__={}))
 rules = tree.load("_modules/neutron_rules.py", __salt__=SALT, __pillar__={})
 
 
-def parent(table, path):
-    *steps, last = path.split(":")
-    for step in steps:
-        table = table[step]
-    return table, last
-
-
 def patched(case):
-    if "pillar" in case:
-        return case["pillar"]
-    table = copy.deepcopy(GOOD)
-    if "delete" in case:
-        holder, last = parent(table, case["delete"])
-        del holder[last]
-    for path, value in case.get("set", {}).items():
-        holder, last = parent(table, path)
-        holder[last] = value
-    return table
+    return case["pillar"] if "pillar" in case else tree.patched(GOOD, case)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
