@@ -467,7 +467,7 @@ def adopt(take=False):
     if take:
         found["changes"] = apply()
         for program, line in loose:
-            _run([program, "-t", "nat", "-D", *shlex.split(line)[1:]])
+            __salt__["onepass_host.run"]([program, "-t", "nat", "-D", *shlex.split(line)[1:]])
     return found
 
 
@@ -529,7 +529,7 @@ def _stale_flows():
     """Flows of hosts that left the branch untranslated, as conntrack's words; they would stay so for ever."""
     if not salt.utils.path.which("conntrack"):
         return []
-    lines = _run(["conntrack", "-L", "-f", "ipv4", "--orig-src", str(LINK_LOCAL)])
+    lines = __salt__["onepass_host.run"](["conntrack", "-L", "-f", "ipv4", "--orig-src", str(LINK_LOCAL)])
     found = []
     for line in lines.splitlines():
         protocol, fields = line.split()[0], re.findall(r"(src|dst|sport|dport)=(\S+)", line)
@@ -542,13 +542,6 @@ def _stale_flows():
                 words += [f"--{key}", original[key]] if key in original else []
             found.append(words)
     return found
-
-
-def _run(argv):
-    done = __salt__["cmd.run_all"](argv, python_shell=False, output_loglevel="quiet", ignore_retcode=True, rstrip=False)
-    if done["retcode"]:
-        raise CommandExecutionError(f"{' '.join(argv)}: {(done['stderr'] or done['stdout']).strip()}")
-    return done["stdout"]
 
 
 # Virtual machines
@@ -618,7 +611,8 @@ def _loose(program, role, arguments):
     """Lines of ``*-save`` that are the blog's, or made like them."""
     if not salt.utils.path.which(program):
         return []
-    lines = [line for line in _run([f"{program}-save", "-t", "nat"]).splitlines() if line.startswith("-A P")]
+    saved = __salt__["onepass_host.run"]([f"{program}-save", "-t", "nat"])
+    lines = [line for line in saved.splitlines() if line.startswith("-A P")]
     if role == "gateway":
         wanted = (f"-d {arguments['network']} ", f"-s {LINK_LOCAL} ")
         return [line for line in lines if " -j SNAT " in line and any(each in line for each in wanted)]

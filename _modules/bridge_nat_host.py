@@ -269,12 +269,13 @@ def act(step: dict) -> None:
     .. versionadded:: 0.1.0
     """
     for argv in step.get("commands", ()):
-        _run(argv)
+        __salt__["onepass_host.run"](argv)
     for path, text in step.get("files", {}).items():
         __salt__["bridge_nat_guard.put"](_rooted(path), text)
-    if "files" in step and Path("/run/systemd/system").is_dir() and _rooted("/") == "/":
-        _run(["systemctl", "daemon-reload"])
-        _run(["systemctl", "start" if step["files"].get(UNIT, "") is not None else "stop", "bridge-nat.service"])
+    if "files" in step and __salt__["onepass_host.has_systemd"]() and _rooted("/") == "/":
+        __salt__["onepass_host.run"](["systemctl", "daemon-reload"])
+        verb = "start" if step["files"].get(UNIT, "") is not None else "stop"
+        __salt__["onepass_host.run"](["systemctl", verb, "bridge-nat.service"])
 
 
 def undo(step: dict) -> dict:
@@ -300,15 +301,8 @@ def undo(step: dict) -> dict:
 # Reading
 
 
-def _run(argv: list) -> str:
-    done = __salt__["cmd.run_all"](argv, python_shell=False, output_loglevel="quiet", ignore_retcode=True, rstrip=False)
-    if done["retcode"]:
-        raise CommandExecutionError(f"{' '.join(argv)}: {(done['stderr'] or done['stdout']).strip()}")
-    return done["stdout"]
-
-
 def _ip(*words: str) -> list:
-    return json.loads(_run(["ip", "-j", *words]) or "[]")
+    return json.loads(__salt__["onepass_host.run"](["ip", "-j", *words]) or "[]")
 
 
 def _link(said: dict) -> dict:

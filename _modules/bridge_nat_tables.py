@@ -58,8 +58,8 @@ def loaded(way: str = "nft") -> dict:
     whole, text = _nft_listed() if salt.utils.path.which("nft") else ("", "")
     found = {"nft": text}
     for program in XT:
-        if salt.utils.path.which(program) and (way == "ebtables" or XT_TABLES[program] in whole):
-            found[program] = _own_lines(_run([f"{program}-save", "-t", "nat"]))
+        if way == "ebtables" or XT_TABLES[program] in whole:
+            found[program] = _own_lines(_saved(program))
     return {program: text for program, text in found.items() if text}
 
 
@@ -90,13 +90,13 @@ def normal(wanted: dict, role: str, device: str, files: dict | None = None) -> d
     if kept is not None:
         return kept
     with _throwaway() as inside:
-        _run([*inside, "ip", "link", "add", device, "type", "bridge"])
+        __salt__["onepass_host.run"]([*inside, "ip", "link", "add", device, "type", "bridge"])
         for argv, text in _transaction(_with_jumps(wanted, role), {}):
-            _run([*inside, *argv], text)
+            __salt__["onepass_host.run"]([*inside, *argv], text)
         listed = {"nft": _nft_listed(inside)[1]} if "nft" in wanted else {}
         for program in XT:
             if program in wanted:
-                listed[program] = _own_lines(_run([*inside, f"{program}-save", "-t", "nat"]))
+                listed[program] = _own_lines(_saved(program, inside))
     return listed
 
 
@@ -123,9 +123,9 @@ def load(new: dict, old: dict) -> None:
     commands = _transaction(new, old)
     for argv, text in commands:
         if argv[0] in ("iptables-restore", "ip6tables-restore"):
-            _run([*argv, "--test"], text)
+            __salt__["onepass_host.run"]([*argv, "--test"], text)
     for argv, text in commands:
-        _run(argv, text)
+        __salt__["onepass_host.run"](argv, text)
 
 
 def replay(old: dict, new: dict) -> list:
@@ -261,7 +261,7 @@ def foreign(way: str, role: str) -> list:
     .. versionadded:: 0.1.0
     """
     if way == "nft":
-        return _foreign_chains(_run(["nft", "-y", "list", "chains"]), role)
+        return _foreign_chains(__salt__["onepass_host.run"](["nft", "-y", "list", "chains"]), role)
     found = []
     for program in XT:
         lines = [line for line in _saved(program).splitlines() if line.startswith(f"-A {HOOKS[role]} ")]
@@ -271,16 +271,6 @@ def foreign(way: str, role: str) -> list:
 
 
 # Programs
-
-
-def _run(argv: list, text: str = "") -> str:
-    done = __salt__["cmd.run_all"](
-        argv, stdin=text, python_shell=False, output_loglevel="quiet", ignore_retcode=True, rstrip=False
-    )
-    if done["retcode"] or "incompatible" in done["stderr"]:
-        said = (done["stderr"] or done["stdout"]).strip() or f"exit code {done['retcode']}"
-        raise CommandExecutionError(f"{' '.join(argv)}: {said}")
-    return done["stdout"]
 
 
 @contextlib.contextmanager
@@ -303,8 +293,16 @@ def _restore(program: str) -> list:
     return [f"{program}-restore", "--noflush", *(["-w"] if program != "ebtables" else [])]
 
 
-def _saved(program: str) -> str:
-    return _run([f"{program}-save", "-t", "nat"]) if salt.utils.path.which(program) else ""
+def _saved(program: str, inside: tuple = (), counters: bool = False) -> str:
+    """The nat table; empty where the program is not installed."""
+    if not salt.utils.path.which(program):
+        return ""
+    text = __salt__["onepass_host.run"]([*inside, f"{program}-save", *(["-c"] if counters else []), "-t", "nat"])
+    if "' is incompatible" in text:
+        raise CommandExecutionError(
+            f"{program}-save cannot list the nat table, which nft has written to: {text.strip()}"
+        )
+    return text
 
 
 # nft
@@ -312,7 +310,7 @@ def _saved(program: str) -> str:
 
 def _nft_listed(inside: tuple = (), stateful: bool = False) -> tuple:
     """The whole ruleset, and our part of it. One process: nft 1.0.6 cannot list tables of several families by name."""
-    whole = _run([*inside, "nft", "-y", *([] if stateful else ["-s"]), "list", "ruleset"])
+    whole = __salt__["onepass_host.run"]([*inside, "nft", "-y", *([] if stateful else ["-s"]), "list", "ruleset"])
     own = "".join(_table_of(whole, family) for family in FAMILIES)
     return whole, own if stateful else REMEMBERED.sub(r"\1", own)
 
@@ -438,7 +436,7 @@ def _boot_text(text: str, program: str) -> str:
 
 
 def _xt_counters() -> dict:
-    saved = {program: _saved_with_counters(program) for program in ("iptables", "ip6tables", "ebtables")}
+    saved = {program: _saved(program, counters=True) for program in ("iptables", "ip6tables", "ebtables")}
     frames = saved["ebtables"]
 
     def packets(text, target):
@@ -453,10 +451,6 @@ def _xt_counters() -> dict:
         "answered": {},
         "logins": {},
     }
-
-
-def _saved_with_counters(program: str) -> str:
-    return _run([f"{program}-save", "-c", "-t", "nat"]) if salt.utils.path.which(program) else ""
 
 
 # The files that are loaded at boot

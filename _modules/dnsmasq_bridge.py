@@ -52,7 +52,7 @@ def observe(network):
     .. versionadded:: 0.1.0
     """
     name, links = network["name"], __salt__["dnsmasq_host.links"]()
-    files = {path: __salt__["dnsmasq_host.read"](path) for path in _paths(name)}
+    files = {path: __salt__["onepass_host.read"](path) for path in _paths(name)}
     wanted = __salt__["dnsmasq_texts.files"](network)
     if files.get(_config(name)) != wanted[_config(name)]:
         __salt__["dnsmasq_host.syntax"](network["options"])
@@ -64,7 +64,7 @@ def observe(network):
         "files": {path: text for path, text in files.items() if text is not None},
         "nat": _loaded(name),
         "wanted_nat": _normal(name, __salt__["dnsmasq_texts.nat"](network)) if network["nat"] else None,
-        "forwards": (__salt__["dnsmasq_host.read"](FORWARD) or "").strip() == "1",
+        "forwards": (__salt__["onepass_host.read"](FORWARD) or "").strip() == "1",
         "pid": pid,
         "config": __salt__["dnsmasq_query.config"](address) if address else None,
         "upstreams": __salt__["dnsmasq_query.upstreams"](address) if address else None,
@@ -132,7 +132,7 @@ def plan_absence(name, force=False):
 
     .. versionadded:: 0.1.0
     """
-    files = {path: __salt__["dnsmasq_host.read"](path) for path in [*_paths(name), _leases(name)]}
+    files = {path: __salt__["onepass_host.read"](path) for path in [*_paths(name), _leases(name)]}
     files = {path: text for path, text in files.items() if text is not None}
     links = __salt__["dnsmasq_host.links"]()
     bridge = _setting(files.get(_config(name)), "interface")
@@ -195,14 +195,14 @@ def card(name):
 
     .. versionadded:: 0.1.0
     """
-    text = __salt__["dnsmasq_host.read"](_config(name))
+    text = __salt__["onepass_host.read"](_config(name))
     if text is None:
         raise CommandExecutionError(f"There is no network {name} of ours: no {_config(name)}")
     root, bridge = __salt__["dnsmasq_texts.place"](name), _setting(text, "interface")
     address = _address(text, __salt__["dnsmasq_host.links"]().get(bridge))
-    lines = (__salt__["dnsmasq_host.read"](f"{root}/addnhosts") or "").splitlines()
-    reserved = [line.split(",") for line in (__salt__["dnsmasq_host.read"](f"{root}/hostsfile") or "").splitlines()]
-    leases = [line.split() for line in (__salt__["dnsmasq_host.read"](_leases(name)) or "").splitlines()]
+    lines = (__salt__["onepass_host.read"](f"{root}/addnhosts") or "").splitlines()
+    reserved = [line.split(",") for line in (__salt__["onepass_host.read"](f"{root}/hostsfile") or "").splitlines()]
+    leases = [line.split() for line in (__salt__["onepass_host.read"](_leases(name)) or "").splitlines()]
     pid = _pid(name)
     seen = __salt__["dnsmasq_query.config"](address) if pid and address else None
     stale = seen != __salt__["dnsmasq_texts.config_mark"](text)
@@ -214,7 +214,7 @@ def card(name):
         "names": {each.split()[1]: each.split()[0] for each in lines},
         "reservations": {mac: [host, ip] for mac, ip, host in reserved},
         "pending": {"configuration": "dnsmasq was started with another one"} if pid and stale else {},
-        "servers": __salt__["dnsmasq_host.read"](f"{root}/servers"),
+        "servers": __salt__["onepass_host.read"](f"{root}/servers"),
         "leases": [
             {"name": each[3] if each[3] != "*" else None, "address": each[2], "mac": each[1]}
             for each in leases
@@ -266,7 +266,7 @@ def _pid(name):
 
 def _enabled(name):
     """Whether it starts at boot; ``None`` where systemd does not run the host."""
-    if not __salt__["dnsmasq_host.has_systemd"]():
+    if not __salt__["onepass_host.has_systemd"]():
         return None
     return Path(f"/etc/systemd/system/multi-user.target.wants/{_service(name)}").is_symlink()
 
@@ -276,15 +276,15 @@ def _loaded(name):
     if not salt.utils.path.which("nft"):
         return None
     table = __salt__["dnsmasq_texts.table"](name)
-    if f"table ip {table}\n" not in __salt__["dnsmasq_host.run"](["nft", "list", "tables", "ip"]):
+    if f"table ip {table}\n" not in __salt__["onepass_host.run"](["nft", "list", "tables", "ip"]):
         return None
-    return __salt__["dnsmasq_host.run"](["nft", "list", "table", "ip", table])
+    return __salt__["onepass_host.run"](["nft", "list", "table", "ip", table])
 
 
 def _normal(name, text):
     """The same text as nft would list it: loaded into a network namespace that nobody sees."""
     table = __salt__["dnsmasq_texts.table"](name)
-    return __salt__["dnsmasq_host.run"](["unshare", "--net", "sh", "-c", NORMALISE, table], text)
+    return __salt__["onepass_host.run"](["unshare", "--net", "sh", "-c", NORMALISE, table], text)
 
 
 # Steps
@@ -364,16 +364,16 @@ def _daemon_steps(network, files, observed):
 
 def _commands(step):
     for argv in step["commands"]:
-        __salt__["dnsmasq_host.run"](argv)
+        __salt__["onepass_host.run"](argv)
 
 
 def _write(step):
     for folder in ("hosts.d", "dhcp-hosts.d") if step["text"] is not None else ():
         root = Path(__salt__["dnsmasq_texts.place"](step["name"]))
         (root / folder).mkdir(parents=True, exist_ok=True)
-    __salt__["dnsmasq_host.write"](step["path"], step["text"])
-    if step["path"].endswith(".service") and __salt__["dnsmasq_host.has_systemd"]():
-        __salt__["dnsmasq_host.run"](["systemctl", "daemon-reload"])
+    __salt__["onepass_host.write"](step["path"], step["text"])
+    if step["path"].endswith(".service") and __salt__["onepass_host.has_systemd"]():
+        __salt__["onepass_host.run"](["systemctl", "daemon-reload"])
     if step["text"] is None and step["path"] == _config(step["name"]):
         for folder in ("hosts.d", "dhcp-hosts.d", "."):
             _remove_empty(Path(step["path"]).parent / folder)
@@ -388,11 +388,11 @@ def _start(step):
     """Running with this configuration, proven by what it answers."""
     name = step["name"]
     Path(_leases(name)).parent.mkdir(parents=True, exist_ok=True)
-    if __salt__["dnsmasq_host.has_systemd"]():
-        __salt__["dnsmasq_host.run"](["systemctl", "restart", _service(name)])
+    if __salt__["onepass_host.has_systemd"]():
+        __salt__["onepass_host.run"](["systemctl", "restart", _service(name)])
     else:
         _kill(name)
-        __salt__["dnsmasq_host.run"](["dnsmasq", f"--conf-file={_config(name)}"])
+        __salt__["onepass_host.run"](["dnsmasq", f"--conf-file={_config(name)}"])
 
     def answers():
         seen = __salt__["dnsmasq_query.config"](step["address"], timeout=0.5)
@@ -416,12 +416,12 @@ def _served(step):
 
 
 def _enable(step):
-    __salt__["dnsmasq_host.run"](["systemctl", "enable", _service(step["name"])])
+    __salt__["onepass_host.run"](["systemctl", "enable", _service(step["name"])])
 
 
 def _stop(step):
-    if __salt__["dnsmasq_host.has_systemd"]():
-        __salt__["dnsmasq_host.run"](["systemctl", "disable", "--now", _service(step["name"])])
+    if __salt__["onepass_host.has_systemd"]():
+        __salt__["onepass_host.run"](["systemctl", "disable", "--now", _service(step["name"])])
     _kill(step["name"])
 
 

@@ -563,7 +563,7 @@ def _answering(addresses, bridge):
             probe.sendto(b"", (address, DISCARD))
 
     def states():
-        lines = json.loads(__salt__["dnsmasq_host.run"](["ip", "-j", "neigh", "show", "dev", bridge]) or "[]")
+        lines = json.loads(__salt__["onepass_host.run"](["ip", "-j", "neigh", "show", "dev", bridge]) or "[]")
         return {each["dst"]: set(each.get("state", ())) for each in lines if each["dst"] in addresses}
 
     def settled():

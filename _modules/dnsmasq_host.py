@@ -12,11 +12,9 @@ import contextlib
 import json
 import os
 import signal
-import subprocess
 import tempfile
 from pathlib import Path
 
-import salt.utils.path
 from salt.exceptions import CommandExecutionError
 
 LISTENS = {"udp": "07", "tcp": "0A"}
@@ -24,34 +22,6 @@ LISTENS = {"udp": "07", "tcp": "0A"}
 
 def __virtual__():
     return "dnsmasq_host"
-
-
-def run(argv, stdin=None):
-    """
-    Run a program and answer what it printed. No shell.
-
-    argv
-        List of words.
-    stdin
-        Its standard input. Default: none.
-
-    Raises ``CommandExecutionError`` with what the program said.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . dnsmasq_host.run '[ip, -V]'
-
-    .. versionadded:: 0.1.0
-    """
-    try:
-        done = subprocess.run([*map(str, argv)], input=stdin or "", capture_output=True, text=True, check=False)
-    except FileNotFoundError:
-        raise CommandExecutionError(f"{argv[0]} is not installed") from None
-    if done.returncode:
-        raise CommandExecutionError(f"{' '.join(map(str, argv))}: {(done.stderr or done.stdout).strip()}")
-    return done.stdout
 
 
 def links():
@@ -70,7 +40,7 @@ def links():
     .. versionadded:: 0.1.0
     """
     found = {}
-    for each in json.loads(run(["ip", "-j", "-d", "address", "show"]) or "[]"):
+    for each in json.loads(__salt__["onepass_host.run"](["ip", "-j", "-d", "address", "show"]) or "[]"):
         if each:
             addresses = [f"{a['local']}/{a['prefixlen']}" for a in each.get("addr_info", []) if a["family"] == "inet"]
             found[each["ifname"]] = {
@@ -99,60 +69,10 @@ def attach(device, bridge):
 
     .. versionadded:: 0.1.0
     """
-    run(["ip", "link", "set", "dev", device, "master", bridge, "up"])
+    __salt__["onepass_host.run"](["ip", "link", "set", "dev", device, "master", bridge, "up"])
     seen = links()[device]
     if seen["master"] != bridge or not seen["up"]:
         raise CommandExecutionError(f"{device} is not a port of {bridge} after all: its master is {seen['master']}")
-
-
-def read(path):
-    """
-    A file's text, or ``None`` if there is none.
-
-    path
-        The file.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . dnsmasq_host.read /etc/hostname
-
-    .. versionadded:: 0.1.0
-    """
-    try:
-        return Path(path).read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
-
-
-def write(path, text):
-    """
-    The file has this text, whole at any moment, readable by all; or is gone.
-
-    path
-        The file; its directory is made.
-    text
-        Its text; ``None`` removes it.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . dnsmasq_host.write /tmp/onepass.example 'text'
-
-    .. versionadded:: 0.1.0
-    """
-    path = Path(path)
-    if text is None:
-        return path.unlink(missing_ok=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    with os.fdopen(handle, "w") as file:
-        file.write(text)
-        os.fchmod(file.fileno(), 0o644)
-        os.fsync(file.fileno())
-    return os.replace(part, path)
 
 
 def process(pid_file, words=()):
@@ -172,8 +92,8 @@ def process(pid_file, words=()):
 
     .. versionadded:: 0.1.0
     """
-    text = (read(pid_file) or "").strip()
-    line = read(f"/proc/{text}/cmdline") if text.isdecimal() else None
+    text = (__salt__["onepass_host.read"](pid_file) or "").strip()
+    line = __salt__["onepass_host.read"](f"/proc/{text}/cmdline") if text.isdecimal() else None
     seen = (line or "").split("\0")
     fits = seen[0].endswith("dnsmasq") and all(word in seen for word in words)
     return int(text) if fits else None
@@ -194,7 +114,7 @@ def has_ended(pid):
 
     .. versionadded:: 0.1.0
     """
-    stat = read(f"/proc/{pid}/stat")
+    stat = __salt__["onepass_host.read"](f"/proc/{pid}/stat")
     return stat is None or stat.rpartition(")")[2].split()[0] in "ZX"
 
 
@@ -239,7 +159,7 @@ def syntax(options):
         file.write("".join(f"{line}\n" for line in lines))
         file.flush()
         try:
-            run(["dnsmasq", "--test", f"--conf-file={file.name}"])
+            __salt__["onepass_host.run"](["dnsmasq", "--test", f"--conf-file={file.name}"])
         except CommandExecutionError as err:
             said = str(err).rpartition("dnsmasq: ")[2]
             number = said.partition(" at line ")[2].split(" ")[0]
@@ -268,7 +188,7 @@ def listeners(port=53):
     """
     sockets = {}
     for protocol, state in LISTENS.items():
-        for line in (read(f"/proc/net/{protocol}") or "").splitlines()[1:]:
+        for line in (__salt__["onepass_host.read"](f"/proc/net/{protocol}") or "").splitlines()[1:]:
             fields = line.split()
             address, _, hexport = fields[1].partition(":")
             if int(hexport, 16) == port and fields[3] == state:
@@ -286,21 +206,6 @@ def listeners(port=53):
     return sorted(found, key=lambda each: (each["address"], each["protocol"]))
 
 
-def has_systemd():
-    """
-    Whether systemd runs this host.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . dnsmasq_host.has_systemd
-
-    .. versionadded:: 0.1.0
-    """
-    return Path("/run/systemd/system").is_dir() and bool(salt.utils.path.which("systemctl"))
-
-
 def _owners(inodes):
     found = {}
     for place in Path("/proc").glob("[0-9]*/fd/*"):
@@ -309,5 +214,5 @@ def _owners(inodes):
             inode = target.removeprefix("socket:[").removesuffix("]")
             if target.startswith("socket:[") and inode in inodes:
                 pid = place.parts[2]
-                found[inode] = int(pid), (read(f"/proc/{pid}/comm") or "").strip()
+                found[inode] = int(pid), (__salt__["onepass_host.read"](f"/proc/{pid}/comm") or "").strip()
     return found

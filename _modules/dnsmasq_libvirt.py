@@ -69,7 +69,7 @@ def observe(network):
     wanted = __salt__["dnsmasq_xml.frame"](network)["options"]
     if not live or live["frame"]["options"] != wanted:
         __salt__["dnsmasq_host.syntax"](wanted)
-    servers = __salt__["dnsmasq_host.read"](__salt__["dnsmasq_xml.servers_file"](name))
+    servers = __salt__["onepass_host.read"](__salt__["dnsmasq_xml.servers_file"](name))
     address = live and (live["frame"]["address"] or "").partition("/")[0]
     seen = __salt__["dnsmasq_query.upstreams"](address, WITHIN) if address else None
     return {
@@ -161,7 +161,7 @@ def plan_absence(name, force=False):
     if ports and not force:
         raise SaltInvocationError(f"{', '.join(ports)} are on the network {name}: move them first, or force: True")
     file = __salt__["dnsmasq_xml.servers_file"](name)
-    text = __salt__["dnsmasq_host.read"](file)
+    text = __salt__["onepass_host.read"](file)
     steps = [_step("stop", f"network {name}", "running", None, "stop")] if active else []
     if kept:
         steps.append(_step("remove", f"definition of {name}", "defined", None, "undefine"))
@@ -255,7 +255,7 @@ def card(name):
         "names": now["entries"]["names"],
         "reservations": now["entries"]["reservations"],
         "pending": _differing(now["frame"], defined["frame"])[1] if running else {},
-        "servers": __salt__["dnsmasq_host.read"](__salt__["dnsmasq_xml.servers_file"](name)),
+        "servers": __salt__["onepass_host.read"](__salt__["dnsmasq_xml.servers_file"](name)),
         "leases": [{"name": each["hostname"], "address": each["ipaddr"], "mac": each["mac"]} for each in leases],
     }
 
@@ -390,7 +390,7 @@ def _restart_step(name, live, wanted, answers):
 
 
 def _servers(step):
-    __salt__["dnsmasq_host.write"](step["file"], step["text"])
+    __salt__["onepass_host.write"](step["file"], step["text"])
     if not step["mark"]:
         return
     pid = __salt__["dnsmasq_host.process"](f"{PIDS}/{step['name']}.pid")

@@ -166,7 +166,7 @@ def seal(path: str, image_format: str, generation: int) -> str:
     kept_format = "qcow2"
     with _told(path):
         if header(path)["backing"]:
-            _run("qemu-img", "convert", "-O", "qcow2", "-f", image_format, path, new)
+            __salt__["onepass_host.run"](["qemu-img", "convert", "-O", "qcow2", "-f", image_format, path, new])
             os.replace(new, sealed)
         else:
             kept_format = image_format
@@ -174,7 +174,7 @@ def seal(path: str, image_format: str, generation: int) -> str:
                 os.link(path, sealed)
         owner = os.stat(path)
         os.chmod(sealed, 0o444)
-        _run("qemu-img", "create", "-f", "qcow2", "-b", sealed, "-F", kept_format, new)
+        __salt__["onepass_host.run"](["qemu-img", "create", "-f", "qcow2", "-b", sealed, "-F", kept_format, new])
         os.chown(new, owner.st_uid, owner.st_gid)
         os.chmod(new, owner.st_mode & 0o777 | 0o600)
         os.replace(new, path)
@@ -196,7 +196,7 @@ def flatten(path: str):
 
     .. versionadded:: 0.1.0
     """
-    _run("qemu-img", "rebase", "-f", "qcow2", "-b", "", path)
+    __salt__["onepass_host.run"](["qemu-img", "rebase", "-f", "qcow2", "-b", "", path])
 
 
 def iso(path: str, files: dict):
@@ -226,13 +226,6 @@ def iso(path: str, files: dict):
     with _told(path), open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
         image.write_fp(file)
     image.close()
-
-
-def _run(*argv: str) -> str:
-    done = subprocess.run(argv, capture_output=True, text=True, env={**os.environ, "PATH": _path(), "LC_ALL": "C"})
-    if done.returncode:
-        raise CommandExecutionError(f"{argv[0]} failed on {argv[-1]}: {done.stderr.strip() or done.returncode}")
-    return done.stdout
 
 
 @contextlib.contextmanager
