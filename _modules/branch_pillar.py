@@ -244,7 +244,10 @@ def argument_faults(role: str, name: str, arguments: dict) -> list:
     found = __salt__["branch_schema.argument_faults"](role, {"name": name, **arguments})
     if found:
         return found
-    vms = arguments.get("vms", [])
+    neighbours = arguments.get("neighbours") or {}
+    vms = arguments.get("vms", [{"ip6": address, "mac": mac} for address, mac in neighbours.items()])
+    own = [f"neighbours:{address}" for address in neighbours] or [f"vms:{number}" for number in range(len(vms))]
+    part = r"hosts:(\d+):vm" if role == "workstation" else r"hosts:(\d+):vm:\w+"
     described = {
         "cidr": arguments["network"],
         "cidr6": arguments["network6"],
@@ -257,9 +260,10 @@ def argument_faults(role: str, name: str, arguments: dict) -> list:
     paths = {"cidr": "network", "cidr6": "network6", "gateway:public": "public", "hosts:0:link_local": "link_local"}
     paths.update({"bridge": "name", "gateway:link_local": "gateway" if role == "workstation" else "link_local"})
     for path, fault, remedy in _rules(described):
-        own = paths.get(path, re.sub(r"^hosts:(\d+):vm", r"vms:\1", path))
-        said = re.sub(r"branch:hosts:(\d+):vm", r"vms:\1", fault).replace("branch:gateway:link_local", "gateway")
-        found.append({"path": own, "fault": said, "remedy": remedy})
+        place = paths.get(path, re.sub(f"^{part}", lambda match: own[int(match[1])], path))
+        said = re.sub(f"branch:{part}", lambda match: own[int(match[1])], fault)
+        said = said.replace("branch:gateway:link_local", "gateway")
+        found.append({"path": place, "fault": said, "remedy": remedy})
     return found
 
 
@@ -333,7 +337,9 @@ def _confirm(pillar: dict) -> dict:
 
 def _gateway(pillar: dict) -> dict:
     gateway = pillar["gateway"]
-    given = {"link_local": gateway.get("link_local", GATEWAY), "public": gateway["public"], **_common(pillar)}
+    neighbours = {vm["ip6"]: vm["mac"].lower() for _, vm in _vms(pillar) if vm.get("ip6")}
+    own = {"link_local": gateway.get("link_local", GATEWAY), "public": gateway["public"], "neighbours": neighbours}
+    given = {**own, **_common(pillar)}
     return {"name": gateway["lan"], "arguments": given, "confirm": _confirm(pillar)}
 
 
@@ -468,18 +474,23 @@ def _link_locals(sound: dict) -> Iterator[tuple]:
 
 def _once_rule(sound: dict) -> Iterator[tuple]:
     """What each host of a branch has for itself."""
+    vms, seen = list(_vms(sound)), {}
     entries = [(path, "link-local address", address) for path, address, _ in _link_locals(sound)]
-    for path, vm in _vms(sound):
-        entries += [(f"{path}:{key}", what, vm.get(key)) for key, what in (("ip", "IP"), ("ip6", "IP"), ("mac", "MAC"))]
-    seen = {}
+    for key, what in (("ip", "IP"), ("ip6", "IP"), ("mac", "MAC")):
+        entries += [(f"{path}:{key}", what, vm[key]) for path, vm in vms if vm.get(key)]
     for path, what, value in entries:
-        if value and seen.setdefault((what, value.lower()), path) != path:
-            yield path, f"makes the {what} {value}, as branch:{seen[what, value.lower()]} does", "one of its own"
+        first = seen.setdefault((what, value.lower()), path)
+        if first is not path:
+            yield path, f"makes the {what} {value}, as branch:{first} does", "one of its own"
 
 
 def _device_rule(sound: dict) -> Iterator[tuple]:
-    branch = [("", sound), *((f"hosts:{host}:", _mapping(spec)) for host, spec in _mapping(sound.get("hosts")).items())]
-    for path, given in branch:
+    own = [(f"hosts:{host}:", spec) for host, spec in _mapping(sound.get("hosts")).items() if _names_device(spec)]
+    for path, given in [("", sound), *own]:
         named = {key: given.get(key) or sound.get(key) or DEFAULTS[key] for key in ("bridge", "uplink")}
-        if named["bridge"] == named["uplink"] and (not path or given.get("bridge") or given.get("uplink")):
+        if named["bridge"] == named["uplink"]:
             yield f"{path}bridge", f"is {named['bridge']}, the uplink as well", "a bridge's own name, such as virbr0"
+
+
+def _names_device(spec) -> bool:
+    return bool(_mapping(spec).get("bridge") or _mapping(spec).get("uplink"))

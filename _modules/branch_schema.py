@@ -159,9 +159,22 @@ ARGUMENTS = {
         },
         required=(),
     ),
-    "gateway": _object("a gateway", {**COMMON, "public": GATEWAY["properties"]["public"]}, required=()),
+    "gateway": _object(
+        "a gateway",
+        {
+            **COMMON,
+            "public": GATEWAY["properties"]["public"],
+            "neighbours": {
+                "description": "IPv6 address to MAC of virtual machines",
+                "type": ["object", "null"],
+                "propertyNames": ADDRESS6,
+                "additionalProperties": VM["properties"]["mac"],
+            },
+        },
+        required=(),
+    ),
 }
-FAST = {key: re.compile(VM["properties"][key]["pattern"]) for key in ("name", "ip", "mac")}
+FAST = {key: re.compile(VM["properties"][key]["pattern"]).search for key in ("name", "ip", "mac")}
 
 SCHEMA = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "branch", **BRANCH}
 
@@ -247,8 +260,9 @@ def argument_faults(role: str, arguments: dict) -> list:
 
 
 def _is_plain(vm) -> bool:
-    return (
-        isinstance(vm, dict)
-        and set(vm) == set(FAST)
-        and all(isinstance(vm[key], str) and pattern.search(vm[key]) for key, pattern in FAST.items())
-    )
+    try:
+        return len(vm) == len(FAST) and bool(
+            FAST["name"](vm["name"]) and FAST["ip"](vm["ip"]) and FAST["mac"](vm["mac"])
+        )
+    except (KeyError, TypeError):
+        return False

@@ -107,7 +107,7 @@ def observe(role, name, arguments):
         "wanted": wanted,
         "files": files,
         "boot": __salt__["bridge_nat_host.files"](role, name, arguments, rules, mac),
-        "flows": _stale_flows() if role == "gateway" else [],
+        "flows": _stale_flows(arguments) if role == "gateway" else [],
     }
 
 
@@ -162,8 +162,9 @@ def plan_absence(name=None):
     loaded = __salt__["bridge_nat_tables.loaded"]("ebtables")
     steps = _rules_step({}, loaded)
     steps += __salt__["bridge_nat_host.plan_files"]({}, __salt__["bridge_nat_host.read_files"]())
-    links = __salt__["bridge_nat_host.observe"]()["links"] if name else {}
-    if links.get(name, {}).get("kind") == "bridge":
+    host = __salt__["bridge_nat_host.observe"]()
+    steps += __salt__["bridge_nat_host.plan_neighbours"](None, {}, host["neighbours"])
+    if host["links"].get(name, {}).get("kind") == "bridge":
         commands = [["ip", "link", "del", name]]
         steps.append({"do": "remove", "what": f"bridge {name}", "old": "present", "new": None, "commands": commands})
     return steps
@@ -520,28 +521,41 @@ def _rules_step(wanted, loaded):
 def _flow_step(flows):
     if not flows:
         return []
-    commands = [["conntrack", "-D", *words] for words in flows]
-    old = sorted({f"{words[3]} to {words[5]}, {words[1]}" for words in flows})
+    old = sorted({f"{flow['src']} to {flow['dst']}, {flow['protocol']}" for flow in flows})
+    commands = [["conntrack", "-D", *_flow_words(flow)] for flow in flows]
     return [{"do": "delete", "what": "flows older than the rules", "old": old, "new": None, "commands": commands}]
 
 
-def _stale_flows():
-    """Flows of hosts that left the branch untranslated, as conntrack's words; they would stay so for ever."""
+def _flow_words(flow):
+    words = ["-f", flow["family"], "-p", flow["protocol"], "--orig-src", flow["src"], "--orig-dst", flow["dst"]]
+    return words + [word for key in ("sport", "dport") if key in flow for word in (f"--{key}", flow[key])]
+
+
+def _stale_flows(arguments):
+    """Flows of hosts that leave the branch, and flows to their port, which began untranslated and would stay so."""
     if not salt.utils.path.which("conntrack"):
         return []
-    lines = __salt__["onepass_host.run"](["conntrack", "-L", "-f", "ipv4", "--orig-src", str(LINK_LOCAL)])
+    port = ["-p", "tcp", "--dport", str(arguments["port"])]
+    leaving = [flow for flow in _untranslated("ipv4", "--orig-src", str(LINK_LOCAL)) if _is_elsewhere(flow["dst"])]
+    coming = _untranslated("ipv4", "--orig-dst", arguments["network"], *port)
+    if arguments["network6"]:
+        coming += _untranslated("ipv6", "--orig-dst", arguments["network6"], *port)
+    return leaving + [flow for flow in coming if not ipaddress.ip_address(flow["src"]).is_link_local]
+
+
+def _untranslated(family, *words):
     found = []
-    for line in lines.splitlines():
-        protocol, fields = line.split()[0], re.findall(r"(src|dst|sport|dport)=(\S+)", line)
-        original, reply = dict(fields[: len(fields) // 2]), dict(fields[len(fields) // 2 :])
-        target = ipaddress.ip_address(original["dst"])
-        inside = target in LINK_LOCAL or target.is_multicast or str(target) == "255.255.255.255"
-        if not inside and reply["dst"] == original["src"]:
-            words = ["-p", protocol, "--orig-src", original["src"], "--orig-dst", original["dst"]]
-            for key in ("sport", "dport"):
-                words += [f"--{key}", original[key]] if key in original else []
-            found.append(words)
+    for line in __salt__["onepass_host.run"](["conntrack", "-L", "-f", family, *words]).splitlines():
+        fields = re.findall(r"(src|dst|sport|dport)=(\S+)", line)
+        there, back = dict(fields[: len(fields) // 2]), dict(fields[len(fields) // 2 :])
+        if back["dst"] == there["src"]:
+            found.append({"family": family, "protocol": line.split()[0], **there})
     return found
+
+
+def _is_elsewhere(address):
+    target = ipaddress.ip_address(address)
+    return not (target.is_link_local or target.is_multicast or address == "255.255.255.255")
 
 
 # Virtual machines

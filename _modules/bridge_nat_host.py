@@ -21,6 +21,7 @@ from salt.exceptions import CommandExecutionError
 
 LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
 GATEWAY6 = "fe80::1"
+OURS = "169"  # the routing protocol number that marks neighbour entries as ours
 ETC = "/etc/onepass/bridge_nat"
 UNIT = "/etc/systemd/system/bridge-nat.service"
 SYSCTL = "/etc/sysctl.d/60-bridge-nat.conf"
@@ -47,8 +48,8 @@ def observe(keys: list | None = None) -> dict:
 
     Returns:
         ``links`` (name to ``mac``, ``kind``, ``master``, ``up``, ``addresses``: lists of address, length and scope),
-        ``routes`` and ``neighbours`` as ``ip -j`` has them, ``sysctl``, ``libvirt`` (bridges of libvirt's networks that
-        are active).
+        ``routes`` (IPv4) and ``neighbours`` (IPv6, permanent ones) as ``ip -j`` has them, ``sysctl``, ``libvirt``
+        (bridges of libvirt's networks that are active).
 
     CLI Example:
 
@@ -58,10 +59,11 @@ def observe(keys: list | None = None) -> dict:
 
     .. versionadded:: 0.1.0
     """
-    links = {each["ifname"]: _link(each) for each in _ip("-d", "address", "show") if each}
+    links, routes, neighbours = _listed("address show", "route show", "neighbour show nud permanent")
     return {
-        "links": links,
-        "routes": [route for route in _ip("-4", "route", "show") if route],
+        "links": {each["ifname"]: _link(each) for each in links},
+        "routes": routes,
+        "neighbours": [each for each in neighbours if ":" in each["dst"]],
         "sysctl": {key: _sysctl(key) for key in keys or ()},
         "libvirt": _libvirt_bridges(),
     }
@@ -172,7 +174,7 @@ def plan_gateway(name: str, arguments: dict, observed: dict) -> list:
     .. code-block:: bash
 
         salt-call --local -m . bridge_nat_host.plan_gateway eth0 '{link_local: 169.254.0.1}' '{links: {eth0: {mac: null,
-            kind: null, master: null, up: true, addresses: []}}, routes: [], libvirt: [], sysctl: {}}'
+            kind: null, master: null, up: true, addresses: []}}, routes: [], neighbours: [], libvirt: [], sysctl: {}}'
 
     .. versionadded:: 0.1.0
     """
@@ -184,11 +186,47 @@ def plan_gateway(name: str, arguments: dict, observed: dict) -> list:
         words = [f"{GATEWAY6}/64", "dev", name]
         add, back = ["ip", "address", "add", *words, "nodad"], ["ip", "address", "del", *words]
         steps.append(_step("add", f"{GATEWAY6}/64 on {name}", None, "present", [add], [back]))
+    steps += plan_neighbours(name, arguments.get("neighbours") or {}, observed["neighbours"])
     for key, value in sysctls(name, bool(arguments.get("network6"))).items():
         old = observed["sysctl"].get(key)
         if old != value:
             undo = [["sysctl", "-qw", f"{key}={old}"]] if old is not None else []
             steps.append(_step("set", key, old, value, [["sysctl", "-qw", f"{key}={value}"]], undo))
+    return steps
+
+
+def plan_neighbours(name: str, wanted: dict, there: list) -> list:
+    """
+    The steps to the permanent neighbour entries of virtual machines; none that somebody else made is removed. Pure.
+
+    name
+        The gateway's device towards the branch.
+    wanted
+        IPv6 address to MAC; ``{}`` removes all of ours.
+    there
+        The ``neighbours`` of :py:func:`observe`.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . bridge_nat_host.plan_neighbours eth0 '{"2001:db8:5::17": "52:54:00:bf:57:bb"}' '[]'
+
+    .. versionadded:: 0.1.0
+    """
+    wanted = {str(ipaddress.ip_address(address)): mac.lower() for address, mac in wanted.items()}
+    seen = {entry["dst"]: entry for entry in there if entry["dev"] == name}
+    steps = []
+    for address, mac in wanted.items():
+        old = seen.get(address, {}).get("lladdr")
+        if old != mac:
+            undo = _neighbour(seen[address]) if old else _no_neighbour(address, name)
+            made = _neighbour({"dst": address, "lladdr": mac, "dev": name, "protocol": OURS})
+            steps.append(_step("set", f"neighbour {address} on {name}", old, mac, [made], [undo]))
+    for entry in [each for each in there if each.get("protocol") == OURS]:
+        if entry["dev"] != name or entry["dst"] not in wanted:
+            what, gone = f"neighbour {entry['dst']} on {entry['dev']}", _no_neighbour(entry["dst"], entry["dev"])
+            steps.append(_step("remove", what, entry["lladdr"], None, [gone], [_neighbour(entry)]))
     return steps
 
 
@@ -301,8 +339,16 @@ def undo(step: dict) -> dict:
 # Reading
 
 
-def _ip(*words: str) -> list:
-    return json.loads(__salt__["onepass_host.run"](["ip", "-j", *words]) or "[]")
+def _listed(*commands: str) -> list:
+    """What each of ip's commands lists, by one process."""
+    batch = "".join(f"{command}\n" for command in commands)
+    text = __salt__["onepass_host.run"](["ip", "-j", "-d", "-batch", "-"], batch)
+    found, decoder = [], json.JSONDecoder()
+    while text := text.lstrip():
+        entries, end = decoder.raw_decode(text)
+        found.append([entry for entry in entries if entry])
+        text = text[end:]
+    return found
 
 
 def _link(said: dict) -> dict:
@@ -414,6 +460,27 @@ def _strangers(wanted: str, there: list) -> list:
     return [each for each in ours if each != [wanted, LINK_LOCAL.prefixlen, "global"]]
 
 
+def _neighbour(entry: dict) -> list:
+    mark = ["protocol", entry["protocol"]] if "protocol" in entry else []
+    return [
+        "ip",
+        "neighbour",
+        "replace",
+        entry["dst"],
+        "lladdr",
+        entry["lladdr"],
+        "dev",
+        entry["dev"],
+        "nud",
+        "permanent",
+        *mark,
+    ]
+
+
+def _no_neighbour(address: str, device: str) -> list:
+    return ["ip", "neighbour", "del", address, "dev", device]
+
+
 def _address_steps(device: str, wanted: str, there: list, routes: list) -> list:
     target = [wanted, LINK_LOCAL.prefixlen, "global"]
     steps = []
@@ -457,7 +524,9 @@ def _boot_links(role: str, name: str, arguments: dict, mac: str | None) -> list:
     """For ``ip -force -batch``: what is there already only complains."""
     address = f"address replace {arguments['link_local']}/{LINK_LOCAL.prefixlen} dev {name}"
     if role == "gateway":
-        return [address, *([f"address replace {GATEWAY6}/64 dev {name} nodad"] if arguments.get("network6") else [])]
+        own = [f"address replace {GATEWAY6}/64 dev {name} nodad"] if arguments.get("network6") else []
+        steps = plan_neighbours(name, arguments.get("neighbours") or {}, [])
+        return [address, *own, *(" ".join(argv[1:]) for step in steps for argv in step["commands"])]
     return [
         f"link add name {name} address {mac} type bridge",
         f"link set {name} address {mac} up",

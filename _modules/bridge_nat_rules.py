@@ -17,6 +17,7 @@ NAME = "bridge_nat"
 FAMILIES = ("netdev", "bridge", "ip", "ip6")
 LINK_LOCAL = "169.254.0.0/16"
 LINK_LOCAL6 = "fe80::1"
+ASKED, SCRATCH = "@nh,192,32", "@nh,144,32"  # of an ARP request: arp daddr ip, and four bytes of arp daddr ether
 REMEMBERED = "30d"  # how long the address of an answered request or of a login stays in its set
 
 
@@ -98,7 +99,11 @@ def words(role: str, name: str, arguments: dict) -> list:
     port = arguments["port"]
     if role == "gateway":
         seen = f"comes to the host from {arguments['link_local']}, the only kind of address that a host can answer to"
-        return [
+        known = [
+            f"{address} has the MAC {mac}: nobody is asked, for nobody answers while the VM is down."
+            for address, mac in (arguments.get("neighbours") or {}).items()
+        ]
+        return known + [
             f"A connection through {name} to port {port} of {arguments['network']} {seen}.",
             f"What a host sends to anywhere but {name} leaves with {arguments['public']}: headquarters has no route to "
             f"{LINK_LOCAL}.",
@@ -193,7 +198,7 @@ def _redirect(bridge: str, field: str, vms: str, port: int) -> str:
 
 
 def _responder(uplink: str, vms: list, ips: str) -> str:
-    """The request is turned round in place; the order matters, there is no scratch field.
+    """The request is turned round in place; the asked address waits where the answer will have the asker's MAC.
 
     ``fwd to iif``, never to the device's name: that would be frozen as an index, and lost when the device is made anew.
     """
@@ -202,19 +207,19 @@ def _responder(uplink: str, vms: list, ips: str) -> str:
     hook = f'type filter hook ingress device "{uplink}" priority 0; policy accept;'
     turn = (
         "update @answered { arp daddr ip }",
+        f"{SCRATCH} set {ASKED}",
+        "arp daddr ip set arp saddr ip",
+        f"arp saddr ip set {SCRATCH}",
         "arp daddr ether set arp saddr ether",
         "ether daddr set arp saddr ether",
-        "arp saddr ether set arp daddr ip map @mac_of",
+        "arp saddr ether set arp saddr ip map @mac_of",
         "ether saddr set arp saddr ether",
-        "arp daddr ip set arp saddr ip",
-        "arp saddr ip set arp saddr ether map @ip_of",
         "arp operation set reply",
         "counter fwd to iif",
     )
     return _table(
         "netdev",
         _set("map", "mac_of", "ipv4_addr : ether_addr", [f"{vm['ip']} : {vm['mac']}" for vm in vms]),
-        _set("map", "ip_of", "ether_addr : ipv4_addr", [f"{vm['mac']} : {vm['ip']}" for vm in vms]),
         ips,
         _memory("answered", "ipv4_addr"),
         _chain("uplink", hook, asked, taken),

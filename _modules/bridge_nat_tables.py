@@ -10,13 +10,11 @@ loaded at boot, each with a hash of what it was made from; so a run with nothing
 
     salt-call --local -m . bridge_nat_tables.loaded
 
-Requires root, util-linux (``unshare``, ``nsenter``), and ``nft``, or ``ebtables`` and ``iptables``.
+Requires root, and ``nft``, or ``ebtables`` and ``iptables``.
 """
 
-import contextlib
 import hashlib
 import re
-import subprocess
 
 import salt.utils.path
 from salt.exceptions import CommandExecutionError
@@ -25,7 +23,7 @@ NAME = "bridge_nat"
 FAMILIES = ("netdev", "bridge", "ip", "ip6")
 XT = ("iptables", "ip6tables", "ebtables")  # in this order, so that a frame that is pulled out finds its redirect
 HOOKS = {"workstation": "PREROUTING", "gateway": "POSTROUTING"}
-XT_TABLES = {"iptables": "table ip nat {", "ip6tables": "table ip6 nat {", "ebtables": "table bridge nat {"}
+XT_TABLES = {"iptables": "ip nat", "ip6tables": "ip6 nat", "ebtables": "bridge nat"}
 REMEMBERED = re.compile(r"(\t\ttimeout \w+\n)\t\telements = \{[^}]*\}\n")
 POLICY_COUNTERS = re.compile(r" \[[0-9:]+\]$")
 FILES = {"rules.nft": "nft", "uplink.nft": "nft", **{f"rules.{program}": program for program in XT}}
@@ -55,10 +53,10 @@ def loaded(way: str = "nft") -> dict:
 
     .. versionadded:: 0.1.0
     """
-    whole, text = _nft_listed() if salt.utils.path.which("nft") else ("", "")
-    found = {"nft": text}
+    tables = __salt__["onepass_nft.tables"]() if salt.utils.path.which("nft") else []
+    found = {"nft": _nft_listed(tables)}
     for program in XT:
-        if way == "ebtables" or XT_TABLES[program] in whole:
+        if way == "ebtables" or XT_TABLES[program] in tables:
             found[program] = _own_lines(_saved(program))
     return {program: text for program, text in found.items() if text}
 
@@ -89,15 +87,13 @@ def normal(wanted: dict, role: str, device: str, files: dict | None = None) -> d
     kept = _from_files(wanted, role, files or {})
     if kept is not None:
         return kept
-    with _throwaway() as inside:
-        __salt__["onepass_host.run"]([*inside, "ip", "link", "add", device, "type", "bridge"])
-        for argv, text in _transaction(_with_jumps(wanted, role), {}):
-            __salt__["onepass_host.run"]([*inside, *argv], text)
-        listed = {"nft": _nft_listed(inside)[1]} if "nft" in wanted else {}
-        for program in XT:
-            if program in wanted:
-                listed[program] = _own_lines(_saved(program, inside))
-    return listed
+
+    def work():
+        __salt__["onepass_host.run"](["ip", "link", "add", device, "type", "bridge"])
+        load(_with_jumps(wanted, role), {})
+        return loaded("nft" if "nft" in wanted else "ebtables")
+
+    return __salt__["onepass_host.in_new_network"](work)
 
 
 def load(new: dict, old: dict) -> None:
@@ -120,12 +116,14 @@ def load(new: dict, old: dict) -> None:
 
     .. versionadded:: 0.1.0
     """
-    commands = _transaction(new, old)
-    for argv, text in commands:
-        if argv[0] in ("iptables-restore", "ip6tables-restore"):
-            __salt__["onepass_host.run"]([*argv, "--test"], text)
-    for argv, text in commands:
-        __salt__["onepass_host.run"](argv, text)
+    texts = _transaction(new, old)
+    for program in [each for each in ("iptables", "ip6tables") if each in texts]:
+        __salt__["onepass_host.run"]([*_restore(program), "--test"], texts[program])
+    for program, text in texts.items():
+        if program == "nft":
+            __salt__["onepass_nft.run"](text)
+        else:
+            __salt__["onepass_host.run"](_restore(program), text)
 
 
 def replay(old: dict, new: dict) -> list:
@@ -234,7 +232,7 @@ def counters() -> dict:
     .. versionadded:: 0.1.0
     """
     if salt.utils.path.which("nft"):
-        _, text = _nft_listed(stateful=True)
+        text = _nft_listed(__salt__["onepass_nft.tables"](), stateful=True)
         if text:
             return _nft_counters(text)
     return _xt_counters()
@@ -261,7 +259,7 @@ def foreign(way: str, role: str) -> list:
     .. versionadded:: 0.1.0
     """
     if way == "nft":
-        return _foreign_chains(__salt__["onepass_host.run"](["nft", "-y", "list", "chains"]), role)
+        return _foreign_chains(__salt__["onepass_nft.run"]("list chains"), role)
     found = []
     for program in XT:
         lines = [line for line in _saved(program).splitlines() if line.startswith(f"-A {HOOKS[role]} ")]
@@ -273,31 +271,15 @@ def foreign(way: str, role: str) -> list:
 # Programs
 
 
-@contextlib.contextmanager
-def _throwaway():
-    """A network namespace that is gone with the process that holds it; yields how to run a command in it."""
-    holder = subprocess.Popen(["unshare", "--net", "cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-    try:
-        holder.stdin.write(b"\n")
-        holder.stdin.flush()
-        if not holder.stdout.read(1):
-            raise CommandExecutionError("unshare --net: no network namespace could be made; root is needed")
-        yield ["nsenter", f"--net=/proc/{holder.pid}/ns/net"]
-    finally:
-        holder.stdin.close()
-        holder.wait()
-        holder.stdout.close()
-
-
 def _restore(program: str) -> list:
     return [f"{program}-restore", "--noflush", *(["-w"] if program != "ebtables" else [])]
 
 
-def _saved(program: str, inside: tuple = (), counters: bool = False) -> str:
+def _saved(program: str, counters: bool = False) -> str:
     """The nat table; empty where the program is not installed."""
     if not salt.utils.path.which(program):
         return ""
-    text = __salt__["onepass_host.run"]([*inside, f"{program}-save", *(["-c"] if counters else []), "-t", "nat"])
+    text = __salt__["onepass_host.run"]([f"{program}-save", *(["-c"] if counters else []), "-t", "nat"])
     if "' is incompatible" in text:
         raise CommandExecutionError(
             f"{program}-save cannot list the nat table, which nft has written to: {text.strip()}"
@@ -308,17 +290,14 @@ def _saved(program: str, inside: tuple = (), counters: bool = False) -> str:
 # nft
 
 
-def _nft_listed(inside: tuple = (), stateful: bool = False) -> tuple:
-    """The whole ruleset, and our part of it. One process: nft 1.0.6 cannot list tables of several families by name."""
-    whole = __salt__["onepass_host.run"]([*inside, "nft", "-y", *([] if stateful else ["-s"]), "list", "ruleset"])
-    own = "".join(_table_of(whole, family) for family in FAMILIES)
-    return whole, own if stateful else REMEMBERED.sub(r"\1", own)
+def _nft_listed(tables: list, stateful: bool = False) -> str:
+    """Those of the tables that are ours; what a rule remembers of addresses is no part of them.
 
-
-def _table_of(whole: str, family: str) -> str:
-    begin = f"table {family} {NAME} {{\n"
-    start = 0 if whole.startswith(begin) else whole.find(f"\n{begin}") + 1
-    return whole[start : whole.find("\n}\n", start) + 3] if start or whole.startswith(begin) else ""
+    One by one: nft 1.0.6 does not find tables of several families in one go.
+    """
+    own = [f"list table {family} {NAME}" for family in FAMILIES if f"{family} {NAME}" in tables]
+    text = "".join(__salt__["onepass_nft.run"](command, stateful) for command in own)
+    return text if stateful else REMEMBERED.sub(r"\1", text)
 
 
 def _tables(text: str) -> dict:
@@ -396,17 +375,15 @@ def _with_jumps(wanted: dict, role: str) -> dict:
     }
 
 
-def _transaction(new: dict, old: dict) -> list:
-    """Commands with their standard input that bring our rules from the old to the new ones."""
-    commands = []
+def _transaction(new: dict, old: dict) -> dict:
+    """Program to the text that brings our rules from the old to the new ones."""
+    texts = {}
     if "nft" in new or "nft" in old:
-        families = dict.fromkeys([*_tables(old.get("nft", "")), *_tables(new.get("nft", ""))])
-        commands.append((["nft", "-f", "-"], _emptied(families) + new.get("nft", "")))
+        texts["nft"] = _emptied(_tables(old.get("nft", ""))) + new.get("nft", "")
     for program in XT:
         if program in new or program in old:
-            text = _xt_change(new.get(program, ""), old.get(program, ""), program)
-            commands.append((_restore(program), text))
-    return commands
+            texts[program] = _xt_change(new.get(program, ""), old.get(program, ""), program)
+    return texts
 
 
 def _xt_change(new: str, old: str, program: str) -> str:

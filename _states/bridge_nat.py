@@ -67,13 +67,14 @@ def workstation(name, uplink, link_local, gateway, network, vms, port=22, networ
     return _present("workstation", name, {**given, "port": port, "network6": network6, "way": way}, within)
 
 
-def gateway(name, link_local, public, network, port=22, network6=None, way="auto", within=120):
+def gateway(name, link_local, public, network, port=22, network6=None, neighbours=None, way="auto", within=120):
     """
     This gateway translates: what headquarters sends to the hosts' port, and what the hosts send out of the branch.
 
-    Compared are the link-local address, kernel settings (forwarding, ARP, redirects), our own rules, and the files that
-    bring them back at boot. Flows of hosts that began before the rules are deleted, as they would stay untranslated for
-    ever; no other flow is touched.
+    Compared are the link-local address, kernel settings (forwarding, ARP, redirects), permanent neighbour entries for
+    IPv6, our own rules, and the files that bring them back at boot. Flows of hosts and to their port that began before
+    the rules are deleted, as they would stay untranslated for ever; no other flow is touched, nor anybody else's
+    neighbour entry.
 
     name
         The device towards the branch, ``eth0``.
@@ -87,6 +88,9 @@ def gateway(name, link_local, public, network, port=22, network6=None, way="auto
         The TCP port that belongs to the hosts. Default 22.
     network6
         The branch's IPv6 network. Default none.
+    neighbours
+        IPv6 address to MAC of the branch's VMs, ``{'2001:db8:5::17': '52:54:00:bf:57:bb'}``: the gateway then need not
+        ask for one that is down. Default none.
     way
         ``nft``, ``ebtables`` (here: iptables) or ``auto``. Default ``auto``.
     within
@@ -108,7 +112,7 @@ def gateway(name, link_local, public, network, port=22, network6=None, way="auto
     .. versionadded:: 0.1.0
     """
     given = {"link_local": link_local, "public": public, "network": network, "port": port}
-    return _present("gateway", name, {**given, "network6": network6, "way": way}, within)
+    return _present("gateway", name, {**given, "network6": network6, "neighbours": neighbours, "way": way}, within)
 
 
 def confirmed(name, reach=None, timeout=5):

@@ -45,6 +45,7 @@ def observed(case):
         "links": {name: link for name, link in links.items() if link},
         "routes": case.get("routes", routes),
         "sysctl": {**host.sysctls("eth0"), **case.get("sysctl", {})},
+        "neighbours": case.get("neighbours", []),
         "libvirt": case.get("libvirt", []),
     }
 
