@@ -11,8 +11,8 @@ port of the VM's address (22) leads to the host, whether the VM runs or not; all
     salt 'ws017.rosario' bridge_nat.status
 
 Texts are made by :py:mod:`bridge_nat_rules`, loaded by :py:mod:`bridge_nat_tables`; :py:mod:`bridge_nat_host` knows
-the bridge, and :py:mod:`bridge_nat_guard` takes back what nobody confirmed. Requires root, iproute2, util-linux, and
-nft, or ebtables and iptables.
+the bridge, :py:mod:`bridge_nat_flows` a gateway's connections, and :py:mod:`bridge_nat_guard` takes back what nobody
+confirmed. Requires root, iproute2, and nft, or ebtables and iptables; on a gateway conntrack.
 """
 
 import difflib
@@ -107,7 +107,7 @@ def observe(role, name, arguments):
         "wanted": wanted,
         "files": files,
         "boot": __salt__["bridge_nat_host.files"](role, name, arguments, rules, mac),
-        "flows": _stale_flows(arguments) if role == "gateway" else [],
+        "flows": __salt__["bridge_nat_flows.stale"](arguments) if role == "gateway" else [],
     }
 
 
@@ -135,7 +135,7 @@ def plan(role, name, arguments, observed):
     """
     steps = __salt__[f"bridge_nat_host.plan_{role}"](name, arguments, observed["host"])
     steps += _rules_step(observed["wanted"], observed["loaded"])
-    steps += _flow_step(observed["flows"])
+    steps += __salt__["bridge_nat_flows.plan"](observed["flows"])
     return steps + __salt__["bridge_nat_host.plan_files"](observed["boot"], observed["files"])
 
 
@@ -516,46 +516,6 @@ def _rules_step(wanted, loaded):
     gone, come = ([line[1:].strip() for line in lines if line[0] == sign and line[1:].strip()] for sign in "-+")
     step = {"do": "load" if wanted else "remove", "what": "rules", "old": gone or None, "new": come or None}
     return [{**step, "rules": wanted, "loaded": loaded}]
-
-
-def _flow_step(flows):
-    if not flows:
-        return []
-    old = sorted({f"{flow['src']} to {flow['dst']}, {flow['protocol']}" for flow in flows})
-    commands = [["conntrack", "-D", *_flow_words(flow)] for flow in flows]
-    return [{"do": "delete", "what": "flows older than the rules", "old": old, "new": None, "commands": commands}]
-
-
-def _flow_words(flow):
-    words = ["-f", flow["family"], "-p", flow["protocol"], "--orig-src", flow["src"], "--orig-dst", flow["dst"]]
-    return words + [word for key in ("sport", "dport") if key in flow for word in (f"--{key}", flow[key])]
-
-
-def _stale_flows(arguments):
-    """Flows of hosts that leave the branch, and flows to their port, which began untranslated and would stay so."""
-    if not salt.utils.path.which("conntrack"):
-        return []
-    port = ["-p", "tcp", "--dport", str(arguments["port"])]
-    leaving = [flow for flow in _untranslated("ipv4", "--orig-src", str(LINK_LOCAL)) if _is_elsewhere(flow["dst"])]
-    coming = _untranslated("ipv4", "--orig-dst", arguments["network"], *port)
-    if arguments["network6"]:
-        coming += _untranslated("ipv6", "--orig-dst", arguments["network6"], *port)
-    return leaving + [flow for flow in coming if not ipaddress.ip_address(flow["src"]).is_link_local]
-
-
-def _untranslated(family, *words):
-    found = []
-    for line in __salt__["onepass_host.run"](["conntrack", "-L", "-f", family, *words]).splitlines():
-        fields = re.findall(r"(src|dst|sport|dport)=(\S+)", line)
-        there, back = dict(fields[: len(fields) // 2]), dict(fields[len(fields) // 2 :])
-        if back["dst"] == there["src"]:
-            found.append({"family": family, "protocol": line.split()[0], **there})
-    return found
-
-
-def _is_elsewhere(address):
-    target = ipaddress.ip_address(address)
-    return not (target.is_link_local or target.is_multicast or address == "255.255.255.255")
 
 
 # Virtual machines

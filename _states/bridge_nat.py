@@ -6,7 +6,7 @@ States for branch offices: hosts that are reachable through the address of their
 Each state reads what is there, plans, acts, and reads again; ``test=True`` shows the plan that a real run executes. The
 arguments of ``workstation`` and ``gateway`` follow from the pillar (:py:func:`branch_pillar.node`).
 
-Requires root, iproute2, util-linux, and nft, or ebtables and iptables; conntrack on a gateway.
+Requires root, iproute2, and nft, or ebtables and iptables; conntrack on a gateway.
 """
 
 __virtualname__ = "bridge_nat"

@@ -87,16 +87,17 @@ class Lab:
         code, out, _ = self.run("salt", "--out=json", "--static", "--timeout=300", "*.dc", "state.highstate")
         return code, _flat(json.loads(out))
 
-    def disturb(self, phase, disturbance):
-        """Begin an orchestration, let ``disturbance()`` loose when the phase begins, and wait for the run's end."""
+    def disturb(self, step, disturbance, sls="orchestrate.mongodb"):
+        """Begin an orchestration, let ``disturbance()`` loose when the step begins, wait for the run; its exit code."""
         watch = self.spawn("salt-run", "onepass.watch", "every=600")
         _read_until(watch, "waiting for an orchestration")
-        run = self.spawn("salt-run", "state.orchestrate", "orchestrate.mongodb")
-        _read_until(watch, f"mongodb-{phase}")
+        run = self.spawn("salt-run", "state.orchestrate", sls)
+        _read_until(watch, step)
         disturbance()
         run.communicate()
         self.exec("hq", "pkill -KILL -f [o]nepass.watch || true")
         watch.communicate()
+        return run.returncode
 
     def blank(self):
         """Take the cluster's data and configuration from all hosts; the programs stay."""

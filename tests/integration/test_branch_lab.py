@@ -26,6 +26,14 @@ class BranchLab(Lab):
         steps = json.loads(out)["data"]["hq_master"].values()
         return code, {step["__id__"]: step["changes"] for step in steps if step["changes"]}
 
+    def lay_over(self, **pillar):
+        """What the lab's own pillar says of branches, and something more."""
+        text = {"branch": {"uplink": "lan0", "gateway": {"lan": "lan0"}}, **pillar}
+        self.command("run", "sh", "-c", "cat > /srv/lab/pillar/local.sls", input=json.dumps(text))
+
+    def has_rules(self, host):
+        return "ip bridge_nat" in self.exec(host, "nft list tables")
+
     def landed(self):
         return {address: self.world("ssh", address) for address in VMS.values()}
 
@@ -79,8 +87,35 @@ def test_a_rebooted_host_is_reachable_before_salt_has_done_anything(lab):
 def test_a_service_that_flushes_all_rules_is_followed_by_ours(lab, verb):
     lab.exec("ws018.rosario", "systemctl enable --now nftables")
     lab.exec("ws018.rosario", f"systemctl {verb} nftables")
-    assert wait_until(lambda: "ip bridge_nat" in lab.exec("ws018.rosario", "nft list tables"))
+    assert wait_until(lambda: lab.has_rules("ws018.rosario"))
     assert lab.world("ssh", VMS["ws018.rosario"]) == "ws018.rosario"
+
+
+def test_a_host_that_loses_its_link_for_a_moment_is_waited_for(lab):
+    lab.exec("ws017.rosario", "nft flush ruleset")
+
+    def blink():
+        lab.command("cut", "ws017.rosario")
+        lab.command("mend", "ws017.rosario")
+
+    assert lab.disturb("branches-canary-hosts", blink, "orchestrate.branches") == 0
+    assert lab.has_rules("ws017.rosario")
+    assert lab.orchestrate() == (0, {})
+
+
+def test_failures_stop_the_rings_once_their_budget_is_spent_and_a_rerun_skips_what_is_done(lab):
+    lab.exec("ws001.salta", "nft flush ruleset")
+    lab.command("kill", "ws018.rosario")
+    code, _ = lab.orchestrate()
+    assert code == 1
+    assert not lab.has_rules("ws001.salta")  # the canary failed
+    lab.lay_over(branches={"rings": [["salta"], ["rosario"]], "failures": 1})
+    code, changes = lab.orchestrate()
+    assert code == 0
+    assert lab.has_rules("ws001.salta")
+    lab.up("branch.yaml")
+    lab.lay_over()
+    assert lab.orchestrate() == (0, {})
 
 
 def lock_out(lab, within):

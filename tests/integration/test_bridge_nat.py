@@ -287,11 +287,11 @@ def test_dry_run_real_run_second_run_and_absence(branch, name):
     real = branch.present(name)
     assert real.result is True, real.comment
     assert real.changes == dry.changes != {}
-    loaded = uncounted(branch.segment.ruleset(name))
+    loaded, written = uncounted(branch.segment.ruleset(name)), times(branch, name)
     for test in (True, False):
         again = branch.present(name, test=test)
         assert (again.result, again.changes) == (True, {}), again.comment
-    assert uncounted(branch.segment.ruleset(name)) == loaded
+    assert (uncounted(branch.segment.ruleset(name)), times(branch, name)) == (loaded, written)
     gone = {"name": branch.wanted(name)["name"], "bridge": name == "h1"}
     dry = branch.state(name, "absent", **gone, test=True)
     real = branch.state(name, "absent", **gone)
@@ -299,6 +299,11 @@ def test_dry_run_real_run_second_run_and_absence(branch, name):
     assert "bridge_nat" not in branch.segment.ruleset(name)
     assert not [path for path in (branch.root(name) / "etc").rglob("*") if path.is_file() or path.is_symlink()]
     assert branch.state(name, "absent", **gone).changes == {}
+
+
+def times(branch, name):
+    """When each of our files was written."""
+    return {path: path.lstat().st_mtime_ns for path in (branch.root(name) / "etc").rglob("*")}
 
 
 def uncounted(text):

@@ -1,0 +1,94 @@
+"""
+Connections through a branch's gateway that are older than its rules: a flow stays as it began, untranslated, for ever.
+
+.. versionadded:: 0.1.0
+
+Nobody else's flow is looked at::
+
+    salt-call --local -m . bridge_nat_flows.stale '{network: 10.20.30.0/24, network6: null, port: 22}'
+
+Requires root and ``conntrack``; without that program no flow is found.
+"""
+
+import ipaddress
+import re
+
+import salt.utils.path
+
+LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
+
+
+def __virtual__():
+    return "bridge_nat_flows"
+
+
+def stale(arguments: dict) -> list:
+    """
+    Flows of hosts that leave the branch, and flows to the hosts' port, that are not translated.
+
+    arguments
+        Those of the state ``bridge_nat.gateway``; ``network``, ``network6`` and ``port`` are looked at.
+
+    Returns:
+        List of mappings: ``family``, ``protocol``, ``src``, ``dst`` and, if there are any, ``sport`` and ``dport``.
+
+    Raises ``CommandExecutionError`` with what conntrack said.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . bridge_nat_flows.stale '{network: 10.20.30.0/24, network6: null, port: 22}'
+
+    .. versionadded:: 0.1.0
+    """
+    if not salt.utils.path.which("conntrack"):
+        return []
+    port = ["-p", "tcp", "--dport", str(arguments["port"])]
+    leaving = [flow for flow in _untranslated("ipv4", "--orig-src", str(LINK_LOCAL)) if _is_elsewhere(flow["dst"])]
+    coming = _untranslated("ipv4", "--orig-dst", arguments["network"], *port)
+    if arguments["network6"]:
+        coming += _untranslated("ipv6", "--orig-dst", arguments["network6"], *port)
+    return leaving + [flow for flow in coming if not ipaddress.ip_address(flow["src"]).is_link_local]
+
+
+def plan(flows: list) -> list:
+    """
+    The step that deletes flows, so that their next packet begins one that is translated. Pure.
+
+    flows
+        What :py:func:`stale` answered.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . bridge_nat_flows.plan '[]'
+
+    .. versionadded:: 0.1.0
+    """
+    if not flows:
+        return []
+    old = sorted({f"{flow['src']} to {flow['dst']}, {flow['protocol']}" for flow in flows})
+    commands = [["conntrack", "-D", *_words(flow)] for flow in flows]
+    return [{"do": "delete", "what": "flows older than the rules", "old": old, "new": None, "commands": commands}]
+
+
+def _untranslated(family: str, *words: str) -> list:
+    found = []
+    for line in __salt__["onepass_host.run"](["conntrack", "-L", "-f", family, *words]).splitlines():
+        fields = re.findall(r"(src|dst|sport|dport)=(\S+)", line)
+        there, back = dict(fields[: len(fields) // 2]), dict(fields[len(fields) // 2 :])
+        if back["dst"] == there["src"]:
+            found.append({"family": family, "protocol": line.split()[0], **there})
+    return found
+
+
+def _is_elsewhere(address: str) -> bool:
+    target = ipaddress.ip_address(address)
+    return not (target.is_link_local or target.is_multicast or address == "255.255.255.255")
+
+
+def _words(flow: dict) -> list:
+    words = ["-f", flow["family"], "-p", flow["protocol"], "--orig-src", flow["src"], "--orig-dst", flow["dst"]]
+    return words + [word for key in ("sport", "dport") if key in flow for word in (f"--{key}", flow[key])]
