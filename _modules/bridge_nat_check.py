@@ -13,11 +13,12 @@ Requires iproute2.
 import ipaddress
 import json
 import re
-from pathlib import Path
 
 import salt.utils.path
 
 LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
+# A chain at the hook for what is forwarded whose policy, or a rule without any condition, is a drop.
+DROPS = re.compile(r"hook forward (?:(?!^\t\}).)*?(?:policy drop|^\t\t(?:drop|reject))", re.MULTILINE | re.DOTALL)
 
 
 def __virtual__():
@@ -52,7 +53,7 @@ def conditions(role: str, name: str, arguments: dict, host: dict, way: str | Non
     return {
         **found,
         "server": _listening(arguments["link_local"], arguments["port"]),
-        "forwarding of the VM": _forwarding(),
+        "forwarding of the VM": _forwarding(name),
         "MAC of the VM": _macs(name, arguments),
     }
 
@@ -133,20 +134,37 @@ def _listening(address: str, port: int) -> dict:
     return _broken(fault, f"sshd on 0.0.0.0 or {address}")
 
 
-def _forwarding() -> dict:
-    """With br_netfilter's hook on, all traffic of the VM crosses the host's own FORWARD chain."""
-    switch = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
-    if not switch.exists() or switch.read_text().strip() == "0":
-        return _ok("frames of the VM do not cross iptables")
-    saved = _run(["iptables-save", "-t", "filter"])["stdout"] if salt.utils.path.which("iptables-save") else ""
-    let_through = re.search(r"^-A FORWARD .*--physdev-is-bridged -j ACCEPT", saved, re.MULTILINE)
-    if not re.search(r"^:FORWARD DROP", saved, re.MULTILINE) or let_through:
-        return _ok("frames of the VM cross iptables, which lets them pass")
-    by = next((tool for tool, mark in {"docker": ":DOCKER", "ufw": ":ufw-"}.items() if mark in saved), "somebody")
+def _forwarding(bridge: str) -> dict:
+    """With br_netfilter's hook on, all traffic of the VM crosses the host's own chains for what it forwards."""
+    switch = __salt__["onepass_host.read"]("/proc/sys/net/bridge/bridge-nf-call-iptables")
+    if switch is None or switch.strip() == "0":
+        return _ok("frames of the VM do not cross the host's own rules")
+    blocking = [*_blocking_iptables(bridge), *_blocking_tables(bridge)]
+    if not blocking:
+        return _ok("frames of the VM cross the host's own rules, which let them pass")
     return _broken(
-        f"FORWARD policy DROP set by {by}, bridge-nf-call-iptables 1: all ports of the VM but the host's are dead",
-        "sysctl net.bridge.bridge-nf-call-iptables=0, or iptables -I FORWARD -m physdev --physdev-is-bridged -j ACCEPT",
+        f"{', '.join(blocking)}, bridge-nf-call-iptables 1: all ports of the VM but the host's are dead",
+        f"sysctl net.bridge.bridge-nf-call-iptables=0, or have each of them accept what {bridge} forwards",
     )
+
+
+def _blocking_iptables(bridge: str) -> list:
+    """iptables' FORWARD, where it ends with a drop and no rule before accepts the bridge's frames."""
+    saved = _run(["iptables-save", "-t", "filter"])["stdout"] if salt.utils.path.which("iptables-save") else ""
+    accepted = rf"^-A FORWARD .*(--physdev-is-bridged|-[io] {re.escape(bridge)}) (.* )?-j ACCEPT"
+    end = re.search(r"^(:FORWARD DROP|-A FORWARD -j (DROP|REJECT))", saved, re.MULTILINE)
+    if not end or re.search(accepted, saved, re.MULTILINE):
+        return []
+    by = next((tool for tool, mark in {"docker": ":DOCKER", "ufw": ":ufw-"}.items() if mark in saved), "somebody")
+    return [f"FORWARD {'policy DROP' if end[2] is None else f'ends with {end[2]}'}, set by {by}"]
+
+
+def _blocking_tables(bridge: str) -> list:
+    """Tables of nft's own, as firewalld's, that end with a drop and do not name the bridge."""
+    listed = _run(["nft", "-s", "list", "ruleset"])["stdout"] if salt.utils.path.which("nft") else ""
+    tables = re.findall(r"^table ((?:ip|inet) \S+) \{$(.*?)^\}$", listed, re.MULTILINE | re.DOTALL)
+    blocking = [name for name, text in tables if DROPS.search(text) and f'"{bridge}"' not in text]
+    return [f"table {name} drops what it does not accept" for name in blocking if name != "ip filter"]
 
 
 def _macs(bridge: str, arguments: dict) -> dict:

@@ -12,8 +12,8 @@ Requires iproute2 and root. The uplink must not be configured by another tool as
 
 import ipaddress
 import json
-import re
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import salt.utils.path
@@ -373,9 +373,11 @@ def _sysctl(key: str) -> str | None:
 
 
 def _libvirt_bridges() -> list:
+    """Those that libvirt made; a network with the mode ``bridge`` only names one that is there."""
     status = Path(_rooted("/run/libvirt/network"))
-    texts = [path.read_text() for path in sorted(status.glob("*.xml"))] if status.is_dir() else []
-    return [bridge for text in texts for bridge in re.findall(r"<bridge name=['\"]([^'\"]+)['\"]", text)]
+    networks = [ET.parse(path).find("network") for path in sorted(status.glob("*.xml"))]
+    made = [each for each in networks if each is not None and each.find("forward[@mode='bridge']") is None]
+    return [bridge.get("name") for each in made for bridge in each.iterfind("bridge")]
 
 
 def _rooted(path: str) -> str:

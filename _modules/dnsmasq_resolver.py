@@ -87,11 +87,11 @@ def texts(way, name, domain, address, network, there):
         text = f"{head}[Resolve]\nDNS={address}\nDomains={domain}{''.join(reverse)}\n"
         wanted = {f"/etc/systemd/resolved.conf.d/onepass-{name}.conf": text}
     else:
+        servers = f"{head}server=/{domain}/{address}\nrev-server={network},{address}\n"
+        # In this order: its dnsmasq knows our names as soon as it starts.
         wanted = {
+            f"/etc/NetworkManager/dnsmasq.d/onepass-{name}.conf": servers,
             "/etc/NetworkManager/conf.d/onepass-dnsmasq.conf": f"{head}[main]\ndns=dnsmasq\n",
-            f"/etc/NetworkManager/dnsmasq.d/onepass-{name}.conf": (
-                f"{head}server=/{domain}/{address}\nrev-server={network},{address}\n"
-            ),
         }
     return {"wanted": wanted, "without": dict.fromkeys(wanted)}
 
@@ -160,9 +160,16 @@ def act(step):
         if err.errno != errno.EBUSY:
             raise CommandExecutionError(f"{step['path']}: {err.strerror}") from err
         Path(step["path"]).write_text(step["text"])  # a container's, mounted by itself: it cannot be replaced
-    # Where systemd does not run the host, neither of the two does.
-    if step["reload"] and __salt__["onepass_host.has_systemd"]() and salt.utils.path.which(step["reload"][0]):
+    if step["reload"] and _is_running(step["reload"][0]):
         __salt__["onepass_host.run"](step["reload"])
+
+
+def _is_running(program):
+    """Whether what that program controls is there; one that starts later reads its files by itself."""
+    if program == "systemctl":
+        return __salt__["onepass_host.has_systemd"]()
+    asked = ["nmcli", "--terse", "--fields", "RUNNING", "general"]
+    return bool(salt.utils.path.which(program)) and __salt__["onepass_host.run"](asked).strip() == "running"
 
 
 def _step(way, path, old, new):

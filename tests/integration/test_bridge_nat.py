@@ -1,22 +1,18 @@
 """The branch trick on real kernels' rules: a branch in network namespaces, both ways, seen from everywhere."""
 
 import contextlib
-import re
-import shlex
 import shutil
 import socket
 import threading
 import time
 from pathlib import Path
 
+import branches
 import pytest
 import yaml
-from saltfactories.utils.functional import Loaders
+from branches import HOST1, VM1, Branch, conditions, uncounted
 
 from segments import Segment, wait_until
-
-NETWORK = {"network": "10.1.5.0/24"}
-GATEWAY = {"link_local": "169.254.0.1", "public": "192.0.2.1", **NETWORK}
 
 
 @pytest.fixture(params=["nft", "ebtables"])
@@ -32,58 +28,8 @@ def segment():
 
 @pytest.fixture(scope="module")
 def minions(minion_opts, tmp_path_factory):
-    """Salt's loaders for each host, with a root directory of its own."""
-    made = {}
-    for name in ("gw", "h1", "h2"):
-        root = tmp_path_factory.mktemp(name)
-        own = {"id": f"{name}.rosario", "root_dir": str(root), "master_uri": "tcp://192.0.2.10:4506"}
-        made[name] = Loaders({**minion_opts, **own}, loaded_base_name=f"salt.{name}")
-    return made
-
-
-class Branch:
-    """The segment with a minion on each host; ``present("h1")`` is its state, in the host's own namespace."""
-
-    def __init__(self, segment, minions, way):
-        self.segment, self.minions, self.way = segment, minions, way
-
-    def wanted(self, name, /, **more):
-        if name == "gw":
-            return {"name": "eth0", **GATEWAY, "way": self.way, "within": 0, **more}
-        number = int(name[1])
-        vm = {"name": f"win-{number}", "ip": self.segment.ip(number), "mac": self.segment.mac(number)}
-        own = {"uplink": "eth0", "link_local": f"169.254.0.1{number}", "gateway": "169.254.0.1", "vms": [vm]}
-        return {"name": "virbr0", **own, **NETWORK, "way": self.way, "within": 0, **more}
-
-    def present(self, name, /, test=False, **more):
-        states = self.minions[name].states.bridge_nat
-        state = states.gateway if name == "gw" else states.workstation
-        with self.segment.inside(name):
-            return state(**self.wanted(name, **more), test=test)
-
-    def state(self, host, function, /, test=False, **arguments):
-        with self.segment.inside(host):
-            return getattr(self.minions[host].states.bridge_nat, function)(**arguments, test=test)
-
-    def call(self, host, function, /, *arguments, **named):
-        with self.segment.inside(host):
-            return self.minions[host].modules[function](*arguments, **named)
-
-    def root(self, name):
-        return Path(self.minions[name].opts["root_dir"])
-
-    def next_job(self, name):
-        """What a job remembers is gone with it."""
-        self.minions[name].reset_state()
-
-    def up(self):
-        """Everything applied, both VMs running."""
-        for name in ("gw", "h1", "h2"):
-            ret = self.present(name)
-            assert ret.result is True, ret.comment
-        for number in (1, 2):
-            self.segment.vm_up(number)
-        return self
+    """Each host has a root directory of its own."""
+    return branches.minions(minion_opts, {name: tmp_path_factory.mktemp(name) for name in ("gw", "h1", "h2")})
 
 
 @pytest.fixture
@@ -98,9 +44,6 @@ def branch(segment, minions, way):
 @pytest.fixture
 def up(branch):
     return branch.up()
-
-
-HOST1, VM1 = "H1:22 from 169.254.0.1", "VM1:3389 from 192.0.2.10"
 
 
 # End to end
@@ -153,12 +96,6 @@ def test_a_forward_policy_of_drop_does_not_matter_while_frames_do_not_cross_ipta
     assert up.segment.get("hq", "10.1.5.11", 3389) is None
     found = up.call("h1", "bridge_nat_check.conditions", *conditions(up, "h1"))["forwarding of the VM"]
     assert (found["state"], "FORWARD policy DROP" in found["evidence"]) == ("broken", True)
-
-
-def conditions(branch, name):
-    arguments = branch.wanted(name)
-    host = branch.call(name, "bridge_nat_host.observe")
-    return "workstation", arguments.pop("name"), {**arguments, "port": 22}, host
 
 
 @pytest.mark.parametrize("vm", ["up", "down"])
@@ -306,11 +243,6 @@ def times(branch, name):
     return {path: path.lstat().st_mtime_ns for path in (branch.root(name) / "etc").rglob("*")}
 
 
-def uncounted(text):
-    """Some frames always go by."""
-    return re.sub(r"packets \d+ bytes \d+", "", text)
-
-
 def seen(branch, name):
     return uncounted(branch.segment.ruleset(name)), *(
         branch.segment.link(name, "-4", kind) for kind in ("address", "route")
@@ -424,28 +356,19 @@ COMMIT
 FRAMES = ["ebtables", "-t", "nat", "-A", "PREROUTING", "-p", "IPv4", "--ip-dst", "10.9.9.9", "-j", "DROP"]
 
 
-def others(branch, name):
-    """All rules but ours, byte for byte."""
-    kept = [branch.segment.run(name, f"{each}-save", "-t", "nat") for each in ("iptables", "ebtables")]
-    kept.append(branch.segment.run(name, "iptables-save", "-t", "filter"))
-    lines = [line for text in kept for line in text.splitlines() if line[:1] != "#" and "bridge_nat" not in line]
-    tables = ["inet firewalld", "ip mine", "bridge guard"]
-    return lines + [branch.segment.run(name, "nft", "-s", "list", "table", *table.split()) for table in tables]
-
-
 def test_rules_of_others_are_untouched_byte_for_byte(branch):
     branch.segment.run("h1", "nft", "-f", "-", text=OTHERS)
     branch.segment.run("h1", "iptables-restore", "--noflush", text=DOCKER)
     branch.segment.run("h1", *FRAMES)
-    before = others(branch, "h1")
+    before = branch.others("h1")
     branch.up()
-    assert others(branch, "h1") == before
+    assert branch.others("h1") == before
     assert branch.segment.get("hq", "10.1.5.11", 22) == HOST1
     by_hand(branch)
     assert branch.present("h1").result is True
-    assert others(branch, "h1") == before
+    assert branch.others("h1") == before
     assert branch.state("h1", "absent", name="virbr0").result is True
-    assert others(branch, "h1") == before
+    assert branch.others("h1") == before
 
 
 def test_a_rule_that_comes_before_ours_is_named(up):
@@ -579,23 +502,6 @@ def test_hosts_that_cannot_be_brought_there_are_refused(branch):
     branch.segment.link("h1", "link", "set", "eth0", "master", "br7")
     refused(branch, "eth0 is a port of br7")
     branch.segment.link("h1", "link", "set", "eth0", "nomaster")
-    status = branch.root("h1") / "run/libvirt/network/default.xml"
-    status.parent.mkdir(parents=True)
-    status.write_text("<networkstatus><network><bridge name='virbr0' stp='on'/></network></networkstatus>")
-    refused(branch, "virsh net-destroy")
-
-
-def test_a_mac_that_the_domain_does_not_have_is_refused(branch, tmp_path, monkeypatch):
-    socket_file = branch.root("h1") / "run/libvirt/libvirt-sock"
-    socket_file.parent.mkdir(parents=True)
-    socket_file.touch()
-    virsh = tmp_path / "virsh"
-    virsh.write_text(
-        '#!/bin/sh\ncase "$4" in list) echo win-1;; *) echo "vnet0 bridge br virtio 52:54:00:aa:bb:cc";; esac\n'
-    )
-    virsh.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin")
-    refused(branch, "win-1: 52:54:00:00:05:11, but its libvirt domain has 52:54:00:aa:bb:cc")
 
 
 def test_all_bad_arguments_are_named_at_once(branch):
@@ -695,23 +601,13 @@ def test_what_is_loaded_at_boot_makes_a_blank_host_work(up):
     up.segment.link("h1", "link", "del", "virbr0")
     for name in ("h1", "gw"):
         for _ in range(2):  # a reload of theirs is a reload of ours
-            boot(up, name)
+            up.unit(name, "ExecStart")
     assert up.segment.get("hq", "10.1.5.11", 22) == HOST1
     up.segment.vm_up(1)
     assert up.segment.get("hq", "10.1.5.11", 3389) == VM1
     for name in ("h1", "gw"):
         ret = up.present(name)
         assert (ret.result, ret.changes) == (True, {}), ret.comment
-
-
-def boot(up, name):
-    root = str(up.root(name))
-    unit = Path(root, "etc/systemd/system/bridge-nat.service").read_text()
-    lines = [line.partition("=")[2] for line in unit.splitlines() if line.startswith("ExecStart=")]
-    assert len(lines) >= 3
-    for line in lines:
-        words = [re.sub("/(etc/onepass|etc/sysctl.d|var/lib)/", rf"{root}\g<0>", word) for word in shlex.split(line)]
-        up.segment.run(name, words[0].lstrip("-"), *words[1:], check=not line.startswith("-"))
 
 
 # Looking
