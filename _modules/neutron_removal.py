@@ -94,7 +94,7 @@ def _named(row, seen):
 
 
 def _owners():
-    return __salt__["neutron_plan.router_owners"]()
+    return __salt__["neutron_row.router_owners"]()
 
 
 def _refusals(row, one, seen, force):

@@ -487,7 +487,14 @@ def test_an_overlap_with_the_cloud(site):
     other = site.make_network(5, name="elsewhere")
     site.sdk.network.create_subnet(network_id=other.id, ip_version=4, cidr=f"10.{site.block}.0.128/25")
     site.refuses(site.one(), f"10.{site.block}.0.0/24 overlaps 10.{site.block}.0.128/25 of network elsewhere")
-    site.converges({**site.one(), "overlap": "allow"})
+    warned = {**site.one(), "overlap": "warn"}
+    for test in (True, False, False):  # also when there is nothing to do any more
+        ret = site.apply(warned, test)
+        assert ret.result is not False
+        [said] = ret.warnings
+        assert said.startswith(f"{site.name()}: 10.{site.block}.0.0/24 overlaps 10.{site.block}.0.128/25 of network")
+    allowed = site.nothing_to_do({**site.one(), "overlap": "allow"})
+    assert not allowed.warnings
 
 
 def test_a_subnet_of_another_project_is_seen(site):
