@@ -370,6 +370,9 @@ class _Row:
         )
         if interface:
             self._compare_gateway(interface["device_id"], external, ports)
+        elif found and not found["gateway"] and not self.row["gateway"]:
+            remedy = f"say one, such as gateway: {ipaddress.ip_network(found['cidr'])[1]}"
+            self.refuse(f"router: subnet {found['cidr']} has no gateway, which the router would be; {remedy}")
         else:
             self._attach(external)
 
