@@ -1,5 +1,6 @@
 """neutron_vlan where somebody else is faster, or a service fails: what is said, and what is left behind."""
 
+import contextlib
 import json
 import logging
 import subprocess
@@ -14,56 +15,120 @@ import clouds
 from tree import ROOT
 
 
-def salt_call(site, tmp_path, table):
+def salt_call(tmp_path, function, *words):
     """A second master: ``salt-call`` in a process of its own."""
     settings = {"root_dir": str(tmp_path), "id": "second", "enable_gpu_grains": False, "enable_fqdns_grains": False}
     (tmp_path / "minion").write_text(yaml.safe_dump(settings))
-    words = [Path(sys.executable).parent / "salt-call", "--local", "--config-dir", tmp_path, "-m", ROOT, "--out=json"]
-    words += ["neutron_vlan.apply", f"table={json.dumps(table)}"]
-    return subprocess.Popen([str(word) for word in words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    salt = [Path(sys.executable).parent / "salt-call", "--local", "--config-dir", tmp_path, "-m", ROOT, "--out=json"]
+    command = [str(word) for word in (*salt, function, *words)]
+    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
-def returned(process):
-    out, err = process.communicate(timeout=60)
-    return json.loads(out)["local"], err
+@pytest.fixture
+def overtaken(site, tmp_path):
+    """Run a function as a second master, let something happen while a request of its is held, answer its return."""
+
+    @contextlib.contextmanager
+    def run(call, function, *words):
+        answer = {}
+        site.cloud.neutron.fault(call, do="hold")
+        process = salt_call(tmp_path, function, *words)
+        try:
+            wait_until_held(site.cloud.neutron, process)
+            yield answer
+            site.cloud.neutron.release()
+            answer.update(json.loads(process.communicate(timeout=120)[0])["local"])
+        finally:
+            process.kill()
+
+    return run
 
 
 def wait_until_held(api, process):
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 60
     while not api.held():
         assert process.poll() is None and time.monotonic() < deadline, process.communicate()
         time.sleep(0.02)
 
 
-def test_a_race_for_a_vlan_is_lost_with_the_winners_name(site, tmp_path):
-    site.cloud.neutron.fault("POST /v2.0/networks", do="hold")
-    process = salt_call(site, tmp_path, site.table(2))
-    try:
-        wait_until_held(site.cloud.neutron, process)
+def table_of(site, count):
+    return "neutron_vlan.apply", f"table={json.dumps(site.table(count))}"
+
+
+def test_a_race_for_a_vlan_is_lost_with_the_winners_name(site, overtaken):
+    with overtaken("POST /v2.0/networks", *table_of(site, 2)) as ret:
         winner = site.make_network(0, site.sdk.identity.find_project("demo").id, name="winner")
-        site.cloud.neutron.release()
-        ret, _ = returned(process)
-    finally:
-        process.kill()
     assert ret["result"] is False
     assert f"VLAN {site.first} on physnet1 belongs to network winner ({winner.id}) of project demo" in ret["comment"]
     assert sorted(ret["changes"]) == [f"project {site.name(n)}" for n in range(2)]
     assert not site.network(0) and not site.network(1), "the request is executed as a whole or not at all"
 
 
-def test_two_masters_with_one_table_both_arrive(site, tmp_path):
-    site.cloud.neutron.fault("POST /v2.0/networks", do="hold")
-    process = salt_call(site, tmp_path, site.table(2))
-    try:
-        wait_until_held(site.cloud.neutron, process)
+@pytest.mark.parametrize("kind", ["networks", "subnets"])
+def test_two_masters_with_one_table_both_arrive(site, overtaken, kind):
+    with overtaken(f"POST /v2.0/{kind}", *table_of(site, 2)) as ret:
         assert site.apply(site.table(2)).result is True
-        site.cloud.neutron.release()
-        ret, _ = returned(process)
-    finally:
-        process.kill()
     assert ret["result"] is True, ret["comment"]
     site.nothing_to_do(site.table(2))
     assert len(list(site.sdk.network.networks(project_id=site.project().id))) == 1
+
+
+def test_a_quota_that_fills_in_the_last_moment(site, overtaken):
+    with overtaken("POST /v2.0/networks", *table_of(site, 2)) as ret:
+        site.sdk.network.update_quota(site.project(1).id, networks=0)
+    assert ret["result"] is False
+    assert f"{site.name(1)}: the quota is 0 networks, 0 are there and 1 more needed" in ret["comment"]
+    assert "Nothing more was changed" in ret["comment"]
+    assert not site.network(0) and not site.network(1)
+
+
+def test_a_port_that_comes_while_its_network_goes(site, overtaken):
+    site.has(site.table())
+    words = [f"login={json.dumps(site.login)}", "remove_project=True"]
+    with overtaken("DELETE /v2.0/subnets", "neutron_vlan.remove", site.name(), *words) as ret:
+        port = site.sdk.network.create_port(network_id=site.network().id, device_owner="compute:nova")
+    assert (ret["result"], ret["changes"]) == (False, {})
+    assert f"Nothing more was changed:\nport {port.id}" in ret["comment"] and "compute:nova" in ret["comment"]
+    assert site.subnet() and site.project()
+
+
+DELETIONS = [
+    ("neutron", "DELETE /v2.0/rbac-policies"),
+    ("neutron", "PUT /v2.0/routers"),
+    ("neutron", "DELETE /v2.0/routers"),
+    ("neutron", "DELETE /v2.0/subnets"),
+    ("neutron", "DELETE /v2.0/networks"),
+    ("neutron", "DELETE /v2.0/quotas"),
+    ("keystone", "DELETE /v3/projects"),
+]
+
+
+def test_a_removal_that_is_cut_anywhere_is_finished_by_the_next(site):
+    """Each deletion in its turn is executed and its answer lost."""
+    site.has(site.one(quota={"networks": 5}, router={}, share_with=["demo"]))
+    for service, call in DELETIONS:
+        getattr(site.cloud, service).fault(call, do="lose")
+        cut = site.absent()
+        assert cut.result is False, call
+        assert "503" in cut.comment
+    ended = site.absent()
+    assert (ended.result, ended.changes) == (True, {})
+    assert not site.project()
+    assert not list(site.sdk.network.networks(name=f"{site.name()}-net"))
+
+
+def test_keystone_ends_in_the_middle(site):
+    table = site.table(2)
+    site.cloud.keystone.fault("POST /v3/projects", skip=1, do="die")
+    try:
+        ret = site.apply(table)
+    finally:
+        site.cloud.keystone.kill()
+        site.cloud.keystone.start()
+    assert ret.result is False
+    assert "Keystone does not serve POST /projects" in ret.comment
+    assert list(ret.changes) == [f"project {site.name(0)}"], "exactly what was made"
+    assert site.apply(table).result is True
 
 
 def test_neutron_ends_in_the_middle(site):
