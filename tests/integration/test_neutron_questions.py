@@ -24,6 +24,21 @@ def test_lists_do_not_grow_with_the_table(site, count):
     assert len(site.since(before)[0]) == 3
 
 
+def test_500_projects_need_no_more_calls_than_10(states, modules):
+    with clouds.cloud() as own:
+        site = tenants.Site(own, states, modules)
+        rows = {f"p{n:03}": {"vlan": 200 + n, "cidr": f"10.{n // 250}.{n % 250}.0/24"} for n in range(500)}
+        there = 1
+        site.has(site.table(projects=dict(list(rows.items())[:1])))
+        for count in (10, 100, 500):
+            own.multiply("p000", dict(list(rows.items())[there:count]))
+            there = count
+            before = site.count()
+            ret = site.nothing_to_do(site.table(projects=dict(list(rows.items())[:count])))
+            assert f"All {count} projects have their networks" in ret.comment
+            assert len(site.since(before)[0]) == 3
+
+
 def test_lists_that_come_in_pages_are_read_to_their_end(states, modules):
     with clouds.cloud(page=2) as paged:
         site = tenants.Site(paged, states, modules)
