@@ -84,8 +84,9 @@ environments: .venv/tools/done
 	@$(PIP) install --no-deps --requirement $<
 	@touch $@
 
-.venv/3008/done: tests/requirements-3008.txt tests/requirements.txt tests/lab/image/requirements.txt
-.venv/3006/done: tests/requirements-3006.txt tests/requirements.txt
+SDK := tests/lab/image/openstack.txt
+.venv/3008/done: tests/requirements-3008.txt tests/requirements.txt tests/lab/image/requirements.txt $(SDK)
+.venv/3006/done: tests/requirements-3006.txt tests/requirements.txt $(SDK)
 .venv/bench/done: tests/bench/requirements.txt
 .venv/openstack/done: tests/requirements-openstack.txt
 .venv/3008/done .venv/3006/done .venv/bench/done .venv/openstack/done: | .venv/tools/done

@@ -3,20 +3,18 @@ From the table and what is in the cloud to the steps between the two, or to the 
 
 .. versionadded:: 0.1.0
 
-:py:mod:`neutron_vlan` reads the cloud, asks for a plan and executes it. Nothing is ever deleted in order to change it;
-what the API cannot change in place, and what somebody else has, is refused with the owner's name, all refusals at once.
+:py:mod:`neutron_vlan` reads the cloud, asks for a plan and executes it; :py:mod:`neutron_row` judges each row. Nothing
+is ever deleted in order to change it; what the API cannot change in place, and what somebody else has, is refused with
+the owner's name, all refusals at once.
 
 **What is there** (``seen``) is a mapping: ``domain_id``; ``projects``, ``networks`` and ``subnets`` as
-:py:func:`network` and its like make them of the API's answers; and what only some tables need, ``None`` if it has not
-been read: ``router_ports``, ``routers``, ``ports`` (of the networks that a refusal names), ``physical_networks``,
-``shares``, ``quotas`` and ``default_quota``.
+:py:func:`neutron_read.network` and its like make them of the API's answers; and what only some tables need, ``None`` if
+it has not been read: ``router_ports``, ``routers``, ``ports`` (of the networks that a refusal names),
+``physical_networks``, ``shares``, ``quotas`` and ``default_quota``.
 """
-
-import ipaddress
 
 __virtualname__ = "neutron_plan"
 
-TAG = "managed-by=salt"
 PHASES = (
     "project",
     "quota",
@@ -30,24 +28,6 @@ PHASES = (
     "gateway",
     "share",
 )
-INTERFACES = (
-    "network:router_interface",
-    "network:router_interface_distributed",
-    "network:ha_router_replicated_interface",
-)
-ROUTER_GATEWAY = "network:router_gateway"
-# Ports that go with their network or router.
-OWN_PORTS = ("network:dhcp", "network:distributed", *INTERFACES)
-QUOTAS = {
-    "networks": "network",
-    "subnets": "subnet",
-    "ports": "port",
-    "routers": "router",
-    "floating_ips": "floatingip",
-    "security_groups": "security_group",
-    "security_group_rules": "security_group_rule",
-    "rbac_policies": "rbac_policy",
-}
 
 
 def __virtual__():
@@ -55,21 +35,6 @@ def __virtual__():
 
 
 # What has to be read
-
-
-def router_owners():
-    """
-    Who owns the ports that tell which router serves a subnet and where it leads to.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_plan.router_owners
-
-    .. versionadded:: 0.1.0
-    """
-    return [*INTERFACES, ROUTER_GATEWAY]
 
 
 def needs(rows, seen, options=None):
@@ -94,12 +59,11 @@ def needs(rows, seen, options=None):
 
     .. versionadded:: 0.1.0
     """
-    drafts = plan(rows, seen, options)
-    steps = drafts["steps"]
-    fresh = {step["kind"] for step in steps if step["do"] == "create"}
+    judged = __salt__["neutron_row.judge"](rows, seen, options)
+    fresh = {step["kind"] for each in judged for step in each["steps"] if step["do"] == "create"}
     wanted = {}
     if any(row["router"] for row in rows):
-        wanted["router_ports"] = {"device_owner": router_owners()}
+        wanted["router_ports"] = {"device_owner": __salt__["neutron_row.router_owners"]()}
     if seen.get("router_ports") is not None and "router" in fresh:
         wanted["routers"] = {}
     if "network" in fresh:
@@ -108,8 +72,8 @@ def needs(rows, seen, options=None):
         wanted["quotas"] = {}
     if any(row["share_with"] for row in rows):
         wanted["shares"] = {"object_type": "network"}
-    if drafts["ports_of"]:
-        wanted["ports"] = {"network_id": drafts["ports_of"]}
+    if ports_of := sorted({number for each in judged for number in each["ports_of"]}):
+        wanted["ports"] = {"network_id": ports_of}
     return {kind: query for kind, query in wanted.items() if seen.get(kind) is None}
 
 
@@ -125,13 +89,14 @@ def plan(rows, seen, options=None):
     seen
         What is there.
     options
-        Mapping: ``create_projects`` (default ``True``), ``overlap`` (``deny`` or ``allow``, default ``deny``).
+        Mapping: ``create_projects`` (default ``True``), ``overlap`` (``deny``, ``warn`` or ``allow``, default
+        ``deny``), ``projects`` (all names of the table).
 
     Returns:
         ``rows``: project to ``result`` (``create``, ``same``, ``drift``, ``conflict`` or ``adopt``), ``fields``
-        (``{field: {old, new}}``) and ``why`` (list of refusals). ``steps``: as :py:func:`onepass.converge` takes them,
-        in the order in which they can be executed; empty when anything is refused. ``refusals``: all of them.
-        ``ports_of``: ids of the networks that refusals and moves are about.
+        (``{field: {old, new}}``), ``why`` (list of refusals) and ``warnings``. ``steps``: as
+        :py:func:`onepass.converge` takes them, in the order in which they can be executed; empty when anything is
+        refused. ``refusals`` and ``warnings``: all of them.
 
     CLI Example:
 
@@ -141,383 +106,22 @@ def plan(rows, seen, options=None):
 
     .. versionadded:: 0.1.0
     """
-    cloud = _Cloud(seen, rows, options or {})
-    judged = [_Row(row, cloud).judge() for row in rows]
-    whole = [_blind(seen)] if _blind(seen) else []
-    whole += _quota_refusals(judged, cloud) + _cycles(judged)
-    refusals = whole + [f"{each.name}: {why}" for each in judged for why in each.refusals]
-    steps = [step for each in judged for step in each.steps]
+    judged = __salt__["neutron_row.judge"](rows, seen, options)
+    refusals = [*_blind(seen), *_cycles(judged), *_said(judged, "refusals")]
     return {
-        "rows": {each.name: each.verdict() for each in judged},
-        "steps": _ordered(steps, cloud) if not refusals else [],
+        "rows": {each["project"]: _verdict(each) for each in judged},
+        "steps": [] if refusals else _ordered([step for each in judged for step in each["steps"]]),
         "refusals": refusals,
-        "ports_of": sorted({number for each in judged for number in each.ports_of}),
+        "warnings": _said(judged, "warnings"),
     }
 
 
-class _Cloud:
-    """What is there, to be looked up fast."""
-
-    def __init__(self, seen, rows=(), options=None):
-        self.seen, self.options = seen, options or {}
-        self.projects = {each["id"]: each for each in seen["projects"]}
-        self.by_name = {
-            each["name"]: each for each in seen["projects"] if each["domain_id"] == seen.get("domain_id", "default")
-        }
-        self.networks = {each["id"]: each for each in seen["networks"]}
-        self.of_project = _grouped(seen["networks"], "project_id")
-        self.subnets = _grouped(seen["subnets"], "network_id")
-        self.holders = {
-            (segment["physical_network"], segment["vlan"]): each
-            for each in seen["networks"]
-            for segment in each["segments"] or [each]
-            if segment["type"] == "vlan"
-        }
-        self.ports = _grouped(seen.get("ports") or [], "network_id")
-        self._spans = None
-        self.leaving = {}
-        for row in rows:
-            one = self.named(row)
-            moves = len(one) == 1 and not one[0]["segments"] and one[0]["vlan"] != row["vlan"]
-            if moves and row["on_drift"] == "move" and one[0]["physical_network"] == row["physical_network"]:
-                self.leaving[one[0]["id"]] = row["vlan"]
-
-    def named(self, row):
-        """The networks of the row's project that have the row's name."""
-        project = self.by_name.get(row["project"])
-        mine = self.of_project.get(project["id"], []) if project else []
-        return [each for each in mine if each["name"] == row["network"]]
-
-    def spans(self):
-        """Version, first and last address, and the subnet itself, of all subnets on inner networks of a wire."""
-        if self._spans is None:
-            inner = {
-                each["id"]
-                for each in self.networks.values()
-                if (each["physical_network"] or each["segments"]) and not each["external"]
-            }
-            self._spans = [(*_span(each["cidr"]), each) for each in self.seen["subnets"] if each["network_id"] in inner]
-        return self._spans
-
-    def owner(self, one):
-        """A network in words: whose it is, what it has."""
-        project = self.projects.get(one["project_id"])
-        whose = f"project {project['name']}" if project else f"a deleted project ({one['project_id'] or 'none'})"
-        cidrs = ", ".join(each["cidr"] for each in self.subnets.get(one["id"], [])) or "no subnet"
-        return f"network {one['name'] or one['id']} ({one['id']}) of {whose}, {cidrs}{self.hanging(one)}"
-
-    def hanging(self, one):
-        """The ports of a network in words, ``""`` while they have not been read."""
-        if self.seen.get("ports") is None:
-            return ""
-        ports = [each for each in self.ports.get(one["id"], []) if each["owner"] not in OWN_PORTS]
-        named = ", ".join(f"{each['owner'] or 'unowned'} {each['id']}" for each in ports[:5])
-        more = f" and {len(ports) - 5} more" if len(ports) > 5 else ""
-        return f", {len(ports)} ports: {named}{more}" if ports else ", no ports in use"
+def _said(judged, kind):
+    return [f"{each['project']}: {said}" for each in judged for said in each[kind]]
 
 
-class _Row:
-    """One row against the cloud: its steps, and what is refused."""
-
-    def __init__(self, row, cloud):
-        self.row, self.cloud, self.name = row, cloud, row["project"]
-        self.what = f"{self.name}/{row['network']}"
-        self.steps, self.refusals, self.ports_of, self.fields, self.result = [], [], [], {}, "same"
-
-    def judge(self):
-        """Fill in everything."""
-        project = self._project()
-        one = self._network(project)
-        if one or not self.refusals:
-            found = self._subnet(one)
-            self._router(found)
-            self._shares(one)
-            self._quota(project)
-        return self
-
-    def verdict(self):
-        """The row's line of a report."""
-        result = "conflict" if self.refusals and self.result not in ("drift", "adopt") else self.result
-        return {"result": result, "fields": self.fields, "why": self.refusals}
-
-    def refuse(self, why, one=None):
-        """Note a reason, and the network that it is about."""
-        self.refusals.append(why)
-        if one:
-            self.ports_of.append(one["id"])
-
-    def step(self, kind, do, what, old, new, **more):
-        """Note a step."""
-        self.steps.append({"kind": kind, "do": do, "what": what, "old": old, "new": new, "row": self.name, **more})
-
-    def differ(self, fields):
-        """Note fields that differ: the row has drifted, unless something worse was found."""
-        self.fields.update(fields)
-        self.result = "drift" if self.result == "same" else self.result
-
-    def _project(self):
-        project = self.cloud.by_name.get(self.name)
-        if project is None and not self.cloud.options.get("create_projects", True):
-            meant = _meant(self.name, self.cloud.by_name)
-            self.refuse(f"there is no project {self.name}; {meant or 'create it, or say create_projects: true'}")
-        elif project is None:
-            new = {"domain": self.cloud.seen.get("domain_id")}
-            body = {"name": self.name, "domain_id": self.cloud.seen.get("domain_id"), "tags": [TAG]}
-            self.step("project", "create", f"project {self.name}", None, new, body=body)
-        elif not project["enabled"]:
-            self.refuse("the project is disabled; enable it, or take it from the table")
-        return project
-
-    def _network(self, project):
-        row, cloud = self.row, self.cloud
-        named, holder = cloud.named(row), cloud.holders.get((row["physical_network"], row["vlan"]))
-        if len(named) > 1:
-            numbers = ", ".join(each["id"] for each in named)
-            return self.refuse(f"has {len(named)} networks {row['network']}: {numbers}; keep one")
-        one = named[0] if named else None
-        if one and one["segments"]:
-            each = ", ".join(f"{s['type']} {s['vlan']} on {s['physical_network']}" for s in one["segments"])
-            return self.refuse(f"network {row['network']} has several segments: {each}; such one is not managed", one)
-        if one and one["type"] and (one["type"], one["physical_network"]) != ("vlan", row["physical_network"]):
-            return self._other_wire(one)
-        if holder and holder is not one and holder["id"] not in cloud.leaving:
-            return self._taken(holder, one, project)
-        if one is None:
-            return self._create_network()
-        return self._compare_network(one)
-
-    def _other_wire(self, one):
-        old = {"network_type": one["type"], "physical_network": one["physical_network"]}
-        new = {"network_type": "vlan", "physical_network": self.row["physical_network"]}
-        self.differ({key: {"old": old[key], "new": new[key]} for key in old if old[key] != new[key]})
-        found = f"is {one['type']} on {one['physical_network']}"
-        wanted = f"wanted is vlan on {new['physical_network']}; that cannot be changed in place"
-        self.refuse(f"network {one['name']} {found}, {wanted}", one)
-
-    def _taken(self, holder, one, project):
-        wanted = f"VLAN {self.row['vlan']} on {self.row['physical_network']}"
-        if project and holder["project_id"] == project["id"] and not holder["segments"] and not one:
-            return self._adopt(holder)
-        if not one:
-            self._refuse_overlaps()
-        if holder["project_id"] not in self.cloud.projects and holder["project_id"]:
-            free = f"openstack network delete {holder['id']}"
-            return self.refuse(f"{wanted} is an orphan's, {self.cloud.owner(holder)}; to free it: {free}", holder)
-        return self.refuse(f"{wanted} belongs to {self.cloud.owner(holder)}; another id, or free it there", holder)
-
-    def _adopt(self, holder):
-        row = self.row
-        self.fields["name"] = {"old": holder["name"], "new": row["network"]}
-        self.result = "adopt"
-        if not row["adopt"]:
-            why = f"VLAN {row['vlan']} is already there as {self.cloud.owner(holder)}; adopt: true renames it"
-            return self.refuse(why, holder)
-        changed = {"old": {"name": holder["name"]}, "new": {"name": row["network"]}}
-        body = {"name": row["network"]}
-        self.step("change", "change", f"network {self.what}", **changed, id=holder["id"], body=body)
-        return self._compare_network(holder)
-
-    def _create_network(self):
-        row = self.row
-        self.result = "create"
-        body = {
-            "name": row["network"],
-            "provider:network_type": "vlan",
-            "provider:physical_network": row["physical_network"],
-            "provider:segmentation_id": row["vlan"],
-            **({"mtu": row["mtu"]} if row["mtu"] is not None else {}),
-        }
-        known = self.cloud.seen.get("physical_networks")
-        if known and row["physical_network"] not in known:
-            listed = ", ".join(sorted(known))
-            self.refuse(f"physical network {row['physical_network']} is unknown; the cloud has {listed}")
-        new = {"vlan": row["vlan"], "physical_network": row["physical_network"], "tag": TAG}
-        new.update({"mtu": row["mtu"]} if row["mtu"] is not None else {})
-        self.step("network", "create", f"network {self.what}", None, new, body=body)
-        self.step("tag", "tag", f"network {self.what}", None, new, on="networks")
-
-    def _compare_network(self, one):
-        row = self.row
-        if one["vlan"] != row["vlan"]:
-            self._move(one)
-        if row["mtu"] is not None and one["mtu"] != row["mtu"]:
-            changed = {"old": {"mtu": one["mtu"]}, "new": {"mtu": row["mtu"]}}
-            self.differ({"mtu": {"old": one["mtu"], "new": row["mtu"]}})
-            self.step("change", "change", f"network {self.what}", **changed, id=one["id"], body={"mtu": row["mtu"]})
-        if TAG not in one["tags"]:
-            self.differ({"tag": {"old": None, "new": TAG}})
-            changed = {"old": {"tag": None}, "new": {"tag": TAG}}
-            self.step("tag", "tag", f"network {self.what}", **changed, on="networks", id=one["id"])
-        return one
-
-    def _move(self, one):
-        row = self.row
-        self.differ({"vlan": {"old": one["vlan"], "new": row["vlan"]}})
-        self.ports_of.append(one["id"])
-        if row["on_drift"] != "move":
-            found = f"network {one['name']} has VLAN {one['vlan']}, wanted is {row['vlan']}{self.cloud.hanging(one)}"
-            return self.refuse(f"{found}; on_drift: move changes the id in place")
-        body = {"provider:segmentation_id": row["vlan"]}
-        changed = {"old": {"vlan": one["vlan"]}, "new": {"vlan": row["vlan"]}}
-        return self.step("move", "change", f"network {self.what}", **changed, id=one["id"], body=body)
-
-    def _subnet(self, one):
-        mine = self.cloud.subnets.get(one["id"], []) if one else []
-        version = ipaddress.ip_network(self.row["cidr"]).version
-        found = next((each for each in mine if each["cidr"] == self.row["cidr"]), None)
-        others = [each for each in mine if each is not found and ipaddress.ip_network(each["cidr"]).version == version]
-        if found and one and found["project_id"] != one["project_id"]:
-            owner = self.cloud.projects.get(found["project_id"], {"name": f"a deleted one, {found['project_id']}"})[
-                "name"
-            ]
-            self.refuse(
-                f"subnet {found['cidr']} ({found['id']}) belongs to another project, {owner}; it cannot be given back",
-                one,
-            )
-        elif found:
-            self._compare_subnet(found)
-        elif others:
-            there = ", ".join(f"{each['cidr']} ({each['id']})" for each in others)
-            self.differ({"cidr": {"old": others[0]["cidr"], "new": self.row["cidr"]}})
-            wanted = f"wanted is {self.row['cidr']}{self.cloud.hanging(one)}; a CIDR cannot be changed in place"
-            self.refuse(f"network {one['name']} has {there}, {wanted}", one)
-        else:
-            self._create_subnet(one)
-        return found
-
-    def _create_subnet(self, one):
-        row = self.row
-        self._refuse_overlaps()
-        self.result = "drift" if one and self.result == "same" else self.result
-        body = {"name": row["subnet"], "cidr": row["cidr"], "ip_version": ipaddress.ip_network(row["cidr"]).version}
-        body.update(_subnet_body(_said(row)))
-        new = {"cidr": row["cidr"], **_said(row)}
-        if one:
-            self.fields["cidr"] = {"old": None, "new": row["cidr"]}
-        self.step("subnet", "create", f"subnet {self.name}/{row['cidr']}", None, new, body=body)
-
-    def _refuse_overlaps(self):
-        """Subnets on networks of a physical wire that overlap ours."""
-        if self.cloud.options.get("overlap") == "allow":
-            return
-        version, first, last = _span(self.row["cidr"])
-        for kind, low, high, each in self.cloud.spans():
-            if kind == version and low <= last and first <= high:
-                one = self.cloud.networks[each["network_id"]]
-                said = f"{self.row['cidr']} overlaps {each['cidr']} of {self.cloud.owner(one)}"
-                self.refuse(f"{said}; another CIDR, or overlap: allow", one)
-
-    def _compare_subnet(self, found):
-        wanted = _said(self.row)
-        leaves = "pools" not in wanted and wanted.get("gateway", found["gateway"]) != found["gateway"]
-        if leaves and found["pools"] == _default_pools(found["cidr"], found["gateway"]):
-            wanted["pools"] = _default_pools(found["cidr"], wanted["gateway"])
-        differing = {key: value for key, value in wanted.items() if found[key] != value}
-        if not differing:
-            return
-        self.differ({key: {"old": found[key], "new": value} for key, value in differing.items()})
-        old, body = {key: found[key] for key in differing}, _subnet_body(differing)
-        what = f"subnet {self.name}/{found['cidr']}"
-        self.step("subnet change", "change", what, old, differing, id=found["id"], body=body)
-
-    def _router(self, found):
-        wanted, ports = self.row["router"], self.cloud.seen.get("router_ports")
-        if wanted is None:
-            return
-        external = self._external(wanted["external"])
-        if self.refusals or (found and ports is None):
-            return
-        interface = next(
-            (each for each in ports or [] if found and found["id"] in each["subnets"] and each["owner"] in INTERFACES),
-            None,
-        )
-        if interface:
-            self._compare_gateway(interface["device_id"], external, ports)
-        else:
-            self._attach(external)
-
-    def _external(self, name):
-        if name is None:
-            return None
-        named = [each for each in self.cloud.seen["networks"] if each["name"] == name and each["external"]]
-        if len(named) != 1:
-            there = sorted({each["name"] for each in self.cloud.seen["networks"] if each["external"]})
-            known = f"external networks are {', '.join(there)}" if there else "the cloud has none"
-            self.refuse(f"router: {len(named) or 'no'} external network{'s' if named else ''} {name}; {known}")
-            return None
-        return named[0]
-
-    def _compare_gateway(self, router, external, ports):
-        leads = [each for each in ports if each["owner"] == ROUTER_GATEWAY and each["device_id"] == router]
-        self._gateway(router, external, leads[0]["network_id"] if leads else None)
-
-    def _gateway(self, router, external, old):
-        if external is None or old == external["id"]:
-            return
-        name = self.cloud.networks[old]["name"] if old in self.cloud.networks else old
-        if old:
-            self.differ({"external": {"old": name, "new": external["name"]}})
-            self.refuse(f"router {router} leads to {name}, wanted is {external['name']}; take its gateway away first")
-            return
-        self.differ({"external": {"old": None, "new": external["name"]}})
-        body = {"external_gateway_info": {"network_id": external["id"]}}
-        changed = {"old": {"external": None}, "new": {"external": external["name"]}}
-        self.step(
-            "gateway", "change", f"router {self.name}/{self.row['router']['name']}", **changed, id=router, body=body
-        )
-
-    def _attach(self, external):
-        name, project = self.row["router"]["name"], self.cloud.by_name.get(self.name)
-        there = [
-            r
-            for r in self.cloud.seen.get("routers") or []
-            if project and (r["name"], r["project_id"]) == (name, project["id"])
-        ]
-        if len(there) > 1:
-            return self.refuse(f"has {len(there)} routers {name}: {', '.join(each['id'] for each in there)}; keep one")
-        what, inside = f"router {self.name}/{name}", {"interface": self.row["cidr"]}
-        self.result = "drift" if self.result == "same" else self.result
-        self.fields.update({"router": {"old": there[0]["name"] if there else None, "new": name}})
-        if not there:
-            new = {"external": external["name"] if external else None, **inside, "tag": TAG}
-            info = {"external_gateway_info": {"network_id": external["id"]}} if external else {}
-            self.step("router", "create", what, None, new, body={"name": name, **info})
-            return self.step("router", "attach", what, None, new)
-        info = there[0].get("external_gateway_info") or {}
-        self._gateway(there[0]["id"], external, info.get("network_id"))
-        return self.step("router", "attach", what, {"interface": None}, inside, id=there[0]["id"])
-
-    def _shares(self, one):
-        known = {(each["object_id"], each["target_tenant"]) for each in self.cloud.seen.get("shares") or []}
-        for name in self.row["share_with"]:
-            target = self.cloud.by_name.get(name)
-            in_table = name in self.cloud.options.get("projects", ())
-            if name != "*" and not target and not in_table:
-                meant = _meant(name, self.cloud.by_name)
-                self.refuse(
-                    f"share_with: there is no project {name}; {meant or 'a project of the cloud or of the table'}"
-                )
-            number = "*" if name == "*" else target and target["id"]
-            if one and (one["id"], number) in known:
-                continue
-            self.result = "drift" if self.result == "same" else self.result
-            self.fields[f"share_with {name}"] = {"old": None, "new": "shared"}
-            what = f"share {self.what} with {name}"
-            self.step("share", "create", what, None, "access_as_shared", target=name)
-
-    def _quota(self, project):
-        wanted, quotas = self.row["quota"], self.cloud.seen.get("quotas")
-        if not wanted or (quotas is None and project):
-            return
-        own = (quotas or {}).get(project["id"], {}) if project else {}
-        have = {**(self.cloud.seen.get("default_quota") or {}), **own}
-        old = {key: have.get(QUOTAS[key]) for key in wanted if have.get(QUOTAS[key]) != wanted[key]}
-        if old:
-            new = {key: wanted[key] for key in old}
-            if project:
-                self.differ({f"quota {key}": {"old": old[key], "new": new[key]} for key in old})
-            body = {QUOTAS[key]: value for key, value in new.items()}
-            self.step("quota", "set", f"quota {self.name}", old if project else None, new, body=body)
+def _verdict(row):
+    return {"result": row["result"], "fields": row["fields"], "why": row["refusals"], "warnings": row["warnings"]}
 
 
 # What no row can tell alone
@@ -527,42 +131,16 @@ def _blind(seen):
     """An admin sees every network's type; who sees none of any must not conclude that a VLAN is free."""
     networks = seen["networks"]
     if networks and all(each["type"] is None and not each["segments"] for each in networks):
-        return "The login does not see the networks' VLANs: it is no admin's; use a cloud of clouds.yaml that is"
-    return ""
-
-
-def _quota_refusals(judged, cloud):
-    """Rows whose new objects do not fit into their project's quota."""
-    quotas, default = cloud.seen.get("quotas"), cloud.seen.get("default_quota")
-    if quotas is None or default is None:
-        return []
-    used = {
-        "networks": _counted(cloud.seen["networks"]),
-        "subnets": _counted(cloud.seen["subnets"]),
-        "routers": _counted(cloud.seen.get("routers") or []),
-    }
-    found = []
-    for each in judged:
-        number = cloud.by_name.get(each.name, {}).get("id")
-        for kind, counts in used.items():
-            new = sum(step["kind"] == QUOTAS[kind] and step["do"] == "create" for step in each.steps)
-            own = quotas.get(number, {})
-            limit = each.row["quota"].get(kind, own.get(QUOTAS[kind], default.get(QUOTAS[kind], -1)))
-            have = counts.get(number, 0)
-            if 0 <= limit < have + new and (new or kind in each.row["quota"]):
-                remedy = f"raise quota: {{{kind}: {have + new}}}"
-                found.append(
-                    f"{each.name}: the quota is {limit} {kind}, {have} are there and {new} more needed; {remedy}"
-                )
-    return found
+        yield "The login does not see the networks' VLANs: it is no admin's; use a cloud of clouds.yaml that is"
 
 
 def _cycles(judged):
     """Rows that wait for each other's VLAN."""
-    moves = {step["id"]: step for each in judged for step in each.steps if step["kind"] == "move"}
+    moves = {step["id"]: step for each in judged for step in each["steps"] if step["kind"] == "move"}
     left = _move_order(moves.values())[1]
-    names = ", ".join(step["row"] for step in left)
-    return [f"{names}: these exchange VLANs; move one of them to a free id first"] if left else []
+    if left:
+        names = ", ".join(step["row"] for step in left)
+        yield f"{names}: these exchange VLANs; move one of them to a free id first"
 
 
 def _move_order(moves):
@@ -578,55 +156,7 @@ def _move_order(moves):
     return ordered, pending
 
 
-def _ordered(steps, cloud):
+def _ordered(steps):
     moves = _move_order([step for step in steps if step["kind"] == "move"])[0]
     rank = {id(step): number for number, step in enumerate(moves)}
     return sorted(steps, key=lambda step: (PHASES.index(step["kind"]), rank.get(id(step), 0)))
-
-
-# Forms
-
-
-def _grouped(objects, key):
-    groups = {}
-    for each in objects:
-        groups.setdefault(each[key], []).append(each)
-    return groups
-
-
-def _counted(objects):
-    return {number: len(group) for number, group in _grouped(objects, "project_id").items()}
-
-
-def _said(row):
-    """What the row says of its subnet, so that the rest is left alone."""
-    return {key: row[key] for key in ("gateway", "dns_nameservers", "pools", "dhcp") if row[key] is not None}
-
-
-def _subnet_body(fields):
-    named = {"dns_nameservers": "dns_nameservers", "dhcp": "enable_dhcp"}
-    body = {named[key]: fields[key] for key in named if key in fields}
-    if "gateway" in fields:
-        body["gateway_ip"] = fields["gateway"] or None
-    if "pools" in fields:
-        body["allocation_pools"] = [{"start": first, "end": last} for first, last in fields["pools"]]
-    return body
-
-
-def _span(cidr):
-    each = ipaddress.ip_network(cidr)
-    return each.version, int(each[0]), int(each[-1])
-
-
-def _default_pools(cidr, gateway):
-    """What Neutron makes of a CIDR when it is told no pools: all hosts' addresses but the gateway's."""
-    network = ipaddress.ip_network(cidr)
-    first, last = int(network[1]), int(network[-2] if network.version == 4 else network[-1])
-    middle = int(ipaddress.ip_address(gateway)) if gateway else None
-    spans = [(first, last)] if middle is None else [(first, middle - 1), (middle + 1, last)]
-    kind = ipaddress.IPv4Address if network.version == 4 else ipaddress.IPv6Address
-    return [[str(kind(low)), str(kind(high))] for low, high in spans if low <= high]
-
-
-def _meant(name, known):
-    return __salt__["neutron_rules.meant"](name, list(known))

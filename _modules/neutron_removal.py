@@ -73,6 +73,8 @@ def plan(row, seen, remove_project=False, force=False):
     for one in named:
         refusals += _refusals(row, one, seen, force)
         steps += _steps(row, one, seen)
+    if project:
+        steps = [*_idle_routers(project, seen, [step["id"] for step in steps]), *steps]
     if remove_project and project:
         refusals += _project_refusals(project, seen, steps, force)
         steps.append(_remove("quotas", f"quota {project['name']}", "set", project["id"]))
@@ -94,7 +96,7 @@ def _named(row, seen):
 
 
 def _owners():
-    return __salt__["neutron_plan.router_owners"]()
+    return __salt__["neutron_row.router_owners"]()
 
 
 def _refusals(row, one, seen, force):
@@ -151,15 +153,22 @@ def _router_steps(project, one, subnets, seen):
         for at in (at for each in inside if each["device_id"] == number for at in each["subnets"]):
             old = {"interface": subnets[at]["cidr"]}
             yield {"do": "detach", "kind": "routers", "what": what, "old": old, "new": None, "id": number, "subnet": at}
-        if TAG in (router.get("tags") or []) and not _elsewhere(number, one, seen):
+        if TAG in (router.get("tags") or []) and not _inside(number, seen) - {one["id"]}:
             yield _remove("routers", what, None, number)
 
 
-def _elsewhere(router, one, seen):
-    """Whether the router has interfaces on other networks too; the way out of the cloud is none."""
+def _idle_routers(project, seen, going):
+    """Our routers of the project that serve nothing, such as one whose removal was cut after its interface's."""
+    for each in seen["routers"]:
+        ours = each["project_id"] == project["id"] and TAG in (each.get("tags") or [])
+        if ours and each["id"] not in going and not _inside(each["id"], seen):
+            yield _remove("routers", f"router {project['name']}/{each['name']}", None, each["id"])
+
+
+def _inside(router, seen):
+    """The networks on which the router has interfaces; the way out of the cloud is none."""
     outside = {each["id"] for each in seen["networks"] if each["external"]}
-    mine = [each["network_id"] for each in seen["router_ports"] if each["device_id"] == router]
-    return bool(set(mine) - outside - {one["id"]})
+    return {each["network_id"] for each in seen["router_ports"] if each["device_id"] == router} - outside
 
 
 def _project_refusals(project, seen, steps, force):

@@ -59,6 +59,28 @@ def faults(table=None):
     return __salt__["pillar_form.ordered"]("openstack", found)
 
 
+def warnings(table=None):
+    """
+    CIDRs of a table without faults that overlap each other, where ``overlap: warn`` lets them; a sentence each.
+
+    table
+        The table. Default: the pillar's key ``openstack``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . neutron_rules.warnings \
+            '{overlap: warn, projects: {a: {vlan: 2, cidr: 10.0.0.0/8}, b: {vlan: 3, cidr: 10.1.0.0/16}}}'
+
+    .. versionadded:: 0.1.0
+    """
+    table = given(table)
+    if table.get("overlap") != "warn":
+        return []
+    return [f"{name}: {row['cidr']} {how}" for name, row, how in _overlaps(table["projects"])]
+
+
 def summary(table=None):
     """
     How much a table describes: ``projects``.
@@ -356,17 +378,20 @@ def _name_rule(projects):
 
 
 def _overlap_rule(table, projects):
-    if table.get("overlap") == "allow":
-        return
+    if table.get("overlap") not in ("warn", "allow"):
+        for name, _, how in _overlaps(projects):
+            yield f"projects:{name}:cidr", how, "a subnet of its own, or overlap: warn or allow"
+
+
+def _overlaps(projects):
+    """Rows whose CIDR overlaps another row's: the project, its row, and how."""
     spans = []
     for name, row in projects.items():
         network = _network(row["cidr"])[0] if row.get("cidr") else None
         if network:
             spans.append((network.version, int(network[0]), int(network[-1]), name, network))
     for one, other in overlapping(spans):
-        how = "is" if one[4] == other[4] else "overlaps"
-        words = (f"{how} {one[4]} of {one[3]}", "a subnet of its own, or overlap: allow")
-        yield f"projects:{other[3]}:cidr", *words
+        yield other[3], projects[other[3]], f"{'is' if one[4] == other[4] else 'overlaps'} {one[4]} of {one[3]}"
 
 
 def overlapping(spans):

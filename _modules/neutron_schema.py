@@ -139,7 +139,7 @@ TABLE = _object(
         "clouds_yaml": _text("path of clouds.yaml, default /etc/openstack/clouds.yaml", pattern="^/"),
         "minion": _text("the minion that talks to the cloud, default the master itself"),
         "domain": _text("the projects' domain, by name or id, default that of the login's project"),
-        "overlap": _one_of("deny (default) or allow CIDRs that overlap", "deny", "allow"),
+        "overlap": _one_of("deny (default), warn of, or allow CIDRs that overlap", "deny", "warn", "allow"),
         "reserved": _list(
             "VLAN ids that no project may have: [1, '4000-4094']",
             {"if": {"type": "string"}, "then": RANGE, "else": VLAN},

@@ -47,7 +47,8 @@ def lint(table=None, path=None):
         otherwise than it is written (``vlan: 012`` is 10). Default none.
 
     Returns:
-        ``projects`` (how many) and ``vlans``: physical network to its ids, ``12-13,100``.
+        ``projects`` (how many) and ``vlans``: physical network to its ids, ``12-13,100``. ``warnings``, if there are
+        any: CIDRs that overlap where ``overlap`` is ``warn``.
 
     Raises ``CommandExecutionError`` with a line per fault: place, path, fault and remedy.
 
@@ -67,8 +68,9 @@ def lint(table=None, path=None):
     found += __salt__["pillar_files.located"](faults, [path] if path else [])
     if found:
         raise CommandExecutionError(_report(found))
-    rows = _rows(__salt__["neutron_rules.given"](table))
-    return {"projects": len(rows), "vlans": _compressed(rows)}
+    table = __salt__["neutron_rules.given"](table)
+    rows, warnings = _rows(table), __salt__["neutron_rules.warnings"](table)
+    return {"projects": len(rows), "vlans": _compressed(rows), **({"warnings": warnings} if warnings else {})}
 
 
 def plan(table=None):
@@ -80,7 +82,7 @@ def plan(table=None):
 
     Returns:
         Project to ``result`` (``create``, ``same``, ``drift``, ``conflict`` or ``adopt``), ``fields`` (field to ``old``
-        and ``new``) and ``why`` (the reasons for which the whole table would be refused).
+        and ``new``), ``why`` (the reasons for which the whole table would be refused) and ``warnings``.
 
     CLI Example:
 
@@ -109,7 +111,7 @@ def apply(table=None, name="openstack", test=None):
         Show the steps and execute none. Default: the minion's ``test``.
 
     Returns:
-        A state's return: ``name``, ``result``, ``changes`` and ``comment``.
+        A state's return: ``name``, ``result``, ``changes``, ``comment``, and ``warnings`` if there are any.
 
     CLI Example:
 
@@ -123,16 +125,17 @@ def apply(table=None, name="openstack", test=None):
     test = __opts__["test"] if test is None else test
     ret = __salt__["onepass.converge"](name, run.read, run.plan, run.act, run.fact, test)
     if ret["result"] is False and run.made and run.table.get("rollback"):
-        return {**ret, "changes": run.undo(ret["changes"]), "comment": f"{ret['comment']} {run.undone}"}
-    return ret
+        ret = {**ret, "changes": run.undo(ret["changes"]), "comment": f"{ret['comment']} {run.undone}"}
+    return {**ret, "warnings": run.warnings} if run.warnings else ret
 
 
 def remove(project, network=None, remove_project=False, force=False, login=None, name=None, test=None):
     """
     The project's network is gone, with its subnets, router and shares; foreign ports are named, and nothing is done.
 
-    Removed are only a network, a router and a project that carry our tag. A project can hold servers and volumes, which
-    Neutron does not know of: it stays unless ``remove_project`` is true, and never goes before its networks.
+    Removed are only a network, a router and a project that carry our tag; a router of the project goes when it serves
+    nothing else. A project can hold servers and volumes, which Neutron does not know of: it stays unless
+    ``remove_project`` is true, and never goes before its networks.
 
     project
         The project's name.
@@ -170,16 +173,22 @@ def remove(project, network=None, remove_project=False, force=False, login=None,
         kinds = __salt__["neutron_removal.needs"](row, seen)
         return {**seen, **__salt__["neutron_read.more"](kinds, **login)}
 
-    def steps(seen):
+    def steps(seen, begun="Nothing was changed"):
         found = __salt__["neutron_removal.plan"](row, seen, remove_project, force)
         if found["refusals"]:
-            raise CommandExecutionError("\n".join(["Nothing was changed:", *found["refusals"]]))
+            raise CommandExecutionError("\n".join([f"{begun}:", *found["refusals"]]))
         return found["steps"]
 
     def act(step):
-        if step["do"] == "detach":
-            return __salt__["neutron_cloud.interface"](step["id"], step["subnet"], False, **login)
-        return __salt__["neutron_cloud.remove"](step["kind"], step["id"], **login)
+        try:
+            if step["do"] == "detach":
+                __salt__["neutron_cloud.interface"](step["id"], step["subnet"], False, **login)
+            else:
+                __salt__["neutron_cloud.remove"](step["kind"], step["id"], **login)
+        except CommandExecutionError as err:
+            if getattr(err, "status", 0) == CONFLICT:
+                steps(read(), "Nothing more was changed")  # somebody uses it by now: who?
+            raise
 
     test = __opts__["test"] if test is None else test
     fact = f"Project {project} has no network {row['network']}"
@@ -367,6 +376,7 @@ class _Run:
         self.table, self.rows, self.login = table, _rows(table), {key: table.get(key) for key in LOGIN}
         self.options = {**{key: table[key] for key in OPTIONS if key in table}, "projects": list(table["projects"])}
         self.ids, self.steps, self.sent, self.made, self.undone = {}, [], set(), [], ""
+        self.warnings = []
 
     def read(self):
         """What is there, as far as these rows need it."""
@@ -383,6 +393,7 @@ class _Run:
     def plan(self, seen):
         """The steps, or all that is in their way."""
         found = self.report(seen)
+        self.warnings = __salt__["neutron_rules.warnings"](self.table) + found["warnings"]
         if found["refusals"]:
             begun = "Nothing more was changed" if self.sent else "Nothing was changed"
             raise CommandExecutionError(

@@ -126,7 +126,7 @@ def present(
     create_projects
         Create the project if it is missing. Default ``True``.
     overlap
-        ``deny``, or ``allow`` a CIDR that overlaps another project's. Default ``deny``.
+        ``deny``, ``warn`` of, or ``allow`` a CIDR that overlaps another project's. Default ``deny``.
     allow_vlan_1
         Allow VLAN 1. Default ``False``.
     rollback

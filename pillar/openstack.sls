@@ -14,7 +14,7 @@ openstack:
   adopt: false # or true: take over what has the VLAN already
 
   reserved: [1, '4000-4094'] # never for a project; 1 is refused anyway
-  overlap: deny # or allow: CIDRs that overlap
+  overlap: deny # or warn of, or allow: CIDRs that overlap
   create_projects: true # or false: a project has to be there already
   rollback: false # or true: a run that fails removes what it has made
 

@@ -8,6 +8,7 @@ every answer of the API is genuine. To have one at hand while a command runs (he
 """
 
 import contextlib
+import ipaddress
 import json
 import os
 import shutil
@@ -17,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
 
 import openstack.config
@@ -189,6 +191,27 @@ class Cloud:
         """An openstacksdk connection of a test's own: ``admin``, or ``member`` of the project ``demo``."""
         return connect(self.clouds_yaml, cloud)
 
+    def multiply(self, project: str, rows: dict):
+        """Further projects (name to ``vlan`` and ``cidr``), copies of a whole one, past the APIs: 500 take seconds."""
+        with (
+            sqlite3.connect(self.keystone.home / "keystone.db") as keystone,
+            sqlite3.connect(self.neutron.home / "neutron.db") as neutron,
+        ):
+            model = _row(keystone, "project", name=project)
+            network = _row(neutron, "networks", project_id=model["id"])
+            inside = {table: _row(neutron, table, network_id=network["id"]) for table in ("networksegments", "subnets")}
+            tag = _row(neutron, "tags", standard_attr_id=network["standard_attr_id"])
+            for name, row in rows.items():
+                number = uuid.uuid4().hex
+                _insert(keystone, "project", {**model, "id": number, "name": name})
+                copy = _copy(neutron, "networks", network, project_id=number, name=f"{name}-net")
+                _insert(neutron, "tags", {**tag, "standard_attr_id": copy["standard_attr_id"]})
+                own = {"network_id": copy["id"]}
+                _copy(neutron, "networksegments", inside["networksegments"], **own, segmentation_id=row["vlan"])
+                gateway = str(ipaddress.ip_network(row["cidr"])[1])
+                more = {"project_id": number, "cidr": row["cidr"], "gateway_ip": gateway}
+                _copy(neutron, "subnets", inside["subnets"], **own, **more)
+
     def _lay_out(self, **options):
         for source in _databases().iterdir():
             target = self.home / source.name
@@ -214,6 +237,26 @@ class Cloud:
         secure = {user: {"auth": {"password": f"{user}-secret"}} for user in people}
         self.clouds_yaml.write_text(json.dumps({"clouds": clouds}))
         self.clouds_yaml.with_name("secure.yaml").write_text(json.dumps({"clouds": secure}))
+
+
+def _row(database, table, **key):
+    [(column, value)] = key.items()
+    found = database.execute(f"select * from {table} where {column} = ?", (value,))
+    return dict(zip([each[0] for each in found.description], found.fetchone(), strict=True))
+
+
+def _insert(database, table, row):
+    marks = ", ".join("?" * len(row))
+    return database.execute(f"insert into {table} ({', '.join(row)}) values ({marks})", list(row.values())).lastrowid
+
+
+def _copy(database, table, model, **changes):
+    """A copy of an object of Neutron's, with an id and standard attributes of its own."""
+    attributes = {**_row(database, "standardattributes", id=model["standard_attr_id"]), "id": None}
+    number = _insert(database, "standardattributes", attributes)
+    copy = {**model, "id": str(uuid.uuid4()), "standard_attr_id": number, **changes}
+    _insert(database, table, copy)
+    return copy
 
 
 def connect(clouds_yaml, cloud: str = "admin"):

@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 import pytest
+import tenants
 
 import clouds
 from tree import ROOT
@@ -52,3 +53,19 @@ def cloud():
         pytest.fail("No Keystone and Neutron: run `make .venv/openstack/done`", pytrace=False)
     with clouds.cloud() as running:
         yield running
+
+
+@pytest.fixture
+def site(cloud, states, modules):
+    yield tenants.Site(cloud, states, modules)
+    cloud.keystone.release()
+    cloud.neutron.release()
+
+
+@pytest.fixture
+def external(site):
+    """The name of an external network with a subnet."""
+    name = f"out{site.block}"
+    made = site.make_network(19, name=name, is_router_external=True)
+    site.sdk.network.create_subnet(network_id=made.id, ip_version=4, cidr=f"172.16.{site.block}.0/24")
+    return name

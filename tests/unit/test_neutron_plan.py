@@ -9,7 +9,8 @@ rules = tree.load("_modules/neutron_rules.py", __salt__=SALT)
 plans = tree.load("_modules/neutron_plan.py", __salt__=SALT)
 read = tree.load("_modules/neutron_read.py", __salt__=SALT)
 SALT["neutron_rules.meant"] = rules.meant
-TAG = plans.TAG
+SALT.update(tree.functions("neutron_row", __salt__=SALT))
+TAG = "managed-by=salt"
 PROJECTS = [{"id": f"p-{n}", "name": n, "domain_id": "default", "enabled": True, "tags": []} for n in ("demo", "shop")]
 
 
@@ -389,6 +390,19 @@ def test_a_router_that_leads_elsewhere_is_not_turned():
     other = {**OUTSIDE, "id": "x2", "name": "wan", "vlan": 901}
     seen = world([network("n1"), OUTSIDE, other], [subnet("s1", "n1")], router_ports=[ROUTER_PORT, GATEWAY_PORT])
     assert "router r1 leads to internet, wanted is wan" in plan(seen, router={"external": "wan"})["refusals"][0]
+
+
+@pytest.mark.parametrize("overlap,said", [("warn", 1), ("allow", 0)])
+def test_an_overlap_is_told_on_every_run_or_not_at_all(overlap, said):
+    shop = network("n2", "shop-net", "p-shop", vlan=20), subnet("s2", "n2", "10.0.12.0/24", "p-shop")
+    for mine in ([], [(network("n1"), subnet("s1", "n1"))]):
+        networks, subnets = zip(shop, *mine, strict=True)
+        found = plan(world(networks, subnets), {"overlap": overlap})
+        assert found["refusals"] == []
+        assert bool(found["steps"]) is not bool(mine)
+        words = "10.0.12.0/24 overlaps 10.0.12.0/24 of network shop-net (n2) of project shop, 10.0.12.0/24"
+        assert found["rows"]["demo"]["warnings"] == [f"{words}, no ports in use"] * said
+        assert found["warnings"] == [f"demo: {words}, no ports in use"] * said
 
 
 @pytest.mark.parametrize("count", [1, 10, 100])

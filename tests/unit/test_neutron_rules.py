@@ -72,6 +72,15 @@ def test_rows_have_one_form():
     assert cashpoints["cidr"] == "10.14.0.0/22"
 
 
+def test_overlaps_that_are_let_pass_are_told():
+    projects = {n: {"vlan": v, "cidr": c} for n, v, c in (("a", 2, "10.1.0.0/16"), ("b", 3, "10.1.2.0/24"))}
+    table = {"cloud": "bank", "physical_network": "physnet1", "projects": projects}
+    assert [each["path"] for each in rules.faults(table)] == ["openstack:projects:b:cidr"]
+    assert rules.faults({**table, "overlap": "warn"}) == []
+    assert rules.warnings({**table, "overlap": "warn"}) == ["b: 10.1.2.0/24 overlaps 10.1.0.0/16 of a"]
+    assert rules.warnings({**table, "overlap": "allow"}) == []
+
+
 def test_what_is_reserved():
     assert rules.reserved({"reserved": [7, "4093-4094"]}) == [1, 7, 4093, 4094]
     assert rules.reserved({"allow_vlan_1": True}) == []
