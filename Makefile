@@ -61,6 +61,7 @@ lint: .venv/tools/done
 bench: environments .venv/bench/done .venv/openstack/done .venv/3008/libvirt .venv/guest/done
 	.venv/3008/bin/python tests/bench/bench.py
 	.venv/3008/bin/python tests/bench/branches.py
+	.venv/3008/bin/python tests/bench/names.py
 	.venv/3008/bin/python tests/bench/vlans.py
 
 clean:
@@ -87,7 +88,7 @@ environments: .venv/tools/done
 SDK := tests/lab/image/openstack.txt
 .venv/3008/done: tests/requirements-3008.txt tests/requirements.txt tests/lab/image/requirements.txt $(SDK)
 .venv/3006/done: tests/requirements-3006.txt tests/requirements.txt $(SDK)
-.venv/bench/done: tests/bench/requirements.txt
+.venv/bench/done: tests/bench/requirements.txt | all-packages
 .venv/openstack/done: tests/requirements-openstack.txt
 .venv/3008/done .venv/3006/done .venv/bench/done .venv/openstack/done: | .venv/tools/done
 	@echo "Making $(@D), half a minute the first time"
