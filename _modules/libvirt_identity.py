@@ -11,7 +11,6 @@ Pure: nothing here reads or writes the world. :py:mod:`libvirt_disk` reads what 
 Requires ``cryptography``, which Salt brings.
 """
 
-import fnmatch
 import hashlib
 import json
 import posixpath
@@ -39,6 +38,7 @@ CARRIERS = (
     "/var/lib/NetworkManager/secret_key",
     "/var/lib/NetworkManager/seen-bssids",
 )
+CARRIES = re.compile("|".join(re.escape(pattern).replace(r"\*", "[^/]*") for pattern in CARRIERS))
 # Files whose contents the edits depend on, and files whose presence they depend on.
 READ = ("/etc/hostname", "/etc/hosts", "/etc/machine-id")
 SEEN = ("/etc/os-release", "/etc/passwd", "/etc/mailname", "/etc/selinux/config", "/etc/cloud/cloud.cfg")
@@ -240,10 +240,7 @@ def _minion_files(minion: dict | None) -> dict:
 
 
 def _carries(path: str) -> bool:
-    return any(
-        posixpath.dirname(path) == posixpath.dirname(pattern) and fnmatch.fnmatchcase(path, pattern)
-        for pattern in CARRIERS
-    )
+    return bool(CARRIES.fullmatch(path))
 
 
 def cidata(identity: dict, instance: str) -> dict:

@@ -27,7 +27,7 @@ from salt.exceptions import CommandExecutionError
 __virtualname__ = "libvirt_ssh"
 
 KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
-OPTIONS = ("BatchMode=yes", "ConnectTimeout=5", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null")
+OPTIONS = ("BatchMode=yes", "ConnectTimeout=30", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null")
 KINDS = {"d": "directory", "f": "file", "l": "link"}
 
 
@@ -76,8 +76,7 @@ def identify(name: str, identity: dict, timeout: float = 300):
     __salt__["libvirt_host.power"](name, True)
     address, files = __salt__["onepass.wait"](lambda: _look(name), f"root's login on {name} as its template", timeout)
     edits = __salt__["libvirt_identity.edits"](identity, files)
-    _run(address, _script(edits), _archive(edits["write"]))
-    wrong = _wrong(edits, _read(address, {posixpath.dirname(path) for path in edits["write"]}, edits["write"]))
+    wrong = _wrong(edits, _write(address, edits))
     if wrong:
         raise CommandExecutionError(f"{name}: not as written when read back: {', '.join(wrong)}")
     _run(address, "sync; (sleep 1; poweroff) >/dev/null 2>&1 </dev/null &")
@@ -118,23 +117,34 @@ def _run(address: str, script: str, stdin: bytes = b"") -> bytes:
 
 def _read(address: str, directories, texts) -> dict:
     """The guest's files, as :py:func:`libvirt_disk.inspect` has them."""
+    return _files(_run(address, _reading(directories, texts)))
+
+
+def _write(address: str, edits: dict) -> dict:
+    """Files take the place of what is there, with their modes from the first byte, others go; as read afterwards."""
+    removed = f"rm -f -- {shlex.join(edits['remove'])}" if edits["remove"] else "true"
+    written = f"set -e; umask 022; tar -xf - -C / --unlink-first --no-same-owner; {removed}; set +e"
+    places = {posixpath.dirname(path) for path in (*edits["write"], *edits["remove"])}
+    return _files(_run(address, f"{written}; {_reading(places, edits['write'])}", _archive(edits["write"])))
+
+
+def _reading(directories, texts) -> str:
+    """A script that lists directories, each entry ended by NUL, and after one NUL more packs texts."""
     places, wanted = shlex.join(sorted(directories)), shlex.join(path.lstrip("/") for path in texts)
-    listed = _run(address, f"find {places} -maxdepth 1 -printf '%y %p\\0' 2>/dev/null; true").decode(errors="replace")
-    entries = [each.partition(" ") for each in listed.split("\0") if each]
+    listed = f"find {places} -maxdepth 1 -printf '%y %p\\0' 2>/dev/null; printf '\\0'"
+    return f"{listed}; cd / && tar -cf - --ignore-failed-read {wanted} 2>/dev/null; true"
+
+
+def _files(printed: bytes) -> dict:
+    listed, _, packed = printed.partition(b"\0\0")
+    entries = [each.partition(" ") for each in listed.decode(errors="replace").split("\0") if each]
     files = {path: {"kind": KINDS.get(kind, "other")} for kind, _, path in entries}
-    packed = _run(address, f"cd / && tar -cf - --ignore-failed-read {wanted} 2>/dev/null; true")
     with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
         for member in archive:
             if member.isfile():
                 text = archive.extractfile(member).read().decode(errors="replace")
                 files[f"/{member.name}"] = {"kind": "file", "text": text}
     return files
-
-
-def _script(edits: dict) -> str:
-    """Files are unpacked in the place of what is there, with their modes from the first byte; then others are gone."""
-    removed = f"rm -f -- {shlex.join(edits['remove'])}" if edits["remove"] else "true"
-    return f"set -e; umask 022; tar -xf - -C / --unlink-first --no-same-owner; {removed}"
 
 
 def _archive(files: dict) -> bytes:

@@ -180,7 +180,7 @@ def test_a_new_generation_leaves_old_clones_alone_and_gc_removes_what_nobody_nee
 
 def change(modules, path, file, text):
     """What a template's own run would do to its disk."""
-    seen = modules.libvirt_disk.inspect(str(path))
+    seen = modules.libvirt_disk.inspect(str(path), directories=[os.path.dirname(file)])
     edits = {"write": {file: {"text": text, "mode": 0o644}}, "remove": []}
     modules.libvirt_disk.edit(str(path), seen["offset"], seen["filesystem"], edits, seen["files"])
 

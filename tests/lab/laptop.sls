@@ -1,6 +1,7 @@
 # A laptop on which templates are cloned by name: tests/lab/demo-clone applies this. The forwarder is a dnsmasq of the demo's.
-lab:
+lab-network:
   dnsmasq_fwd.network:
+    - name: lab
     - domain: lab.example
     - address: 192.168.150.1/24
     - dhcp: {start: 192.168.150.100, end: 192.168.150.199}
@@ -14,7 +15,7 @@ lab-names:
     - address: 192.168.150.1/24
     - way: resolv.conf
     - require:
-      - dnsmasq_fwd: lab
+      - dnsmasq_fwd: lab-network
 
 desktop:
   libvirt_clone.template_sealed
@@ -26,5 +27,5 @@ virtual{{ number }}:
     - network: lab
     - require:
       - libvirt_clone: desktop
-      - dnsmasq_fwd: lab
+      - dnsmasq_fwd: lab-network
 {% endfor %}
