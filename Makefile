@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-branch demo-openstack test test-fast fast-unit fast-functional lint bench lab-down clean environments packages all-packages
+.PHONY: help demo demo-branch demo-clone demo-openstack test test-fast fast-unit fast-functional lint bench lab-down clean environments packages all-packages
 
 PYTHON ?= python3
 FETCHED_MONGOD := $(CURDIR)/.venv/mongod/mongod
@@ -18,6 +18,7 @@ PYTEST_3008 := .venv/3008/bin/python -m pytest
 help:
 	@echo "make demo            boot a lab of 12 hosts, take it from blank to a sharded MongoDB cluster, and again: 0 changes"
 	@echo "make demo-branch     two branches, 8 hosts: ssh to the VMs' addresses lands on their hosts"
+	@echo "make demo-clone      one KVM host: a network with names, five clones of a template; and again: 0 changes"
 	@echo "make demo-openstack  a Keystone and a Neutron; 20 projects on 20 VLANs in one run, and again: 0 changes"
 	@echo "make lab-down        remove these labs"
 	@echo "make test            everything: lint, unit and functional tests on Salt 3008 and 3006, the ways in, the lab"
@@ -32,12 +33,16 @@ demo: packages
 demo-branch: packages
 	tests/lab/demo-branch
 
+demo-clone: packages
+	tests/lab/demo-clone
+
 demo-openstack: .venv/3008/done .venv/openstack/done
 	tests/lab/demo-openstack
 
 lab-down:
 	tests/lab/lab down
 	tests/lab/lab down --name branch
+	tests/lab/lab down --name laptop
 
 test: environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done $(RESOLVED) .venv/neighbours/done
 	$(MAKE) --no-print-directory lint

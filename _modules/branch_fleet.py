@@ -143,7 +143,9 @@ def rings(pillar: dict | None = None) -> list:
         The value of the pillar's key ``branches``. Default: this minion's.
 
     Returns:
-        List of mappings: ``name`` (``canary``, ``ring-1``...), ``gateways``, ``workstations`` and ``failures``.
+        List of mappings: ``name`` (``canary``, ``ring-1``...), ``gateways``, ``workstations``, ``guests`` (those of the
+        workstations that have any, or a network for them), ``keys`` (see :py:func:`branch_guests.keys`) and
+        ``failures``.
 
     CLI Example:
 
@@ -158,12 +160,18 @@ def rings(pillar: dict | None = None) -> list:
     by_name = {each["sound"]["name"]: each["sound"] for each in _files(pillar.get("directory")) if each["sound"]}
     found = []
     for number, ring in enumerate(wanted):
-        targets = [__salt__["branch_pillar.hosts"](by_name[name]) for name in ring if name in by_name]
-        name = f"ring-{number}" if number else "canary"
-        gateways = [each["gateway"] for each in targets]
-        workstations = [host for each in targets for host in each["workstations"]]
-        allowed = pillar.get("failures", 0) if number else 0
-        found.append({"name": name, "gateways": gateways, "workstations": workstations, "failures": allowed})
+        branches = [by_name[name] for name in ring if name in by_name]
+        targets = [__salt__["branch_pillar.hosts"](each) for each in branches]
+        found.append(
+            {
+                "name": f"ring-{number}" if number else "canary",
+                "gateways": [each["gateway"] for each in targets],
+                "workstations": [host for each in targets for host in each["workstations"]],
+                "guests": [host for each in branches for host in __salt__["branch_guests.concerned"](each)],
+                "keys": {key: by for each in branches for key, by in __salt__["branch_guests.keys"](each).items()},
+                "failures": pillar.get("failures", 0) if number else 0,
+            }
+        )
     return found
 
 

@@ -86,7 +86,8 @@ def faults(pillar: dict | None = None) -> list:
     found = __salt__["branch_schema.faults"](pillar)
     sound = __salt__["branch_schema.sound"](pillar) if found else pillar
     if isinstance(sound, dict):
-        found += [dict(zip(("path", "fault", "remedy"), each, strict=True)) for each in _rules(sound)]
+        rules = [*_rules(sound), *__salt__["branch_guests.rules"](sound)]
+        found += [dict(zip(("path", "fault", "remedy"), each, strict=True)) for each in rules]
         dns = __salt__["dnsmasq_fwd.faults"](sound["dns"]) if sound.get("dns") is not None else []
         found += [{**each, "path": f"dns:{each['path']}".rstrip(":")} for each in dns]
     return __salt__["pillar_form.ordered"]("branch", found)
@@ -344,7 +345,7 @@ def _gateway(pillar: dict) -> dict:
 
 
 def _workstation(pillar: dict, host: dict) -> dict:
-    vm = {**host["vm"], "mac": host["vm"]["mac"].lower()}
+    vm = {key: value for key, value in host["vm"].items() if key != "clone"} | {"mac": host["vm"]["mac"].lower()}
     given = {
         "uplink": host.get("uplink", pillar.get("uplink", DEFAULTS["uplink"])),
         "link_local": _host_address(host),

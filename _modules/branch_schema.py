@@ -70,6 +70,31 @@ VM = _object(
     required=("name", "ip", "mac"),
 )
 
+GUEST = {
+    "template": _text("the template's domain", r"[A-Za-z0-9_][A-Za-z0-9_.+:@-]{0,62}"),
+    "memory": _number("MiB, at least 16", 16, 1 << 24),
+    "vcpu": _number("1 or more", 1, 4096),
+    "pool": _text("a storage pool's name", "[A-Za-z0-9_][A-Za-z0-9_.+-]{0,62}"),
+    "linked": {"description": "true (thin, over the template; default) or false (a full copy)", "type": "boolean"},
+    "autostart": {"description": "true (starts with the host, default) or false", "type": "boolean"},
+    "identity": {
+        "description": "auto (default), disk, nocloud, ssh or none",
+        "enum": ["auto", "disk", "nocloud", "ssh", "none"],
+    },
+    "until": {
+        "description": "what a run waits for: started, address, name or ssh",
+        "enum": ["started", "address", "name", "ssh"],
+    },
+    "timeout": _number("seconds to wait for that, up to 86400, default 300", 0, 86400),
+    "minion": _object(
+        "a mapping with master: the guest is a Salt minion of the id <name>.<branch>",
+        {"master": _text("the master's name or address", r"[A-Za-z0-9][A-Za-z0-9.:-]{0,252}")},
+        required=("master",),
+    ),
+}
+CLONE = _object("how a virtual machine is cloned", GUEST, required=())
+GUEST_NAME = _text("a hostname: 1 to 63 of a to z, 0 to 9 and -", "[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
+
 HOST = _object(
     "a workstation",
     {
@@ -77,7 +102,33 @@ HOST = _object(
         "link_local": LINK_LOCAL,
         "bridge": _text(DEVICE + ", default branch:bridge", DEVICE_PATTERN),
         "uplink": _text(DEVICE + ", default branch:uplink", DEVICE_PATTERN),
-        "vm": VM,
+        "vm": {
+            **VM,
+            "properties": {
+                **VM["properties"],
+                "clone": {
+                    "description": "how it is cloned, where it differs from branch:guests; false: it is not",
+                    "if": {"enum": [False]},
+                    "else": CLONE,
+                },
+            },
+        },
+        "guests": {
+            "description": "more guests of this host, on the network branch:dns, by name",
+            "type": "object",
+            "propertyNames": GUEST_NAME,
+            "additionalProperties": _object(
+                "how a guest is cloned, where it differs from branch:guests",
+                {**GUEST, "mac": VM["properties"]["mac"]},
+                required=(),
+            ),
+        },
+        "gone": {
+            "description": "list of guests that are to be destroyed",
+            "type": "array",
+            "items": GUEST_NAME,
+            "uniqueItems": True,
+        },
     },
     required=("number", "vm"),
 )
@@ -129,6 +180,7 @@ BRANCH = _object(
             "propertyNames": _text("letters, digits and hyphens, 63 at most", LABEL),
             "additionalProperties": HOST,
         },
+        "guests": {**CLONE, "description": "what the hosts' virtual machines are cloned from; without it, none is"},
         "dns": {"description": "the network of the hosts' guests as dnsmasq_model.schema has it", "type": "object"},
     },
     required=("name", "cidr", "gateway", "hosts"),

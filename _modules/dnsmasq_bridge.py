@@ -223,6 +223,36 @@ def card(name):
     }
 
 
+def leases(mac):
+    """
+    The IPv4 leases that dnsmasqs of our own gave to a MAC.
+
+    mac
+        The guest's, in small letters.
+
+    Returns:
+        List of mappings: ``address``, ``client_id`` (or ``None``), ``device`` (the bridge) and ``server``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_bridge.leases 52:54:00:00:00:01
+
+    .. versionadded:: 0.1.0
+    """
+    found = []
+    for file in sorted(Path(_leases("*")).parent.glob(Path(_leases("*")).name)):
+        name = file.name.removeprefix(Path(_leases("")).stem).removesuffix(".leases")
+        held = [line.split() for line in (__salt__["onepass_host.read"](file) or "").splitlines()]
+        own = [each for each in held if len(each) == 5 and each[1] == mac]
+        now = card(name) if own and __salt__["onepass_host.read"](_config(name)) else {"running": False}
+        if now["running"]:  # else nobody is there to take a lease back
+            place = {"device": now["bridge"], "server": now["address"]}
+            found += [{"address": each[2], "client_id": each[4] if each[4] != "*" else None, **place} for each in own]
+    return found
+
+
 # What is there
 
 

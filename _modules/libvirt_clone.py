@@ -4,8 +4,9 @@ Clones of template virtual machines on this host, each with an identity of its o
 .. versionadded:: 0.1.0
 
 A template is sealed: its disks become an immutable generation, and clones are thin overlays over it. A clone's
-hostname, hosts file, machine-id and ssh host key are written onto its disk while it is off, so it boots as itself, and
-this host trusts its key before the first connection::
+hostname, hosts file, machine-id and ssh host key are written onto its disk while it is off (or, if nobody here can read
+that disk, by the clone itself in a boot of its own), so it boots as itself, and this host trusts its key before the
+first connection::
 
     salt-call --local -m . libvirt_clone.clone debian12 virtual1 virtual2 virtual3
     ssh virtual1
@@ -30,7 +31,8 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 __virtualname__ = "libvirt_clone"
 __func_alias__ = {"list_": "list"}
 
-STAGES = ("started", "address", "name", "ssh")
+# How far a clone can be waited for, and what that is called.
+STAGES = {"started": "the start", "address": "an address", "name": "the name in DNS", "ssh": "the host key over ssh"}
 OPTIONS = {
     "linked": True,
     "pool": None,
@@ -39,6 +41,8 @@ OPTIONS = {
     "generation": None,
     "identity": "auto",
     "domain": None,
+    "network": None,
+    "bridge": None,
     "mac": None,
     "minion": None,
     "autostart": None,
@@ -84,10 +88,13 @@ def clone(template, *names, start=True, until="ssh", timeout=300, **options):
     generation
         The sealed generation. Default: the newest.
     identity
-        ``disk`` (written onto it), ``nocloud`` (an ISO for cloud-init, and the disk where it can be read), ``none``, or
-        ``auto``: ``nocloud`` if cloud-init is in the template, else ``disk``. Default ``auto``.
+        ``disk`` (written onto it), ``nocloud`` (an ISO for cloud-init, and the disk where it can be read), ``ssh`` (it
+        boots once for that, see :py:mod:`libvirt_ssh`), ``none``, or ``auto``: ``nocloud`` if cloud-init is in the
+        template, else ``disk``, or ``ssh`` where the disk cannot be read. Default ``auto``.
     domain
         DNS domain. Default: the one of the first interface's network.
+    network, bridge
+        Where the first interface is: a libvirt network, or a bridge of this host. Default: where the template's is.
     mac
         The first interface's MAC, for a single clone. Default: always the same for this host and name.
     minion
@@ -113,7 +120,7 @@ def clone(template, *names, start=True, until="ssh", timeout=300, **options):
     options = _options(options)
     _check({"template": template, "names": names, "start": start, "until": until, "timeout": timeout, **options})
     deadline = time.monotonic() + timeout
-    left = missing(template, names)
+    left = __salt__["libvirt_plan.missing"](template, names)
     if left and options["generation"] is None and not __salt__["libvirt_template.source"](template)["generation"]:
         _say(template, f"sealed as generation {seal(template)['generation']}")
     results = make(template, left, options) if left else {}
@@ -188,159 +195,6 @@ def make(template, names, options=None):
     return results
 
 
-def observe(name, template, options, dry=False):
-    """
-    What a state compares: the VM that has this name, and whether it could be cloned if it is not there.
-
-    name, template
-        The clone and its template.
-    options
-        Mapping of the other arguments of :py:func:`clone`.
-    dry
-        A template that is not sealed is taken for one that will be. Default ``False``.
-
-    Returns:
-        ``vm`` (what :py:func:`libvirt_host.domain` answers) and ``assumed``.
-
-    Raises ``CommandExecutionError`` with what speaks against cloning it.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . libvirt_clone.observe virtual1 debian12 '{}' --out json
-
-    .. versionadded:: 0.1.0
-    """
-    vm = __salt__["libvirt_host.domain"](name)
-    kind, why = state(name, template, vm)
-    if why:
-        raise CommandExecutionError(why)
-    if kind == "ready":
-        return {"vm": vm, "assumed": None}
-    if dry and options.get("generation") is None and __salt__["libvirt_template.sealable"](template)["next"]:
-        return {"vm": vm, "assumed": f"if {template} is sealed by then"}
-    __salt__["libvirt_make.prepare"](template, [name], _options(options))
-    return {"vm": vm, "assumed": None}
-
-
-def steps(name, template, wanted, vm):
-    """
-    The steps from what is there to what is wanted. Pure.
-
-    name, template
-        The clone and its template.
-    wanted
-        ``memory``, ``vcpu`` and ``autostart``, each a value or ``None`` (as it is), and ``start``.
-    vm
-        What :py:func:`libvirt_host.domain` answered.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . libvirt_clone.steps virtual1 debian12 '{start: true}' null
-
-    .. versionadded:: 0.1.0
-    """
-    kind, _ = state(name, template, vm)
-    what, clone_of = f"VM {name}", f"clone of {template}"
-    planned = []
-    if kind != "ready":
-        old = None if kind == "absent" else "unfinished"
-        planned.append({"do": "clone", "what": what, "old": old, "new": f"{clone_of}, off"})
-    else:
-        planned += [
-            {"do": "change", "what": f"{key} of {what}", "old": vm[key], "new": wanted[key], "key": key}
-            for key in ("memory", "vcpu", "autostart")
-            if wanted.get(key) is not None and wanted[key] != vm[key]
-        ]
-    if wanted.get("start") and not (kind == "ready" and vm["active"]):
-        planned.append({"do": "start", "what": what, "old": f"{clone_of}, off", "new": f"{clone_of}, running"})
-    return planned
-
-
-def act(name, template, options, step):
-    """
-    Execute one of :py:func:`steps`.
-
-    name, template, options
-        As for :py:func:`observe`.
-    step
-        The step.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . sys.doc libvirt_clone.act
-
-    .. versionadded:: 0.1.0
-    """
-    if step["do"] == "clone":
-        result = make(template, [name], options)[name]
-        if not result["result"]:
-            raise CommandExecutionError(result["comment"])
-    elif step["do"] == "start":
-        power_on(name)
-    else:
-        __salt__["libvirt_host.change"](name, step["key"], step["new"])
-
-
-def missing(template, names):
-    """
-    Those of the names that have to be cloned: not there, or left unfinished.
-
-    template
-        The domain that they are clones of.
-    names
-        List of names.
-
-    Raises ``CommandExecutionError`` when a name is taken by a domain that we did not make, or is another template's.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . libvirt_clone.missing debian12 '[virtual1, virtual2]'
-
-    .. versionadded:: 0.1.0
-    """
-    there = __salt__["libvirt_host.domains"]()
-    found = {name: state(name, template, there.get(name)) for name in names}
-    taken = [why for _, why in found.values() if why]
-    if taken:
-        raise CommandExecutionError("; ".join(taken))
-    return [name for name, (kind, _) in found.items() if kind != "ready"]
-
-
-def state(name, template, vm):
-    """
-    What a name stands for: ``absent``, ``unfinished`` or ``ready``, or why it cannot be a clone of this template.
-
-    name, template
-        The clone and its template.
-    vm
-        What :py:func:`libvirt_host.domain` answered.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . libvirt_clone.state virtual1 debian12 null
-
-    .. versionadded:: 0.1.0
-    """
-    if vm is None:
-        return "absent", None
-    if not vm["ours"]:
-        return "foreign", f"{name} is a domain that was not made here; it stays as it is: choose another name"
-    if vm["ours"]["template"] != template:
-        remedy = f"destroy it first: libvirt_clone.destroy {name}"
-        return "foreign", f"{name} is a clone of {vm['ours']['template']}, not of {template}; {remedy}"
-    return vm["ours"]["state"], None
-
-
 # What is there
 
 
@@ -380,7 +234,7 @@ def info(name):
     .. versionadded:: 0.1.0
     """
     found = __salt__["libvirt_make.own"](name)
-    return {**_told(found), "address": _address(found)}
+    return {**_told(found), "address": __salt__["libvirt_guest.address"](found)}
 
 
 def _told(found):
@@ -388,17 +242,6 @@ def _told(found):
     macs = [interface["mac"] for interface in found["interfaces"]]
     generation = int(found["ours"]["generation"])
     return {**found["ours"], **told, "generation": generation, "running": found["active"], "macs": macs}
-
-
-def _address(found):
-    if not found["active"] or not found["interfaces"]:
-        return None
-    first = found["interfaces"][0]
-    if first["type"] == "network":
-        held = [each["address"] for each in __salt__["libvirt_host.leases"](first["source"], first["mac"])]
-    else:
-        held = __salt__["libvirt_host.addresses"](found["name"], first["mac"])
-    return held[-1] if held else None
 
 
 def plan(template, *names, **options):
@@ -422,11 +265,14 @@ def plan(template, *names, **options):
     """
     options = _options(options)
     _check({"template": template, "names": names, **options})
-    left = missing(template, names)
+    left = __salt__["libvirt_plan.missing"](template, names)
     prepared = __salt__["libvirt_make.prepare"](template, left, options) if left else None
     there = __salt__["libvirt_host.domains"]()
     return {
-        name: {"state": state(name, template, there.get(name))[0], **(_planned(prepared, name) if name in left else {})}
+        name: {
+            "state": __salt__["libvirt_plan.state"](name, template, there.get(name))[0],
+            **(_planned(prepared, name) if name in left else {}),
+        }
         for name in names
     }
 
@@ -471,47 +317,15 @@ def wait(*names, until="ssh", timeout=300):
     _check({"names": names, "until": until, "timeout": timeout})
     deadline = time.monotonic() + timeout
     for name in names:
-        for stage in STAGES[: STAGES.index(until) + 1]:
+        for stage, what in list(STAGES.items())[: list(STAGES).index(until) + 1]:
             seen = __salt__["onepass.wait"](
-                lambda name=name, stage=stage: _reached(name, stage),
-                f"{WAITED[stage]} of {name}",
+                lambda name=name, stage=stage: __salt__["libvirt_guest.reached"](name, stage),
+                f"{what} of {name}",
                 max(0, deadline - time.monotonic()),
                 interval=0.05,
             )
             _say(name, seen)
-    return {name: _address(__salt__["libvirt_make.own"](name)) for name in names}
-
-
-WAITED = {"started": "the start", "address": "an address", "name": "the name in DNS", "ssh": "the host key over ssh"}
-
-
-def _reached(name, stage):
-    """What to say of the stage when it is reached, or ``None``; and what was seen."""
-    found = __salt__["libvirt_make.own"](name)
-    if not found["active"]:
-        raise CommandExecutionError(f"{name} is off: it was not started, or its system stopped")
-    if stage == "started":
-        return "started", ""
-    address = _address(found)
-    if not address:
-        return None, f"it runs, and no DHCP server gave {found['interfaces'][0]['mac']} an address"
-    if stage == "address":
-        return f"has the address {address}", ""
-    if stage == "name":
-        server, fqdn = _nameserver(found), found["ours"]["fqdn"]
-        answered = __salt__["libvirt_guest.query"](fqdn, server)
-        seen = f"{fqdn} is {', '.join(answered) or 'unknown'} at {server or 'this host'}, its address is {address}"
-        return address in answered and f"{fqdn} answers", seen
-    if not found["ours"].get("host_key_public"):
-        raise CommandExecutionError(f"{name} has no host key of ours, as its identity is 'none'; wait until=name")
-    shown, seen = __salt__["libvirt_guest.shows_key"](address, found["ours"]["host_key_public"])
-    return shown and "ssh answers with its own host key", seen
-
-
-def _nameserver(found):
-    first = found["interfaces"][0]
-    network = first["type"] == "network" and __salt__["libvirt_host.network"](first["source"])
-    return network["server"] if network else None
+    return {name: __salt__["libvirt_guest.address"](__salt__["libvirt_make.own"](name)) for name in names}
 
 
 def power_on(name):

@@ -28,13 +28,6 @@ from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
 
-try:
-    import pycdlib
-
-    HAS_PYCDLIB = True
-except ImportError:
-    HAS_PYCDLIB = False
-
 __virtualname__ = "libvirt_disk"
 
 SECTOR = 512
@@ -216,8 +209,10 @@ def iso(path: str, files: dict):
 
     .. versionadded:: 0.1.0
     """
-    if not HAS_PYCDLIB:
-        raise CommandExecutionError("NoCloud needs pycdlib in Salt's Python: salt-pip install pycdlib")
+    try:
+        import pycdlib  # takes as long as a clone, and few templates need it
+    except ImportError as err:
+        raise CommandExecutionError("NoCloud needs pycdlib in Salt's Python: salt-pip install pycdlib") from err
     image = pycdlib.PyCdlib()
     image.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident="cidata")
     for number, (name, text) in enumerate(files.items()):

@@ -28,6 +28,112 @@ def __virtual__():
     return __virtualname__
 
 
+def address(vm: dict) -> str | None:
+    """
+    The IPv4 address that a clone has now: its lease, or on a bridge its agent's or ARP's word.
+
+    vm
+        What :py:func:`libvirt_host.domain` answered.
+
+    Returns:
+        The address, or ``None`` while it has none.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_guest.address
+
+    .. versionadded:: 0.1.0
+    """
+    if not vm["active"] or not vm["interfaces"]:
+        return None
+    first = vm["interfaces"][0]
+    held = [each["address"] for each in leases(first)]
+    if not held and first["type"] != "network":
+        held = __salt__["libvirt_host.addresses"](vm["name"], first["mac"])
+    return held[-1] if held else None
+
+
+def leases(interface: dict) -> list:
+    """
+    The IPv4 leases of an interface, from the DHCP servers of this host: libvirt's, and :py:mod:`dnsmasq_bridge`'s.
+
+    interface
+        One of ``interfaces``, as :py:func:`libvirt_host.domain` answers them.
+
+    Returns:
+        List of mappings: ``address``, ``client_id``, ``device`` (the bridge) and ``server``; the youngest is last.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_guest.leases '{type: network, source: default, mac: "52:54:00:00:00:01"}'
+
+    .. versionadded:: 0.1.0
+    """
+    if interface["type"] != "network":
+        return __salt__["dnsmasq_bridge.leases"](interface["mac"])
+    network = __salt__["libvirt_host.network"](interface["source"])
+    if not network or not network["active"]:
+        return []
+    held = __salt__["libvirt_host.leases"](interface["source"], interface["mac"])
+    return [{**each, "device": network["bridge"], "server": network["server"]} for each in held]
+
+
+def reached(name: str, stage: str) -> tuple:
+    """
+    How far a clone has come.
+
+    name
+        The clone.
+    stage
+        ``started``, ``address``, ``name`` (DNS answers with its address) or ``ssh`` (sshd shows its own host key).
+
+    Returns:
+        What to say of the stage when it is reached, else ``None``; and what was seen instead.
+
+    Raises ``CommandExecutionError`` when it will never be reached: the clone is off, or has no host key of ours.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_guest.reached virtual1 name
+
+    .. versionadded:: 0.1.0
+    """
+    found = __salt__["libvirt_make.own"](name)
+    if not found["active"]:
+        raise CommandExecutionError(f"{name} is off: it was not started, or its system stopped")
+    if stage == "started":
+        return "started", ""
+    held = address(found)
+    if not held:
+        return None, f"it runs, and no DHCP server gave {found['interfaces'][0]['mac']} an address"
+    if stage == "address":
+        return f"has the address {held}", ""
+    return _named(found, held) if stage == "name" else _logged_into(found, held)
+
+
+def _named(found: dict, held: str) -> tuple:
+    fqdn, given = found["ours"]["fqdn"], leases(found["interfaces"][0])
+    server = given[-1]["server"] if given else None
+    answered = query(fqdn, server)
+    seen = f"{fqdn} is {', '.join(answered) or 'unknown'} at {server or 'this host'}, its address is {held}"
+    return held in answered and f"{fqdn} answers", seen
+
+
+def _logged_into(found: dict, held: str) -> tuple:
+    if not found["ours"].get("host_key_public"):
+        raise CommandExecutionError(
+            f"{found['name']} has no host key of ours, as its identity is 'none'; wait until=name"
+        )
+    shown, seen = shows_key(held, found["ours"]["host_key_public"])
+    return shown and "ssh answers with its own host key", seen
+
+
 def query(name: str, server: str | None = None, timeout: float = 0.5) -> list:
     """
     The IPv4 addresses that a name has in DNS; an empty list when it has none or nobody answers.

@@ -11,7 +11,6 @@ Pure: nothing here reads or writes the world. :py:mod:`libvirt_disk` reads what 
 Requires ``cryptography``, which Salt brings.
 """
 
-import fnmatch
 import hashlib
 import json
 import posixpath
@@ -39,6 +38,7 @@ CARRIERS = (
     "/var/lib/NetworkManager/secret_key",
     "/var/lib/NetworkManager/seen-bssids",
 )
+CARRIES = re.compile("|".join(re.escape(pattern).replace(r"\*", "[^/]*") for pattern in CARRIERS))
 # Files whose contents the edits depend on, and files whose presence they depend on.
 READ = ("/etc/hostname", "/etc/hosts", "/etc/machine-id")
 SEEN = ("/etc/os-release", "/etc/passwd", "/etc/mailname", "/etc/selinux/config", "/etc/cloud/cloud.cfg")
@@ -54,6 +54,7 @@ AUDITED = {
 }
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+DEVICE = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 
 
 def __virtual__():
@@ -239,10 +240,7 @@ def _minion_files(minion: dict | None) -> dict:
 
 
 def _carries(path: str) -> bool:
-    return any(
-        posixpath.dirname(path) == posixpath.dirname(pattern) and fnmatch.fnmatchcase(path, pattern)
-        for pattern in CARRIERS
-    )
+    return bool(CARRIES.fullmatch(path))
 
 
 def cidata(identity: dict, instance: str) -> dict:
@@ -376,6 +374,8 @@ def faults(arguments: dict) -> list:
             found.append(_fault(argument, "is an unknown argument", f"known are {', '.join(FORMS)}"))
         elif not (value is None and argument in OPTIONAL) and not FORMS[argument][0](value):
             found.append(_fault(argument, f"is {value!r}", FORMS[argument][1]))
+    if arguments.get("network") and arguments.get("bridge"):
+        found.append(_fault("bridge", "is given, and network as well", "one of the two"))
     return found
 
 
@@ -435,7 +435,14 @@ def _is_timeout(value) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value <= 86400
 
 
-OPTIONAL = ("autostart", "pool", "memory", "vcpu", "generation", "domain", "mac", "minion", "until")
+def _is_device(value) -> bool:
+    return isinstance(value, str) and bool(DEVICE.fullmatch(value))
+
+
+OPTIONAL = (
+    *("autostart", "pool", "memory", "vcpu", "generation"),
+    *("domain", "network", "bridge", "mac", "minion", "until"),
+)
 FORMS = {
     "template": (_is_text, "the name of a domain"),
     "start": (_is_bool, "true or false"),
@@ -445,8 +452,10 @@ FORMS = {
     "memory": (_is_number(16, 1 << 24), "MiB, at least 16"),
     "vcpu": (_is_number(1, 4096), "1 or more"),
     "generation": (_is_number(1, 1 << 20), "1 or more"),
-    "identity": (_is_one_of("auto", "disk", "nocloud", "none"), "auto, disk, nocloud or none"),
+    "identity": (_is_one_of("auto", "disk", "nocloud", "ssh", "none"), "auto, disk, nocloud, ssh or none"),
     "domain": (_is_domain, "a DNS domain: labels of a to z, 0 to 9 and - with dots between them"),
+    "network": (_is_text, "the name of a libvirt network"),
+    "bridge": (_is_device, "a device's name: 1 to 15 letters, digits, dots, hyphens and underscores"),
     "mac": (_is_mac, "six pairs of hexadecimal digits with colons, the first pair even"),
     "minion": (_is_minion, "a mapping with master and, if it is not the name, id"),
     "until": (_is_one_of("started", "address", "name", "ssh"), "started, address, name or ssh"),

@@ -52,6 +52,10 @@ def prepare(template, names, options):
     if absent:
         raise CommandExecutionError(f"{template} has no generation {number} of {', '.join(absent)}; seal it")
     bases = {target: {**__salt__["libvirt_disk.header"](path), "path": path} for target, path in known.items()}
+    if (options["network"] or options["bridge"]) and not found["interfaces"]:
+        raise CommandExecutionError(
+            f"{template} has no network interface to be on {options['network'] or options['bridge']}"
+        )
     way, why, system = _identity_way(template, bases, options)
     prepared = {
         "template": found,
@@ -61,7 +65,7 @@ def prepare(template, names, options):
         "why": why,
         "system": system,
         "pool": __salt__["libvirt_host.pool"](options["pool"], found["disks"][0]["path"]),
-        "domain": options["domain"] or _network_domain(found),
+        "domain": options["domain"] or _network_domain(found, options),
         "host": __salt__["libvirt_host.uuid"](),
         "options": options,
     }
@@ -90,8 +94,10 @@ def _generation(template, found, asked):
 def _identity_way(template, bases, options):
     """The way, why, and the system on the disk: ``(way, why, {target, offset, filesystem, files})``."""
     asked = options["identity"]
-    if asked == "none":
-        return "none", "as asked", None
+    if asked == "ssh" and not __salt__["libvirt_ssh.key"]():
+        raise CommandExecutionError("This host's root has no ssh key to log in with: ssh-keygen -t ed25519")
+    if asked in ("none", "ssh"):
+        return asked, "as asked", None
     seen = {}
     for target, image in bases.items():
         found = __salt__["libvirt_disk.inspect"](
@@ -108,15 +114,20 @@ def _identity_way(template, bases, options):
         seen[target] = found["why"]
     if asked == "nocloud":
         return "nocloud", "as asked", None
+    unread = "; ".join(f"{target}: {why}" for target, why in seen.items())
+    if asked == "auto" and __salt__["libvirt_ssh.key"]():
+        return "ssh", unread, None
     raise CommandExecutionError(
-        f"{template}: no disk to write an identity on ({'; '.join(f'{key}: {why}' for key, why in seen.items())}); "
-        "identity=nocloud if cloud-init is in it, identity=none if it is to keep the template's"
+        f"{template}: no disk to write an identity on ({unread}); identity=nocloud if cloud-init is in it, "
+        "identity=ssh if it lets this host's root in (ssh-keygen), identity=none if it is to keep the template's"
     )
 
 
-def _network_domain(found):
+def _network_domain(found, options):
     first = next(iter(found["interfaces"]), {"type": None})
-    network = first["type"] == "network" and __salt__["libvirt_host.network"](first["source"])
+    own = first["source"] if first["type"] == "network" and not options["bridge"] else None
+    name = options["network"] or own
+    network = name and __salt__["libvirt_host.network"](name)
     return network["domain"] if network else None
 
 
@@ -179,6 +190,7 @@ def wanted(prepared, name):
         "name": name,
         "uuid": str(uuid.uuid4()),
         "macs": macs,
+        "place": next(((kind, options[kind]) for kind in ("network", "bridge") if options[kind]), None),
         "disks": paths,
         "nvram": nvram,
         "cidata": cidata,
@@ -227,6 +239,9 @@ def make(prepared, name):
     try:
         __salt__["libvirt_host.define"](xml)
         _fill(prepared, vm, identity)
+        if prepared["way"] == "ssh":
+            __salt__["libvirt_ssh.identify"](name, identity)
+            _release(own(name))
         __salt__["libvirt_host.change"](name, "autostart", bool(prepared["options"]["autostart"]))
         _trust(name, ours)
         __salt__["libvirt_host.mark"](name, {**ours, "state": "ready"})
@@ -334,19 +349,16 @@ def remove(name):
 
 def _release(found):
     for interface in found["interfaces"]:
-        network = interface["type"] == "network" and __salt__["libvirt_host.network"](interface["source"])
-        if network and network["active"] and network["server"]:
-            what = f"the DHCP server of {interface['source']} to take back the lease of {interface['mac']}"
-            __salt__["onepass.wait"](functools.partial(_given_back, network, interface), what, 10, 0.02)
+        what = f"the DHCP server of {interface['source']} to take back the lease of {interface['mac']}"
+        __salt__["onepass.wait"](functools.partial(_given_back, interface), what, 10, 0.02)
 
 
-def _given_back(network, interface):
+def _given_back(interface):
     """Whether no lease is left; what is left is given back once more, as nobody acknowledges a DHCPRELEASE."""
-    left = __salt__["libvirt_host.leases"](interface["source"], interface["mac"])
+    left = __salt__["libvirt_guest.leases"](interface)
     for lease in left:
-        __salt__["libvirt_guest.release"](
-            network["bridge"], network["server"], lease["address"], interface["mac"], lease["client_id"]
-        )
+        where = lease["device"], lease["server"], lease["address"]
+        __salt__["libvirt_guest.release"](*where, interface["mac"], lease["client_id"])
     return not left, ", ".join(lease["address"] for lease in left)
 
 

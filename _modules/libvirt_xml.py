@@ -205,8 +205,9 @@ def derive(text: str, clone: dict) -> str:
     text
         The template's inactive XML.
     clone
-        ``name``, ``uuid``, ``macs`` (list), ``disks`` (target to path), ``nvram`` (path or ``None``), ``memory`` (MiB)
-        and ``vcpu`` or ``None``, ``cidata`` (path of an ISO, or ``None``), and ``ours`` (see :py:func:`metadata`).
+        ``name``, ``uuid``, ``macs`` (list), ``place`` (of the first interface: ``network`` or ``bridge`` and its name,
+        or ``None``: the template's), ``disks`` (target to path), ``nvram`` (path or ``None``), ``memory`` (MiB) and
+        ``vcpu`` or ``None``, ``cidata`` (path of an ISO, or ``None``), and ``ours`` (see :py:func:`metadata`).
 
     CLI Example:
 
@@ -223,6 +224,8 @@ def derive(text: str, clone: dict) -> str:
     _store(domain, clone)
     for interface, mac in zip(domain.findall("devices/interface"), clone["macs"], strict=True):
         _connect(interface, mac)
+    if clone.get("place"):
+        _place(domain.find("devices/interface"), *clone["place"])
     for kind in CHARACTER:
         for device in domain.findall(f"devices/{kind}"):
             _separate(device, old, clone["name"])
@@ -317,6 +320,12 @@ def _connect(interface, mac: str):
         parameters.attrib.pop("instanceid", None)
     for reference in interface.findall("filterref"):
         _drop(reference, "parameter[@name='IP']", "parameter[@name='MAC']")
+
+
+def _place(interface, kind: str, name: str):
+    interface.set("type", kind)
+    _drop(interface, "source", "virtualport")
+    ET.SubElement(interface, "source", {kind: name})
 
 
 def _separate(device, old: str, name: str):

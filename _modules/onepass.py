@@ -40,6 +40,8 @@ PAST = {
     "clone": "cloned",
     "seal": "sealed",
     "destroy": "destroyed",
+    "accept": "accepted",
+    "withdraw": "withdrawn",
 }
 # More steps of a kind than these are counted in a comment; their names stand in the changes.
 MANY = 8

@@ -20,6 +20,7 @@ import salt.fileclient
 import salt.key
 import salt.loader
 import salt.pillar
+import salt.utils.cloud
 import salt.utils.event
 from salt.exceptions import CommandExecutionError
 from salt.utils.stringutils import to_str
@@ -207,6 +208,72 @@ def _fingerprint() -> str:
 
 def _is_synced(answer) -> bool:
     return isinstance(answer, dict) and all(isinstance(names, list) for names in answer.values())
+
+
+# Keys of guests that are minions
+
+
+def guest_keys(keys: dict | None = None, test: bool = False, timeout: int = 30) -> dict:
+    """
+    The master has accepted the keys of the branches' guests, and has none of guests that are no longer there.
+
+    A host makes its guest's key pair and writes the private half onto the guest's disk; here the public half is read
+    from the host's libvirt and accepted, before the guest boots for the first time. Only ids that the branches' pillar
+    gives to that host are touched. A host that does not answer leaves its guests' keys as they are.
+
+    keys
+        What :py:func:`branch_guests.keys` answers. Default: of all branches in the master's rings.
+    test
+        Say what would be done; guests that are still to be made count as made. Default ``False``.
+    timeout
+        Seconds that hosts have for their answer. Default 30.
+
+    Returns:
+        ``steps`` (list of mappings with ``do``, ``what``, ``old``, ``new``) and ``silent`` (list of hosts).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass.guest_keys
+        salt-run onepass.guest_keys test=True
+
+    .. versionadded:: 0.1.0
+    """
+    modules = _execution_modules()
+    if keys is None:
+        rings = _ask(modules, "branches", "rings", _pillar().get("branches"))
+        keys = {minion: each for ring in rings for minion, each in ring["keys"].items()}
+    hosts = sorted({each["host"] for each in keys.values()})
+    told = _execute(hosts, "libvirt_clone.list", timeout) if hosts else {}
+    told = {host: clones for host, clones in told.items() if isinstance(clones, dict)}
+    known = salt.key.get_key(__opts__)
+    steps = modules["branch_guests.key_steps"](keys, told, _held(known, keys), test)
+    for step in [] if test else steps:
+        _hold(known, step)
+    shown = [{part: step[part] for part in ("do", "what", "old", "new")} for step in steps]
+    return {"steps": shown, "silent": sorted(set(hosts) - set(told))}
+
+
+def _held(known, keys: dict) -> dict:
+    """What the master holds for each id: the key's state and its text."""
+    listed = known.list_keys()
+    return {
+        minion: {"state": kind, "key": known.key_str(minion)[kind][minion]}
+        for kind in ("minions_denied", "minions_rejected", "minions_pre", "minions")
+        for minion in listed.get(kind, ())
+        if minion in keys
+    }
+
+
+def _hold(known, step: dict) -> None:
+    """The key is the accepted one of this id, or none of this id is left."""
+    minion, listed = step["id"], known.list_keys()
+    known.delete_key(match_dict={kind: [minion] for kind, ids in listed.items() if minion in ids})
+    if step["do"] == "accept" and hasattr(known, "cache"):  # Salt 3008
+        known.cache.store("keys", minion, {"pub": step["key"], "state": "accepted"})
+    elif step["do"] == "accept":
+        salt.utils.cloud.accept_key(__opts__["pki_dir"], step["key"], minion)
 
 
 # Words

@@ -73,6 +73,8 @@ def present(
     generation=None,
     identity="auto",
     domain=None,
+    network=None,
+    bridge=None,
     mac=None,
     minion=None,
     autostart=None,
@@ -81,14 +83,14 @@ def present(
     The VM exists as a clone of the template, with its own identity.
 
     Compared, and changed in place from its next start on, are ``memory``, ``vcpu`` and ``autostart`` where they are
-    given. A clone keeps the generation of the template that it was made of. An unfinished one is made again; a clone of
-    another template is refused.
+    given. A clone keeps its network, and the generation of the template that it was made of. An unfinished one is made
+    again; a clone of another template is refused.
 
     name
         The VM: a hostname.
     template
         The domain to clone, sealed.
-    linked, pool, memory, vcpu, generation, identity, domain, mac, minion, autostart
+    linked, pool, memory, vcpu, generation, identity, domain, network, bridge, mac, minion, autostart
         As for :py:func:`libvirt_clone.clone`. Default: as there; ``None`` leaves an existing clone as it is.
 
     .. code-block:: yaml
@@ -108,7 +110,8 @@ def present(
     .. versionadded:: 0.1.0
     """
     options = {"linked": linked, "pool": pool, "memory": memory, "vcpu": vcpu, "generation": generation}
-    options.update(identity=identity, domain=domain, mac=mac, minion=minion, autostart=autostart)
+    options.update(identity=identity, domain=domain, network=network, bridge=bridge, mac=mac, minion=minion)
+    options["autostart"] = autostart
     return _converge(name, template, options)
 
 
@@ -124,6 +127,8 @@ def running(
     generation=None,
     identity="auto",
     domain=None,
+    network=None,
+    bridge=None,
     mac=None,
     minion=None,
     autostart=None,
@@ -131,7 +136,7 @@ def running(
     """
     The VM exists as a clone of the template, runs, and is reachable. Waits for that, just started or not.
 
-    name, template, linked, pool, memory, vcpu, generation, identity, domain, mac, minion, autostart
+    name, template, linked, pool, memory, vcpu, generation, identity, domain, network, bridge, mac, minion, autostart
         As for :py:func:`present`.
     until
         ``started``, ``address``, ``name`` (DNS answers with its address) or ``ssh`` (its sshd shows its own key).
@@ -157,7 +162,8 @@ def running(
     .. versionadded:: 0.1.0
     """
     options = {"linked": linked, "pool": pool, "memory": memory, "vcpu": vcpu, "generation": generation}
-    options.update(identity=identity, domain=domain, mac=mac, minion=minion, autostart=autostart)
+    options.update(identity=identity, domain=domain, network=network, bridge=bridge, mac=mac, minion=minion)
+    options["autostart"] = autostart
     return _converge(name, template, options, {"start": True, "until": until, "timeout": timeout})
 
 
@@ -215,9 +221,9 @@ def _converge(name, template, options, running=None):
     wanted = {**options, **(running or {})}
     ret = __salt__["onepass.converge"](
         name,
-        lambda: __salt__["libvirt_clone.observe"](name, template, options, __opts__["test"]),
-        lambda observed: __salt__["libvirt_clone.steps"](name, template, wanted, observed["vm"]),
-        lambda step: __salt__["libvirt_clone.act"](name, template, options, step),
+        lambda: __salt__["libvirt_plan.observe"](name, template, options, __opts__["test"]),
+        lambda observed: __salt__["libvirt_plan.steps"](name, template, wanted, observed["vm"]),
+        lambda step: __salt__["libvirt_plan.act"](name, template, options, step),
         lambda observed: f"{name} is a clone of {template}, {'running' if observed['vm']['active'] else 'off'}",
         __opts__["test"],
     )

@@ -92,3 +92,46 @@ def checked(name, areas=None, sync=False):
     brought = modules.get("brought to", []) if isinstance(modules, dict) else []
     changes = {f"modules of {minion}": {"old": "others", "new": "the master's"} for minion in brought}
     return dict(ret, result=True, changes=changes, comment="\n".join(f"{what}: {line}" for what, line in said.items()))
+
+
+def guest_keys(name, keys):
+    """
+    The master has accepted the keys of guests that are minions, before these boot, and none of guests that are gone.
+
+    The runner :py:func:`onepass.guest_keys` as a state, for orchestrations. A host that does not answer is named, and
+    is no failure: its own step was one.
+
+    name
+        Any text.
+    keys
+        What :py:func:`branch_guests.keys` answers.
+
+    .. code-block:: yaml
+
+        cordoba:
+          onepass.guest_keys:
+            - keys: {win-001.cordoba: {host: ws001.cordoba, name: win-001, wanted: True}}
+
+        cordoba-keys:
+          onepass.guest_keys:
+            - keys: {win-001.cordoba: {host: ws001.cordoba, name: win-001, wanted: True}}
+            - require:
+              - salt: branches-canary-guests-made
+
+    .. versionadded:: 0.1.0
+    """
+    ret = {"name": name, "result": False, "changes": {}, "comment": ""}
+    with contextlib.suppress(NameError):
+        salt.utils.event.fire_args(__opts__, __orchestration_jid__, {"name": name}, "run")
+    found = __salt__["saltutil.runner"]("onepass.guest_keys", keys=keys, test=__opts__["test"], full_return=True)
+    said = found["return"]
+    if not found["success"]:
+        return dict(ret, comment=str(said))
+    silent = f"; not asked, as they are silent: {', '.join(said['silent'])}" if said["silent"] else ""
+    if not said["steps"]:
+        return dict(ret, result=True, comment=f"The guests' keys are as they should be{silent}")
+    changes = __salt__["onepass.changes"](said["steps"])
+    verb = "would be accepted or withdrawn" if __opts__["test"] else "accepted or withdrawn"
+    return dict(
+        ret, result=None if __opts__["test"] else True, changes=changes, comment=f"{len(changes)} {verb}{silent}"
+    )

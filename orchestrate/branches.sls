@@ -1,6 +1,8 @@
 # Branches in rings, the canary first:  salt-run state.orchestrate orchestrate.branches
 # A ring is begun when no more hosts of the one before failed than the pillar allows. What is done has nothing to do.
+# Guests come last: they are made, the master accepts the keys of those that are minions, and then they boot.
 {% set rings = salt['branch_fleet.rings']() %}
+{% set last = namespace(step='onepass: branches-preflight') %}
 
 branches-preflight:
   onepass.checked:
@@ -14,9 +16,10 @@ branches-preflight:
   ('gateways-confirmed', ring.gateways, ['branch.confirmed'], 0),
   ('hosts', ring.workstations, ['branch.host'], ring.failures),
   ('hosts-confirmed', ring.workstations, ['branch.confirmed'], ring.failures),
+  ('guests-made', ring.guests if ring['keys'] else [], ['branch.guests.made'], ring.failures),
+  ('guests', ring.guests, ['branch.guests'], ring.failures),
 ] %}
-{% set last = 'onepass: branches-preflight' if loop.first else 'salt: branches-' ~ rings[loop.index0 - 1].name ~ '-hosts-confirmed' %}
-{% for phase, targets, sls, failures in phases %}
+{% for phase, targets, sls, failures in phases if targets %}
 branches-{{ ring.name }}-{{ phase }}:
   salt.state:
     - tgt: {{ targets | tojson }}
@@ -28,6 +31,15 @@ branches-{{ ring.name }}-{{ phase }}:
     - test: False
 {%- endif %}
     - require:
-      - {{ last if loop.first else 'salt: branches-' ~ ring.name ~ '-' ~ phases[loop.index0 - 1][0] }}
+      - {{ last.step }}
+{% set last.step = 'salt: branches-' ~ ring.name ~ '-' ~ phase %}
+{% if phase == 'guests-made' %}
+branches-{{ ring.name }}-guests-keys:
+  onepass.guest_keys:
+    - keys: {{ ring['keys'] | tojson }}
+    - require:
+      - {{ last.step }}
+{% set last.step = 'onepass: branches-' ~ ring.name ~ '-guests-keys' %}
+{% endif %}
 {% endfor %}
 {% endfor %}

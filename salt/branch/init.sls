@@ -5,7 +5,7 @@ include:
   - branch.pillar
 {% if node.role == 'workstation' %}
   - branch.host
-  - branch.dns
+  - branch.guests
 {% elif node.role == 'gateway' %}
   - branch.gateway
 {% endif %}
@@ -21,4 +21,12 @@ extend:
     bridge_nat:
       - require:
         - bridge_nat: branch-{{ node.role }}
+{%- if node.role == 'workstation' %}
+{%- for guest in salt['branch_guests.node']().guests %}
+  branch-guest-{{ guest.name }}:
+    libvirt_clone:
+      - require:
+        - bridge_nat: branch-confirmed
+{%- endfor %}
+{%- endif %}
 {% endif %}

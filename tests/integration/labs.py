@@ -116,6 +116,32 @@ class Lab:
         return [str(LAB), verb, "--name", self.name, *words]
 
 
+class BranchLab(Lab):
+    """A lab of branches."""
+
+    def world(self, *words):
+        """What tests/lab/branch does; its output, empty when it fails."""
+        done = subprocess.run([ROOT / "tests/lab/branch", self.name, *words], capture_output=True, text=True)
+        return done.stdout.strip() if not done.returncode else ""
+
+    def orchestrate(self, *words):
+        """The orchestration's exit code, and what changed on each host."""
+        code, out, err = self.run("salt-run", "--out=json", "state.orchestrate", "orchestrate.branches", *words)
+        steps = json.loads(out)["data"]["hq_master"].values()
+        return code, {step["__id__"]: step["changes"] for step in steps if step["changes"]}
+
+    def order(self, rings, failures=0):
+        """The rings that the master's pillar has, and how many failures it allows; the rest is as tests/lab/branch made it."""
+        pillar = {
+            "branch": {"uplink": "lan0", "gateway": {"lan": "lan0"}},
+            "branches": {"rings": rings, "failures": failures},
+        }
+        self.command("run", "sh", "-c", f"cat > {OVERLAY}", input=json.dumps(pillar))
+
+    def has_rules(self, host):
+        return "ip bridge_nat" in self.exec(host, "nft list tables")
+
+
 def minion_states(steps):
     """``{(minion, state id): return}`` of all states that ran in an orchestration's steps, quiet ones included."""
     found = {}

@@ -1,41 +1,13 @@
 """Branches on real hosts with systemd and sshd: one run, a second one, reboots, services that flush, a lock-out."""
 
 import json
-import subprocess
 
 import pytest
-from labs import Lab
+from labs import BranchLab
 
 from segments import wait_until
-from tree import ROOT
 
 VMS = {"ws017.rosario": "10.20.30.17", "ws018.rosario": "10.20.30.18", "ws001.salta": "10.20.31.11"}
-
-
-class BranchLab(Lab):
-    """The lab of two branches."""
-
-    def world(self, *words):
-        """What tests/lab/branch does; its output, empty when it fails."""
-        done = subprocess.run([ROOT / "tests/lab/branch", self.name, *words], capture_output=True, text=True)
-        return done.stdout.strip() if not done.returncode else ""
-
-    def orchestrate(self):
-        """The orchestration's exit code, and what changed on each host."""
-        code, out, err = self.run("salt-run", "--out=json", "state.orchestrate", "orchestrate.branches")
-        steps = json.loads(out)["data"]["hq_master"].values()
-        return code, {step["__id__"]: step["changes"] for step in steps if step["changes"]}
-
-    def lay_over(self, **pillar):
-        """What the lab's own pillar says of branches, and something more."""
-        text = {"branch": {"uplink": "lan0", "gateway": {"lan": "lan0"}}, **pillar}
-        self.command("run", "sh", "-c", "cat > /srv/lab/pillar/local.sls", input=json.dumps(text))
-
-    def has_rules(self, host):
-        return "ip bridge_nat" in self.exec(host, "nft list tables")
-
-    def landed(self):
-        return {address: self.world("ssh", address) for address in VMS.values()}
 
 
 @pytest.fixture(scope="module")
@@ -48,15 +20,19 @@ def lab():
         yield built
 
 
+def landed(lab):
+    return {address: lab.world("ssh", address) for address in VMS.values()}
+
+
 def test_ssh_to_the_address_of_each_vm_lands_on_its_host(lab):
     wanted = {address: host for host, address in VMS.items()}
-    assert lab.landed() == wanted
+    assert landed(lab) == wanted
     lab.world("vm-up", "ws017.rosario")
-    assert lab.landed() == wanted
+    assert landed(lab) == wanted
     page = "import urllib.request as u; print(u.urlopen('http://10.20.30.17:3389', timeout=5).read().decode())"
     assert lab.run("python3", "-c", page)[1].strip() == "the VM of ws017.rosario"
     lab.world("vm-down", "ws017.rosario")
-    assert lab.landed() == wanted
+    assert landed(lab) == wanted
 
 
 def test_the_second_run_changes_nothing(lab):
@@ -109,12 +85,12 @@ def test_failures_stop_the_rings_once_their_budget_is_spent_and_a_rerun_skips_wh
     code, _ = lab.orchestrate()
     assert code == 1
     assert not lab.has_rules("ws001.salta")  # the canary failed
-    lab.lay_over(branches={"rings": [["salta"], ["rosario"]], "failures": 1})
+    lab.order([["salta"], ["rosario"]], failures=1)
     code, changes = lab.orchestrate()
     assert code == 0
     assert lab.has_rules("ws001.salta")
     lab.up("branch.yaml")  # with a new card, whose MAC the rules hold
-    lab.lay_over()
+    lab.order([["rosario"], ["salta"]])
     code, changes = lab.orchestrate()
     assert (code, changed_hosts(changes)) == (0, {"ws018.rosario"})
 

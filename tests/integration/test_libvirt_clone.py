@@ -35,7 +35,8 @@ def hypervisor():
 
 @pytest.fixture(scope="module")
 def minion_overrides(hypervisor):
-    return {"libvirt_clone": {"uri": hypervisor.uri, "known_hosts": str(hypervisor.root / "known_hosts")}}
+    own = {"known_hosts": str(hypervisor.root / "known_hosts"), "ssh_key": str(hypervisor.root / "root_key")}
+    return {"libvirt_clone": {"uri": hypervisor.uri, **own}}
 
 
 @pytest.fixture(autouse=True)
@@ -179,7 +180,7 @@ def test_a_new_generation_leaves_old_clones_alone_and_gc_removes_what_nobody_nee
 
 def change(modules, path, file, text):
     """What a template's own run would do to its disk."""
-    seen = modules.libvirt_disk.inspect(str(path))
+    seen = modules.libvirt_disk.inspect(str(path), directories=[os.path.dirname(file)])
     edits = {"write": {file: {"text": text, "mode": 0o644}}, "remove": []}
     modules.libvirt_disk.edit(str(path), seen["offset"], seen["filesystem"], edits, seen["files"])
 
@@ -285,24 +286,46 @@ def test_plan_shows_the_difference_and_touches_nothing(hypervisor, modules, temp
     assert left_of(hypervisor, "vm1") == []
 
 
-def test_a_real_debian_is_logged_into_by_its_name(hypervisor, modules, tmp_path):
+@pytest.fixture
+def debian(hypervisor, modules):
+    """A real Debian as template, which trusts the key at ``root_key``."""
     path = hypervisor.template("debian12")["vda"]
     shutil.copy(GUEST / "debian.qcow2", path)
     with hypervisor.connection() as host:
         xml = host.lookupByName("debian12").XMLDesc().replace("panic=-1", "panic=-1 realroot")
         host.defineXML(xml.replace("114688", "393216"))
-    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", tmp_path / "key"], check=True)
-    change(modules, path, "/root/.ssh/authorized_keys", (tmp_path / "key.pub").read_text())
-    vm = modules.libvirt_clone.clone("debian12", "vm1", until="ssh", timeout=180)["vm1"]
-    assert vm["result"], vm["comment"]
+    key = hypervisor.root / "root_key"
+    if not key.exists():
+        subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    change(modules, path, "/root/.ssh/authorized_keys", key.with_suffix(".pub").read_text())
+    return path
+
+
+@pytest.mark.parametrize(
+    "identity, how", [("auto", "disk (ext at 1048576 of vda)"), ("ssh", "ssh (as asked)")], ids=["disk", "ssh"]
+)
+def test_a_real_debian_is_logged_into_by_its_name(hypervisor, modules, debian, identity, how):
+    vm = modules.libvirt_clone.clone("debian12", "vm1", until="ssh", timeout=180, identity=identity)["vm1"]
+    assert (vm["result"], vm.get("identity")) == (True, how), vm["comment"]
     options = ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={hypervisor.root}/known_hosts", "BatchMode=yes"]
     options += ["HostKeyAlias=vm1", f"HostName={vm['address']}"]
-    argv = ["ssh", "-F", "none", "-i", tmp_path / "key", *(f"-o{option}" for option in options), "root@vm1"]
+    argv = ["ssh", "-F", "none", "-i", hypervisor.root / "root_key", *(f"-o{option}" for option in options), "root@vm1"]
     script = "hostname; hostname -f; cat /etc/machine-id /var/lib/dbus/machine-id; ls /etc/ssh"
     seen = subprocess.run([*argv, script], capture_output=True, text=True)
     lines = seen.stdout.splitlines()
     assert lines[:4] == ["vm1", f"vm1.{DOMAIN}", vm["machine_id"], vm["machine_id"]], seen.stderr
     assert [line for line in lines if "host_" in line] == ["ssh_host_ed25519_key", "ssh_host_ed25519_key.pub"]
+    with hypervisor.connection() as host:
+        leases = host.networkLookupByName("guests").DHCPLeases(vm["macs"][0])
+    assert [lease["hostname"] for lease in leases] == ["vm1"], "its lease as the template is gone"
+
+
+def test_a_clone_that_does_not_let_us_in_is_undone(hypervisor, modules, debian):
+    change(modules, debian, "/root/.ssh/authorized_keys", "")
+    vm = modules.libvirt_clone.clone("debian12", "vm1", identity="ssh")["vm1"]
+    assert vm["result"] is False
+    assert "Permission denied" in vm["comment"] and "root must trust" in vm["comment"]
+    assert left_of(hypervisor, "vm1") == []
 
 
 # States
@@ -420,11 +443,16 @@ def test_a_foreign_domain_is_not_destroyed(hypervisor, modules, states, template
 def test_a_system_that_cannot_be_read_needs_a_word(hypervisor, modules):
     path = hypervisor.template()["vda"]
     make_disk(path, {"data": ("no system\n", 0o644)})
+    key = hypervisor.root / "root_key"
+    key.unlink(missing_ok=True)
     with pytest.raises(CommandExecutionError, match=r"no disk to write an identity on.*identity=none"):
         modules.libvirt_clone.clone("tiny", "vm1", start=False)
-    assert (
-        modules.libvirt_clone.clone("tiny", "vm1", start=False, identity="none")["vm1"]["identity"] == "none (as asked)"
-    )
+    vm = modules.libvirt_clone.clone("tiny", "vm1", start=False, identity="none")["vm1"]
+    assert vm["identity"] == "none (as asked)"
+    key.touch()
+    way = modules.libvirt_clone.plan("tiny", "vm2")["vm2"]["identity"]
+    assert way == "ssh (vda: no system on it, but nothing known, ext)"
+    key.unlink()
 
 
 def test_bad_arguments_are_named_all_at_once(modules):

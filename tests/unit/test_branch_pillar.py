@@ -27,6 +27,7 @@ SALT = {**tree.functions("pillar_form"), **tree.functions("onepass", __pillar__=
 SALT.update(tree.functions("dnsmasq_model", __salt__=SALT))
 SALT.update(tree.functions("dnsmasq_fwd", __salt__=SALT))
 SALT.update(tree.functions("branch_schema", __salt__=SALT))
+SALT.update(tree.functions("branch_guests", __salt__=SALT, __grains__={"id": "hq"}))
 SALT.update(tree.functions("branch_pillar", __salt__=SALT, __grains__={"id": "hq"}, __pillar__={}))
 SALT.update(tree.functions("branch_fleet", __salt__=SALT, __opts__={}, __pillar__={}))
 faults, node = SALT["branch_pillar.faults"], SALT["branch_pillar.node"]
@@ -208,6 +209,8 @@ def test_rings_know_their_minions():
         "name": "canary",
         "gateways": ["gw.rosario"],
         "workstations": ["ws017.rosario", "ws018.rosario", "ws019.rosario"],
+        "guests": [],
+        "keys": {},
         "failures": 0,
     }
     assert (ring["name"], ring["gateways"], ring["failures"]) == ("ring-1", ["gw.salta"], 2)

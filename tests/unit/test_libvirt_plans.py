@@ -27,8 +27,8 @@ CLONE = {
 
 
 def pure(modules):
-    """What of libvirt_clone needs no binding of libvirt's."""
-    return load("_modules/libvirt_clone.py", __salt__=modules)
+    """What of libvirt_plan needs no binding of libvirt's."""
+    return load("_modules/libvirt_plan.py", __salt__=modules)
 
 
 @pytest.fixture

@@ -1,0 +1,101 @@
+"""A branch with KVM hosts, from blank to guests reached by name and address: one run, a second one, repairs."""
+
+import json
+
+import pytest
+from labs import BranchLab
+
+from segments import wait_until
+
+VMS = {"10.20.32.11": ("win-001", "ws001.cordoba"), "10.20.32.12": ("win-002", "ws002.cordoba")}
+GUESTS = ["till-1.cordoba", "till-2.cordoba", "win-001.cordoba", "win-002.cordoba"]
+READ = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=10).read().decode())"
+
+
+class KvmLab(BranchLab):
+    """The lab whose workstations are KVM hosts."""
+
+    def page(self, address, path, host="hq"):
+        """What a guest serves, read from a host of the lab."""
+        return self.command("exec", host, "python3", "-c", READ, f"http://{address}/{path}").strip()
+
+    def salt(self, host, *words):
+        code, out, err = self.run("salt", "--out=json", "--static", host, *words)
+        assert code == 0, out + err
+        return json.loads(out)[host]
+
+    def accepted(self):
+        return json.loads(self.run("salt-key", "-l", "accepted", "--out=json")[1])["minions"]
+
+
+@pytest.fixture(scope="module")
+def lab():
+    with KvmLab("kv", "kvm.yaml") as built:
+        built.world("wan")
+        built.world("dhcp", "cordoba")
+        for host in ("ws001.cordoba", "ws002.cordoba"):
+            built.exec(host, "make-template desktop")
+        code, changes = built.orchestrate("test=True")
+        assert code == 0
+        assert built.exec("ws001.cordoba", "virsh list --all --name").split() == ["desktop"], "a dry run made something"
+        code, built.changes = built.orchestrate()
+        assert code == 0
+        yield built
+
+
+def test_one_run_brings_the_guests_of_all_hosts(lab):
+    assert {f"branches-canary-{phase}" for phase in ("guests-made", "guests-keys", "guests")} <= lab.changes.keys()
+    keys = lab.changes["branches-canary-guests-keys"]
+    assert keys == {f"key of {minion}": {"old": None, "new": "accepted"} for minion in GUESTS}
+
+
+def test_a_vm_is_reached_by_its_address_through_the_branch_and_ssh_there_lands_on_its_host(lab):
+    for address, (name, host) in VMS.items():
+        assert lab.page(address, "hostname") == name
+        assert lab.world("ssh", address) == host
+
+
+def test_further_guests_know_each_other_by_name(lab):
+    info = lab.salt("ws001.cordoba", "libvirt_clone.info", "till-1")
+    other = lab.salt("ws001.cordoba", "libvirt_clone.info", "till-2")
+    assert lab.page(info["address"], "hostname", "ws001.cordoba") == "till-1"
+    seen = lab.page(info["address"], "cgi-bin/lookup?till-2.guests.example", "ws001.cordoba")
+    assert other["address"] in seen
+
+
+def test_a_minion_with_a_guests_key_is_let_in_at_once(lab):
+    """The key on the guest's disk is the one that the master has accepted: a minion that has it answers."""
+    pki, pem = "/etc/salt/guest/pki", "/etc/salt/pki/minion/minion.pem"
+    lab.exec(
+        "ws001.cordoba",
+        f"""
+        mkdir -p -m 700 {pki}
+        salt-call --local --out=json libvirt_disk.inspect /var/lib/libvirt/images/till-1.qcow2 qcow2 \\
+            '[/etc/salt/pki/minion]' '[{pem}]' | python3 -c 'import json, sys
+print(json.load(sys.stdin)["local"]["files"]["{pem}"]["text"], end="")' > {pki}/minion.pem
+        chmod 400 {pki}/minion.pem
+        openssl pkey -in {pki}/minion.pem -pubout -out {pki}/minion.pub
+        cp /etc/salt/minion /etc/salt/guest/minion
+        printf 'id: till-1.cordoba\npki_dir: {pki}\nroot_dir: /var/tmp/guest\n' >> /etc/salt/guest/minion
+        systemd-run --quiet --unit=guest-minion /opt/salt/bin/salt-minion -c /etc/salt/guest""",
+    )
+    try:
+        assert wait_until(lambda: "True" in lab.run("salt", "till-1.cordoba", "test.ping")[1], 120)
+    finally:
+        lab.exec("ws001.cordoba", "systemctl stop guest-minion")
+
+
+def test_the_second_run_changes_nothing(lab):
+    assert lab.orchestrate() == (0, {})
+
+
+def test_a_guest_that_was_destroyed_loses_its_key_and_an_interrupted_run_is_finished(lab):
+    assert lab.salt("ws001.cordoba", "libvirt_clone.destroy", "till-2") == {"till-2": "destroyed"}
+    code, out, err = lab.run("salt-run", "--out=json", "onepass.guest_keys")
+    assert [step["what"] for step in json.loads(out)["steps"]] == ["key of till-2.cordoba"], err
+    assert "till-2.cordoba" not in lab.accepted()
+    lab.salt("ws001.cordoba", "state.apply", "branch.guests.made")  # and there the run was cut
+    code, changes = lab.orchestrate()
+    assert code == 0
+    assert set(changes) == {"branches-canary-guests-keys", "branches-canary-guests"}
+    assert "till-2.cordoba" in lab.accepted()

@@ -1,0 +1,105 @@
+"""Guests of a branch's hosts: what follows from the pillar, and the steps from a master's keys to the guests'."""
+
+import pytest
+import yaml
+from test_branch_pillar import BRANCHES, GOOD, SALT
+
+import tree
+
+CORDOBA = yaml.safe_load((BRANCHES / "cordoba.sls").read_text())["branch"]
+node, keys, concerned, key_steps = (
+    SALT[f"branch_guests.{name}"] for name in ("node", "keys", "concerned", "key_steps")
+)
+DNS = {"name": "guests", "domain": "guests.example", "address": "192.168.150.1/24"}
+
+
+def guests(changes, minion="ws001.cordoba"):
+    return {each["name"]: each for each in node(minion, tree.patched(CORDOBA, {"set": changes}))["guests"]}
+
+
+def test_the_vm_is_on_the_branchs_bridge_and_further_guests_are_on_the_network_with_names():
+    found = guests({"guests:memory": 512, "hosts:ws001:bridge": "br7"})
+    minion = {"master": "hq"}
+    assert found["win-001"] == {
+        "name": "win-001",
+        "clone": {
+            "template": "desktop",
+            "bridge": "br7",
+            "mac": "52:54:00:32:00:01",
+            "memory": 512,
+            "autostart": True,
+            "minion": {**minion, "id": "win-001.cordoba"},
+        },
+        "wait": {"until": "started"},
+    }
+    till = {"template": "desktop", "network": "guests", "memory": 128, "autostart": True}
+    assert found["till-1"]["clone"] == {**till, "minion": {**minion, "id": "till-1.cordoba"}}
+    assert found["till-1"]["wait"] == {"until": "name"}
+
+
+def test_on_a_bridge_of_our_own_a_guest_is_told_its_domain():
+    clone = guests({"dns:backend": "bridge", "dns:bridge": "br9"})["till-2"]["clone"]
+    assert (clone["bridge"], clone["domain"]) == ("br9", "guests.example")
+    assert "network" not in clone
+
+
+@pytest.mark.parametrize(
+    "changes, names",
+    [
+        ({"hosts:ws001:vm:clone": False}, ["till-1", "till-2"]),
+        ({"hosts:ws001:vm:clone": {"template": "other"}, "hosts:ws001:guests": {}}, ["win-001"]),
+        ({"hosts:ws001:port": 0}, []),
+    ],
+    ids=["not cloned", "from another template", "a fault"],
+)
+def test_who_is_cloned(changes, names):
+    assert sorted(guests(changes)) == names
+
+
+def test_a_branch_without_guests_concerns_nobody():
+    assert node("ws017.rosario", GOOD) == {"templates": [], "guests": [], "gone": []}
+    assert (keys(GOOD), concerned(GOOD)) == ({}, [])
+    one = tree.patched(GOOD, {"set": {"hosts:ws018:vm:clone": {"template": "debian12"}}})
+    assert (keys(one), concerned(one)) == ({}, ["ws018.rosario"])
+    assert concerned(tree.patched(GOOD, {"set": {"dns": DNS}})) == [f"ws0{number}.rosario" for number in (17, 18, 19)]
+
+
+def test_keys_are_those_of_guests_that_are_minions_and_of_guests_that_are_gone():
+    gone = tree.patched(CORDOBA, {"set": {"hosts:ws002:gone": ["till-9"], "hosts:ws002:vm:clone": False}})
+    assert keys(gone) == {
+        **{
+            f"{name}.cordoba": {"host": "ws001.cordoba", "name": name, "wanted": True}
+            for name in ("win-001", "till-1", "till-2")
+        },
+        "till-9.cordoba": {"host": "ws002.cordoba", "name": "till-9", "wanted": False},
+    }
+
+
+READY = {"state": "ready", "minion_key": "KEY"}
+ACCEPTED = {"state": "minions", "key": "KEY\n"}
+OTHER = {"state": "minions", "key": "OLD"}
+PENDING = {"state": "minions_pre", "key": "KEY"}
+# wanted, what the host says of the clone, what the master holds, the old and new value of the step, and of a dry run's
+STEPS = [
+    (True, READY, None, (None, "accepted"), (None, "accepted")),
+    (True, READY, ACCEPTED, None, None),
+    (True, READY, OTHER, ("another's", "accepted"), ("another's", "accepted")),
+    (True, READY, PENDING, ("pending", "accepted"), ("pending", "accepted")),
+    (True, {"state": "ready"}, ACCEPTED, None, None),
+    (True, None, None, None, (None, "accepted")),
+    (True, None, ACCEPTED, ("accepted", None), ("another's", "accepted")),
+    (True, {**READY, "state": "unfinished"}, None, None, (None, "accepted")),
+    (False, None, None, None, None),
+    (False, None, ACCEPTED, ("accepted", None), ("accepted", None)),
+    (False, READY, ACCEPTED, None, ("accepted", None)),
+]
+
+
+@pytest.mark.parametrize("wanted, clone, held, real, dry", STEPS)
+def test_the_steps_of_a_key(wanted, clone, held, real, dry):
+    by = {"vm1.b": {"host": "ws1.b", "name": "vm1", "wanted": wanted}}
+    told, known = {"ws1.b": {"vm1": clone} if clone else {}}, {"vm1.b": held} if held else {}
+    for test, expected in ((False, real), (True, dry)):
+        steps = key_steps(by, told, known, test)
+        assert [(step["old"], step["new"]) for step in steps] == ([expected] if expected else [])
+    assert key_steps(by, {}, known) == [], "a silent host's guests keep their keys"
