@@ -5,7 +5,7 @@
 branches-preflight:
   onepass.checked:
     - areas: [branches]
-    - failhard: True
+    - parallel: True
 
 {% for ring in rings %}
 {% set phases = [
@@ -23,6 +23,7 @@ branches-{{ ring.name }}-{{ phase }}:
     - tgt_type: list
     - sls: {{ sls | tojson }}
     - queue: True
+    - parallel: True
     - allow_fail: {{ failures }}
 {%- if phase == 'modules' %}
     - test: False
