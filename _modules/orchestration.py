@@ -162,7 +162,10 @@ RESULTS = ("failed", "not begun", "done")
 
 
 def _ordered(steps):
-    return sorted(steps.values(), key=lambda step: step["__run_num__"])
+    """In the order of running; those of one file together, for files that run side by side."""
+    in_turn = sorted(steps.values(), key=lambda step: step["__run_num__"])
+    files = list(dict.fromkeys(step.get("__sls__") for step in in_turn))
+    return sorted(in_turn, key=lambda step: files.index(step.get("__sls__")))
 
 
 def _seconds(time):

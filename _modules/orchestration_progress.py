@@ -28,7 +28,7 @@ def begin(jid, phases=(), expected=None):
     jid
         The orchestration's job id.
     phases
-        List of mappings in the order of the orchestration: ``name`` and ``needs``, the phases that end before it begins.
+        List of mappings in the order of the orchestration: ``name`` and ``needs``, the phases that have to end before.
     expected
         Phase to seconds, from an earlier run; ``""`` for the whole. Default: nothing is known.
 

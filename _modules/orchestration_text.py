@@ -78,7 +78,7 @@ def moved(old, new, width=120):
     texts = [[f"{row['phase']}: {row['host']}: {row['change']}" for row in rows] for rows in (old, new)]
     gone = [f"- {line}" for line in texts[0] if line not in texts[1]]
     come = [f"+ {line}" for line in texts[1] if line not in texts[0]]
-    return _some([*gone, *come], width)
+    return _some([*gone, *come], width, "")
 
 
 def end(name, found, seconds, jid):
@@ -230,9 +230,9 @@ def _field(key, text, width):
     return [f"  {key:8}{wrapped[0]}", *(f"{indent}{line}" for line in wrapped[1:])]
 
 
-def _some(lines, width):
+def _some(lines, width, hint="; all with --out=json"):
     shown = lines if len(lines) <= MANY_LINES + 1 else lines[:MANY_LINES]
-    more = [f"  and {len(lines) - len(shown)} more; all with --out=json"] if len(shown) < len(lines) else []
+    more = [f"  and {len(lines) - len(shown)} more{hint}"] if len(shown) < len(lines) else []
     return [_cut(f"  {line}", width) for line in shown] + more
 
 

@@ -1,5 +1,5 @@
 """
-Onepass from the master: what can be known before any host is touched.
+Onepass from the master: check, plan, run, watch and explain; the estate's status and picture.
 
 .. versionadded:: 0.1.0
 
@@ -12,6 +12,7 @@ Requires on the master what the execution modules of the areas require (``mongo_
 
 import difflib
 import hashlib
+import os
 import shutil
 
 import salt.exceptions
@@ -19,7 +20,8 @@ import salt.fileclient
 import salt.key
 import salt.loader
 import salt.pillar
-from salt.exceptions import CommandExecutionError
+import salt.utils.path
+from salt.exceptions import CommandExecutionError, SaltInvocationError
 from salt.utils.stringutils import to_str
 
 # A part of the pillar, and the execution module that judges it by faults, places and summary.
@@ -31,6 +33,9 @@ KEY_STATES = {
 }
 # What minions fetch from the master's file server, and the function of theirs that fetches it.
 SYNCED = {"modules": "saltutil.sync_modules", "states": "saltutil.sync_states"}
+# The module of each area that knows what to ask and how to draw it, by questions, seen and drawn.
+ESTATES = {"mongodb": "mongo_estate", "openstack": "neutron_estate", "branches": "branch_estate"}
+NO_ANSWER = "Minion did not return"
 SITE = "orchestrate.site"
 NO_CAUSE = "nothing failed"
 
@@ -150,7 +155,9 @@ def _areas(areas: str | list | None, pillar: dict) -> list:
 
 
 def _execute(minions: list, function: str | list, timeout: int, arg: tuple | list = ()) -> dict:
-    return __salt__["salt.execute"](minions, function, arg=arg, tgt_type="list", timeout=timeout)
+    """Minion to answer; one that is silent has none, though Salt has a sentence in its place."""
+    answers = __salt__["salt.execute"](minions, function, arg=arg, tgt_type="list", timeout=timeout)
+    return {minion: answer for minion, answer in answers.items() if not str(answer).startswith(NO_ANSWER)}
 
 
 def _minion_faults(places: dict, keys: dict, answers: dict, timeout: int) -> list:
@@ -230,20 +237,31 @@ def _at(fault: dict) -> str:
 
 
 def _counted(summary: dict) -> str:
-    return ", ".join(f"{number} {what[:-1] if number == 1 else what}" for what, number in summary.items())
+    return ", ".join(f"{number} {_one(what) if number == 1 else what}" for what, number in summary.items())
+
+
+def _one(what: str) -> str:
+    return what.removesuffix("es" if what.endswith("ches") else "s")
 
 
 # What is there
 
 
-def status():
+def status(areas: str | list | None = None, timeout: int = 15):
     """
-    The site as it is: replica sets with their members' states, shards, chunks per shard.
+    The estate as it is, all areas in one call: sets with their members, tenants, branches; and who is silent.
+
+    Each area's minions are asked by the master; nothing is changed.
+
+    areas
+        Parts of the pillar to look at, such as ``mongodb`` or a list. Default: all that are there.
+    timeout
+        Seconds that minions have for their answer. Default 15.
 
     Returns:
-        For each area a mapping of things to one line each.
+        For each area a mapping of things to one line each, and ``silent``: minions that do not answer.
 
-    Raises ``CommandExecutionError`` when the router through which the cluster is looked at does not answer.
+    Raises ``CommandExecutionError``, with all that was seen, when an area cannot be looked at.
 
     CLI Example:
 
@@ -253,26 +271,90 @@ def status():
 
     .. versionadded:: 0.1.0
     """
-    pillar, modules = _pillar().get("mongodb"), _execution_modules()
-    router = modules["mongo_pillar.hosts"](pillar)["cluster"][0]
-    connection = modules["mongo_config.settings"](router, pillar)["router"]
-    answer = __salt__["salt.execute"]([router], "mongo_shard.topology", arg=[connection], tgt_type="list")
-    seen = answer.get(router, f"{router} does not answer")
-    if not isinstance(seen, dict):
-        raise Refusal(f"The cluster cannot be looked at from {router}: {seen}")
-    return {"mongodb": _described(seen)}
+    seen = _seen(areas, timeout, _execution_modules())
+    data = {area: {**each["lines"], **_exceptions(each)} for area, each in seen.items()}
+    text = "\n".join(line for area, lines in data.items() for line in [area, *_aligned(lines)])
+    return _told(data, text, any(each["fault"] for each in seen.values()))
 
 
-def _described(seen: dict) -> dict:
-    sets = {"config servers": seen["config"], **{f"shard {name}": each for name, each in seen["shards"].items()}}
-    lines = {
-        name: ", ".join(f"{host} {state}" for host, state in each["members"].items()) for name, each in sets.items()
-    }
-    for name, each in seen["collections"].items():
-        key = ", ".join(f"{field}: {kind}" for field, kind in each["key"].items())
-        chunks = ", ".join(f"{count} on {shard}" for shard, count in each["chunks"].items())
-        lines[f"collection {name}"] = f"sharded on {key}; chunks: {chunks}"
-    return lines
+def graph(path: str = "estate.html", title: str = "The estate", state: bool = False, timeout: int = 15):
+    """
+    The estate as one page for a browser or a wall: data centre, tenants and branches; on request with their state.
+
+    What is drawn is what the pillar describes. Many branches are drawn as a cell each. The page needs no network.
+
+    path
+        The file to write: an SVG if its name ends so, else an HTML page. Default ``estate.html``.
+    title
+        What stands above it. Default ``The estate``.
+    state
+        Look at everything as :py:func:`status` does, and colour it. Default ``False``.
+    timeout
+        Seconds that minions have for their answer. Default 15.
+
+    Returns:
+        ``written``: the file. With ``state``, ``silent`` and ``fault`` as far as there are any.
+
+    Raises ``CommandExecutionError`` when ``dot`` is not there, which lays it out (Debian's package ``graphviz``).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass.graph /srv/www/estate.html title='The bank' state=True
+
+    .. versionadded:: 0.1.0
+    """
+    if not salt.utils.path.which("dot"):
+        raise Refusal("dot is not installed, which lays the picture out: apt-get install graphviz")
+    pillar, modules = _pillar(), _execution_modules()
+    drawn = [modules[f"{ESTATES[area]}.drawn"](pillar[area]) for area in _areas(None, pillar)]
+    seen = _seen(None, timeout, modules) if state else {}
+    states = {thing: how for each in seen.values() for thing, how in each["states"].items()}
+    svg = modules["onepass_host.run"](
+        ["dot", "-Tsvg"], modules["estate_graph.dot"](title, drawn, states if state else None)
+    )
+    made = modules["estate_graph.picture"](svg) if path.endswith(".svg") else modules["estate_graph.page"](svg, title)
+    modules["onepass_host.write"](path, made)
+    silent = [minion for each in seen.values() for minion in each["silent"]]
+    faults = [each["fault"] for each in seen.values() if each["fault"]]
+    return {"written": os.path.abspath(path), **_only("silent", silent), **_only("fault", faults)}
+
+
+def _seen(areas: str | list | None, timeout: int, modules) -> dict:
+    """Area to what its module makes of the answers."""
+    pillar, found = _pillar(), {}
+    for area in _areas(areas, pillar):
+        estate = ESTATES[area]
+        asked = modules[f"{estate}.questions"](pillar[area])
+        found[area] = modules[f"{estate}.seen"]([_answer(each, timeout, modules) for each in asked], pillar[area])
+    return found
+
+
+def _answer(question: dict, timeout: int, modules) -> dict:
+    """Minion to answer; a question to no minion is the master's own, ``""``."""
+    function, arg = question["function"], question["arg"]
+    if question["minions"]:
+        return _execute(question["minions"], function, timeout, arg)
+    if function not in modules:
+        return {"": f"{function} is not available: {modules.missing_fun_string(function)}"}
+    try:
+        return {"": modules[function](*arg)}
+    except (CommandExecutionError, SaltInvocationError) as err:
+        return {"": str(err)}
+
+
+def _exceptions(seen: dict) -> dict:
+    return {**_only("silent", seen["silent"]), **_only("fault", [seen["fault"]] if seen["fault"] else [])}
+
+
+def _only(name: str, things: list) -> dict:
+    return {name: ", ".join(things)} if things else {}
+
+
+def _aligned(lines: dict) -> list:
+    wide = max(map(len, lines), default=0)
+    return [f"  {what:{wide}}  {words}" for what, words in lines.items()]
 
 
 # What would happen, what happens, what happened
@@ -454,7 +536,7 @@ def _areas_of(name: str) -> list | None:
 
 
 def _told(data: dict, text: str, failed: bool = False):
-    """A command's answer: text for somebody at a terminal, else data; what failed ends with another exit code than 0."""
+    """A command's answer: text for somebody at a terminal, else data. What failed ends with an exit code of 1."""
     typed = str(__opts__.get("fun", "")).startswith("onepass.")
     if typed and __opts__.get("output"):
         return {**data, "retcode": 1} if failed else data
