@@ -96,10 +96,12 @@ def running(progress, now, lines=8):
     .. versionadded:: 0.1.0
     """
     phases = [(name, each) for name, each in progress["begun"].items() if each["ended"] is None]
+    if not phases or progress["ended"]:
+        return []
     found = [line for name, phase in phases for line in _described(progress, name, phase, now)]
     left = found[lines - 1 :]
     shown = found if len(left) < 2 else [*found[: lines - 1], f"  and {len(left)} lines more"]
-    return [*shown, _whole(progress, now)] if phases else []
+    return [*shown, _whole(progress, now)]
 
 
 def _phase_begins(progress, data, now):
@@ -154,7 +156,8 @@ def _described(progress, name, phase, now):
 
 
 def _whole(progress, now):
-    ahead = [name for name in progress["needs"] if name not in progress["begun"]]
+    needed = {need for name in progress["begun"] for need in progress["needs"].get(name, ())}
+    ahead = [name for name in progress["needs"] if name not in progress["begun"] and name not in needed]
     then = f"; then {_names(ahead, 3, in_order=True)}" if ahead else ""
     return _of_some(now, _expected(progress, "")) + then
 

@@ -226,23 +226,30 @@ def _next(bus, timeout: int) -> dict:
 
 def _followed(job: dict, bus, every: int) -> dict:
     """The job with its end; what happens until then is shown."""
+    try:
+        return _until_end(job, _progress(job), bus, every)
+    except (KeyboardInterrupt, SystemExit):
+        raise Refusal(_interrupted(job)) from None
+
+
+def _progress(job: dict) -> dict:
     modules, phases = _execution_modules(), _phases(job["name"])
     progress = modules["orchestration_progress.begin"](job["jid"], phases, _expected(job))
     _say(_age(job["jid"]), f"{job['name']} begins (job {job['jid']})")
     for tag, data, moment in _missed(job, phases):
         modules["orchestration_progress.take"](progress, tag, data, moment)
-    screen = {"below": 0, "told": time.monotonic()}
-    try:
-        while True:
-            tag, data = _event(job, bus)
-            now = _age(job["jid"])
-            lines = modules["orchestration_progress.take"](progress, tag, data, now)
-            _show(lines, modules["orchestration_progress.running"](progress, now), now, screen, every)
-            if progress["ended"]:
-                _say(now, "done")
-                return {**_with_end(job, data), "seconds": round(now, 1)}
-    except (KeyboardInterrupt, SystemExit):
-        raise Refusal(_interrupted(job)) from None
+    return progress
+
+
+def _until_end(job: dict, progress: dict, bus, every: int) -> dict:
+    modules, screen = _execution_modules(), {"below": 0, "told": time.monotonic()}
+    while not progress["ended"]:
+        tag, data = _event(job, bus)
+        now = _age(job["jid"])
+        lines = modules["orchestration_progress.take"](progress, tag, data, now)
+        _show(lines, modules["orchestration_progress.running"](progress, now), now, screen, every)
+    _say(now, "done")
+    return {**_with_end(job, data), "seconds": round(now, 1)}
 
 
 def _event(job: dict, bus) -> tuple:
