@@ -156,7 +156,7 @@ def rings(pillar: dict | None = None) -> list:
     .. versionadded:: 0.1.0
     """
     pillar = _pillar(pillar) or {}
-    wanted = [ring for ring in pillar.get("rings", []) if isinstance(ring, list)]
+    wanted = _rings(pillar)
     by_name = {each["sound"]["name"]: each["sound"] for each in _files(pillar.get("directory")) if each["sound"]}
     found = []
     for number, ring in enumerate(wanted):
@@ -175,8 +175,32 @@ def rings(pillar: dict | None = None) -> list:
     return found
 
 
+def branches(pillar: dict | None = None) -> list:
+    """
+    The pillars of the branches in the rings, in the rings' order. A branch whose file has a fault is left out.
+
+    pillar
+        The value of the pillar's key ``branches``. Default: this minion's.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . branch_fleet.branches '{rings: [[rosario], [salta]], directory: pillar/branch}'
+
+    .. versionadded:: 0.1.0
+    """
+    pillar = _pillar(pillar) or {}
+    by_name = {each["sound"]["name"]: each["sound"] for each in _files(pillar.get("directory")) if each["sound"]}
+    return [by_name[name] for ring in _rings(pillar) for name in ring if name in by_name]
+
+
 def _pillar(pillar):
     return __salt__["onepass.given"]("branches", pillar)
+
+
+def _rings(pillar):
+    return [ring for ring in pillar.get("rings", []) if isinstance(ring, list)]
 
 
 def _ring_rule(pillar: dict, known: set) -> Iterator[dict]:

@@ -45,6 +45,8 @@ PAST = {
 }
 # More steps of a kind than these are counted in a comment; their names stand in the changes.
 MANY = 8
+# After these seconds a wait tells the master of itself; again after 5 times, 25 times..., when something else is seen.
+TELL_SECONDS = 2
 
 
 def __virtual__():
@@ -167,6 +169,8 @@ def wait(condition, what, timeout, interval=0.1, retry=()):
     retry
         Error codes (an error's attribute ``code``) that mean "not yet"; any other error ends the wait. Default none.
 
+    A wait of a minion's job that is not short tells the master's bus (``onepass/wait``), for who follows the run.
+
     Raises ``CommandExecutionError`` that says what was waited for, how long, and what was seen last.
 
     CLI Example:
@@ -177,7 +181,7 @@ def wait(condition, what, timeout, interval=0.1, retry=()):
 
     .. versionadded:: 0.1.0
     """
-    started = time.monotonic()
+    started, told = time.monotonic(), []
     while True:
         try:
             value, seen = condition()
@@ -185,12 +189,18 @@ def wait(condition, what, timeout, interval=0.1, retry=()):
             if getattr(err, "code", None) not in retry:
                 raise
             value, seen = None, str(err)
-        if value:
-            return value
         waited = time.monotonic() - started
-        if waited >= timeout:
-            raise CommandExecutionError(f"Waited {timeout} s for {what}; last seen: {seen}")
+        if value or waited >= timeout:
+            break
+        if waited > TELL_SECONDS * 5 ** len(told) and seen not in told:
+            _tell(what, seen)
+            told.append(seen)
         time.sleep(min(max(interval, waited / 10), 1.0, timeout - waited))
+    if told:
+        _tell(None, None)
+    if value:
+        return value
+    raise CommandExecutionError(f"Waited {timeout} s for {what}; last seen: {seen}")
 
 
 def gate(name, condition, what, timeout, test=False, retry=()):
@@ -268,6 +278,12 @@ def fingerprint():
         for path in (fetched / kind).rglob("*.py")
     }
     return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+
+
+def _tell(what, seen):
+    """Through the minion's own connection, which takes no time; salt-call has none."""
+    if __opts__.get("__cli") != "salt-call" and __opts__.get("file_client") != "local":
+        __salt__["event.fire_master"]({"what": what, "seen": seen}, "onepass/wait")
 
 
 def _plain(value):

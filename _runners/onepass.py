@@ -1,5 +1,5 @@
 """
-Onepass from the master: what can be known before any host is touched.
+Onepass from the master: check, plan, run, watch and explain; the estate's status and picture.
 
 .. versionadded:: 0.1.0
 
@@ -12,8 +12,8 @@ Requires on the master what the execution modules of the areas require (``mongo_
 
 import difflib
 import hashlib
-import sys
-import time
+import os
+import shutil
 
 import salt.exceptions
 import salt.fileclient
@@ -21,8 +21,8 @@ import salt.key
 import salt.loader
 import salt.pillar
 import salt.utils.cloud
-import salt.utils.event
-from salt.exceptions import CommandExecutionError
+import salt.utils.path
+from salt.exceptions import CommandExecutionError, SaltInvocationError
 from salt.utils.stringutils import to_str
 
 # A part of the pillar, and the execution module that judges it by faults, places and summary.
@@ -34,6 +34,11 @@ KEY_STATES = {
 }
 # What minions fetch from the master's file server, and the function of theirs that fetches it.
 SYNCED = {"modules": "saltutil.sync_modules", "states": "saltutil.sync_states"}
+# The module of each area that knows what to ask and how to draw it, by questions, seen and drawn.
+ESTATES = {"mongodb": "mongo_estate", "openstack": "neutron_estate", "branches": "branch_estate"}
+NO_ANSWER = "Minion did not return"
+SITE = "orchestrate.site"
+NO_CAUSE = "nothing failed"
 
 
 class Refusal(CommandExecutionError, salt.exceptions.NotImplemented):
@@ -136,7 +141,7 @@ def _ask(modules, area, function, pillar):
 
 
 def _areas(areas: str | list | None, pillar: dict) -> list:
-    wanted = [areas] if isinstance(areas, str) else areas or [area for area in AREAS if area in pillar]
+    wanted = [areas] if isinstance(areas, str) else areas or [area for area in AREAS if pillar.get(area) is not None]
     unknown = [area for area in wanted if area not in AREAS]
     if unknown:
         raise Refusal(f"areas: {', '.join(unknown)} is unknown; known are {', '.join(AREAS)}")
@@ -151,7 +156,9 @@ def _areas(areas: str | list | None, pillar: dict) -> list:
 
 
 def _execute(minions: list, function: str | list, timeout: int, arg: tuple | list = ()) -> dict:
-    return __salt__["salt.execute"](minions, function, arg=arg, tgt_type="list", timeout=timeout)
+    """Minion to answer; one that is silent has none, though Salt has a sentence in its place."""
+    answers = __salt__["salt.execute"](minions, function, arg=arg, tgt_type="list", timeout=timeout)
+    return {minion: answer for minion, answer in answers.items() if not str(answer).startswith(NO_ANSWER)}
 
 
 def _minion_faults(places: dict, keys: dict, answers: dict, timeout: int) -> list:
@@ -297,20 +304,31 @@ def _at(fault: dict) -> str:
 
 
 def _counted(summary: dict) -> str:
-    return ", ".join(f"{number} {what[:-1] if number == 1 else what}" for what, number in summary.items())
+    return ", ".join(f"{number} {_one(what) if number == 1 else what}" for what, number in summary.items())
+
+
+def _one(what: str) -> str:
+    return what.removesuffix("es" if what.endswith("ches") else "s")
 
 
 # What is there
 
 
-def status():
+def status(areas: str | list | None = None, timeout: int = 15):
     """
-    The site as it is: replica sets with their members' states, shards, chunks per shard.
+    The estate as it is, all areas in one call: sets with their members, tenants, branches; and who is silent.
+
+    Each area's minions are asked by the master; nothing is changed.
+
+    areas
+        Parts of the pillar to look at, such as ``mongodb`` or a list. Default: all that are there.
+    timeout
+        Seconds that minions have for their answer. Default 15.
 
     Returns:
-        For each area a mapping of things to one line each.
+        For each area a mapping of things to one line each, and ``silent``: minions that do not answer.
 
-    Raises ``CommandExecutionError`` when the router through which the cluster is looked at does not answer.
+    Raises ``CommandExecutionError``, with all that was seen, when an area cannot be looked at.
 
     CLI Example:
 
@@ -320,45 +338,183 @@ def status():
 
     .. versionadded:: 0.1.0
     """
-    pillar, modules = _pillar().get("mongodb"), _execution_modules()
-    router = modules["mongo_pillar.hosts"](pillar)["cluster"][0]
-    connection = modules["mongo_config.settings"](router, pillar)["router"]
-    answer = __salt__["salt.execute"]([router], "mongo_shard.topology", arg=[connection], tgt_type="list")
-    seen = answer.get(router, f"{router} does not answer")
-    if not isinstance(seen, dict):
-        raise Refusal(f"The cluster cannot be looked at from {router}: {seen}")
-    return {"mongodb": _described(seen)}
+    seen = _seen(areas, timeout, _execution_modules())
+    data = {area: {**each["lines"], **_exceptions(each)} for area, each in seen.items()}
+    text = "\n".join(line for area, lines in data.items() for line in [area, *_aligned(lines)])
+    return _told(data, text, any(each["fault"] for each in seen.values()))
 
 
-def _described(seen: dict) -> dict:
-    sets = {"config servers": seen["config"], **{f"shard {name}": each for name, each in seen["shards"].items()}}
-    lines = {
-        name: ", ".join(f"{host} {state}" for host, state in each["members"].items()) for name, each in sets.items()
-    }
-    for name, each in seen["collections"].items():
-        key = ", ".join(f"{field}: {kind}" for field, kind in each["key"].items())
-        chunks = ", ".join(f"{count} on {shard}" for shard, count in each["chunks"].items())
-        lines[f"collection {name}"] = f"sharded on {key}; chunks: {chunks}"
-    return lines
-
-
-# What is happening
-
-
-def watch(timeout=3600, every=10):
+def graph(path: str = "estate.html", title: str = "The estate", state: bool = False, timeout: int = 15):
     """
-    Follow the next orchestration on this master until it ends: a line when a phase begins, and who is still waited for.
+    The estate as one page for a browser or a wall: data centre, tenants and branches; on request with their state.
 
+    What is drawn is what the pillar describes. Many branches are drawn as a cell each. The page needs no network.
+
+    path
+        The file to write: an SVG if its name ends so, else an HTML page. Default ``estate.html``.
+    title
+        What stands above it. Default ``The estate``.
+    state
+        Look at everything as :py:func:`status` does, and colour it. Default ``False``.
     timeout
-        Seconds to wait for its beginning and, after that, for its end. Default 3600.
-    every
-        Seconds between two lines on a phase that goes on. Default 10.
+        Seconds that minions have for their answer. Default 15.
 
     Returns:
-        ``orchestration``, ``seconds``, ``phases`` (a line each), ``changes`` (how many states changed
-        something) and ``failures``: the first cause on each host. The lines go to standard error.
+        ``written``: the file. With ``state``, ``silent`` and ``fault`` as far as there are any.
 
-    Raises ``CommandExecutionError`` when the time is up.
+    Raises ``CommandExecutionError`` when ``dot`` is not there, which lays it out (Debian's package ``graphviz``).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass.graph /srv/www/estate.html title='The bank' state=True
+
+    .. versionadded:: 0.1.0
+    """
+    if not salt.utils.path.which("dot"):
+        raise Refusal("dot is not installed, which lays the picture out: apt-get install graphviz")
+    pillar, modules = _pillar(), _execution_modules()
+    drawn = [modules[f"{ESTATES[area]}.drawn"](pillar[area]) for area in _areas(None, pillar)]
+    seen = _seen(None, timeout, modules) if state else {}
+    states = {thing: how for each in seen.values() for thing, how in each["states"].items()}
+    svg = modules["onepass_host.run"](
+        ["dot", "-Tsvg"], modules["estate_graph.dot"](title, drawn, states if state else None)
+    )
+    made = modules["estate_graph.picture"](svg) if path.endswith(".svg") else modules["estate_graph.page"](svg, title)
+    modules["onepass_host.write"](path, made)
+    silent = [minion for each in seen.values() for minion in each["silent"]]
+    faults = [each["fault"] for each in seen.values() if each["fault"]]
+    return {"written": os.path.abspath(path), **_only("silent", silent), **_only("fault", faults)}
+
+
+def _seen(areas: str | list | None, timeout: int, modules) -> dict:
+    """Area to what its module makes of the answers."""
+    pillar, found = _pillar(), {}
+    for area in _areas(areas, pillar):
+        estate = ESTATES[area]
+        asked = modules[f"{estate}.questions"](pillar[area])
+        found[area] = modules[f"{estate}.seen"]([_answer(each, timeout, modules) for each in asked], pillar[area])
+    return found
+
+
+def _answer(question: dict, timeout: int, modules) -> dict:
+    """Minion to answer; a question to no minion is the master's own, ``""``."""
+    function, arg = question["function"], question["arg"]
+    if question["minions"]:
+        return _execute(question["minions"], function, timeout, arg)
+    if function not in modules:
+        return {"": f"{function} is not available: {modules.missing_fun_string(function)}"}
+    try:
+        return {"": modules[function](*arg)}
+    except (CommandExecutionError, SaltInvocationError) as err:
+        return {"": str(err)}
+
+
+def _exceptions(seen: dict) -> dict:
+    return {**_only("silent", seen["silent"]), **_only("fault", [seen["fault"]] if seen["fault"] else [])}
+
+
+def _only(name: str, things: list) -> dict:
+    return {name: ", ".join(things)} if things else {}
+
+
+def _aligned(lines: dict) -> list:
+    wide = max(map(len, lines), default=0)
+    return [f"  {what:{wide}}  {words}" for what, words in lines.items()]
+
+
+# What would happen, what happens, what happened
+
+
+def plan(name: str = SITE, every: int = 10):
+    """
+    An orchestration's dry run as a table of phase, host and change, with a hash over what would be changed.
+
+    The pillar is checked first. A dry run asks each host, and sees the world as it is before the run: what it had to
+    assume, and what it did not see at all, is said. It is a job of its own, and it does what an orchestration does in
+    a dry run too: it brings the master's modules to hosts that have others.
+
+    name
+        The orchestration. Default ``orchestrate.site``.
+    every
+        Seconds between two lines on a phase that goes on, where no terminal is. Default 10.
+
+    Returns:
+        A table; with ``--out=json`` or for another function ``jid``, ``hash``, ``rows``, ``done`` and ``unknown``, see
+        :py:func:`orchestration.plan`. The progress goes to standard error.
+
+    Raises ``CommandExecutionError`` for a pillar with faults, and, with the plan and the causes, for a dry run that
+    failed somewhere.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass.plan
+        salt-run onepass.plan orchestrate.mongodb --out=json
+
+    .. versionadded:: 0.1.0
+    """
+    check(areas=_areas_of(name))
+    modules, job = _execution_modules(), __salt__["onepass_jobs.run"](name, test=True, every=every)
+    found = modules["orchestration.plan"](job["steps"])
+    text = modules["orchestration_text.plan"](name, found, _width())
+    return _told({"jid": job["jid"], **found}, _with_causes(text, job, modules), _failed(job, modules))
+
+
+def run(name: str = SITE, plan: str | None = None, every: int = 10):
+    """
+    Check the pillar, run an orchestration, and say all the while how far it is.
+
+    The orchestration is a job of the master's own: Ctrl-C ends the watching and not the run, and says so.
+
+    name
+        The orchestration. Default ``orchestrate.site``.
+    plan
+        The hash of a plan: look again, and stop before the first write if something else would be changed by now.
+        Default: do not look.
+    every
+        Seconds between two lines on a phase that goes on, where no terminal is. Default 10.
+
+    Returns:
+        The phases with their seconds and changes; with ``--out=json`` or for another function ``jid``, ``name``,
+        ``seconds``, ``causes`` and what :py:func:`orchestration.summary` answers. The progress goes to standard error.
+
+    Raises ``CommandExecutionError`` for a pillar with faults, a world that has moved, and a run that failed: with what
+    failed, what was not begun because of that, and what went on.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass.run
+        salt-run onepass.run orchestrate.mongodb plan=cghpidgnajbl
+
+    .. versionadded:: 0.1.0
+    """
+    check(areas=_areas_of(name))
+    modules = _execution_modules()
+    if plan:
+        _refuse_other_plan(name, plan, every, modules)
+    return _ended(__salt__["onepass_jobs.run"](name, every=every), modules)
+
+
+def watch(jid: str | None = None, timeout: int = 3600, every: int = 10):
+    """
+    Follow somebody's orchestration until it ends, as :py:func:`run` follows its own.
+
+    jid
+        Its job id. Default: the one that is running, else the next one that begins on this master.
+    timeout
+        Seconds to wait for its beginning. Default 3600.
+    every
+        Seconds between two lines on a phase that goes on, where no terminal is. Default 10.
+
+    Returns:
+        What :py:func:`run` returns.
+
+    Raises ``CommandExecutionError`` when none begins, and for a run that failed.
 
     CLI Example:
 
@@ -368,122 +524,93 @@ def watch(timeout=3600, every=10):
 
     .. versionadded:: 0.1.0
     """
-    with salt.utils.event.get_master_event(__opts__, __opts__["sock_dir"], listen=True) as bus:
-        _say(time.monotonic(), "waiting for an orchestration to begin")
-        begun = _next(bus, timeout, _is_beginning)
-        jid, name = begun["data"]["jid"], begun["data"]["fun_args"][0]
-        start = time.monotonic()
-        _say(start, f"{name} begins")
-        steps = _follow(bus, jid, start, timeout, every)
-    return {"orchestration": name, "seconds": round(time.monotonic() - start, 1), **summary(steps)}
+    return _ended(__salt__["onepass_jobs.follow"](jid, timeout, every), _execution_modules())
 
 
-def summary(steps):
+def explain(jid: str | None = None):
     """
-    An orchestration's result in short.
+    Why a run failed: the first cause on each host with what was wanted, what was seen, and what to do next.
 
-    steps
-        Its states as ``state.orchestrate`` returns them for the master.
+    Hosts that failed alike are one paragraph. It is read from the master's job cache.
+
+    jid
+        The job id of an orchestration, or of states that minions applied. Default: the last orchestration.
 
     Returns:
-        ``phases``, ``changes`` and ``failures``, see :py:func:`watch`.
+        A paragraph per cause; with ``--out=json`` or for another function ``jid``, ``name`` and ``causes``, see
+        :py:func:`orchestration.causes`.
+
+    Raises ``CommandExecutionError`` when the job cache does not have that job.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt-run onepass.summary '{}'
+        salt-run onepass.explain
 
     .. versionadded:: 0.1.0
     """
-    ordered = sorted(steps.values(), key=lambda step: step["__run_num__"])
-    changed = [_changes(step) for step in ordered]
-    lines = [
-        f"{step['__id__']}: {step['duration'] / 1000:.1f} s, {count} changes"
-        for step, count in zip(ordered, changed, strict=True)
-    ]
-    failures = [failure for step in ordered if step["result"] is False for failure in _failures(step)]
-    return {"phases": lines, "changes": sum(changed), "failures": failures}
-
-
-def _changes(step):
-    """How many states of minions changed something; of a step on the master itself, how many things it changed."""
-    if "ret" in step["changes"]:
-        return sum(bool(state["changes"]) for _, state in _states_of(step))
-    return len(step["changes"])
-
-
-def _states_of(step):
-    """Host and state for each state that ran in a step of an orchestration."""
-    minions = step["changes"].get("ret", {})
-    return [
-        (host, state)
-        for host, states in minions.items()
-        if isinstance(states, dict)
-        for state in states.values()
-        if isinstance(state, dict) and "changes" in state
-    ]
-
-
-def _failures(step):
-    failed = [(host, state) for host, state in _states_of(step) if state["result"] is False]
-    first = {}
-    for host, state in sorted(failed, key=lambda each: each[1].get("__run_num__", 0)):
-        first.setdefault(host, f"{host}: {state.get('__id__')}: {state['comment']}")
-    return list(first.values()) or [f"{step['__id__']}: {step['comment']}"]
-
-
-def _follow(bus, jid, start, timeout, every):
-    """Say what happens until the run's return is there, and answer its states."""
-    phase, hosts, waiting, told = None, 0, set(), time.monotonic()
-    deadline = start + timeout
-    while time.monotonic() < deadline:
-        event = bus.get_event(wait=1, full=True)
-        tag, data = (event["tag"], event["data"]) if event else ("", {})
-        if tag == f"salt/run/{jid}/args":
-            phase, waiting, told = data["name"], set(data.get("tgt") or []), time.monotonic()
-            hosts = len(waiting)
-            _say(start, f"{phase}" + (f": {hosts} host{'s' if hosts > 1 else ''}" if hosts else ""))
-        elif tag.startswith("salt/job/") and "/ret/" in tag and str(data.get("fun")).startswith("state."):
-            waiting.discard(data["id"])
-        elif tag == f"salt/run/{jid}/ret":
-            _say(start, "done")
-            return _returned(data)
-        if waiting and time.monotonic() - told > every:
-            told = time.monotonic()
-            names = ", ".join(sorted(waiting)) if len(waiting) < hosts else f"all {hosts}"
-            _say(start, f"{phase}: waiting for {names}")
-    raise Refusal(
-        f"The orchestration {jid} has not ended within {timeout} s; salt-run jobs.lookup_jid {jid} tells when it has"
+    modules = _execution_modules()
+    job = __salt__["onepass_jobs.get"](jid)
+    if "steps" not in job:
+        raise Refusal(f"{job['name']} still runs: salt-run onepass.watch {job['jid']}")
+    found = modules["orchestration.causes"](job["steps"])
+    head = f"{job['name']} (job {job['jid']}): " + (
+        f"{len(found)} cause{'s' * (len(found) > 1)}" if found else NO_CAUSE
     )
+    text = "\n\n".join(filter(None, [head, modules["orchestration_text.causes"](found, _width())]))
+    return _told({"jid": job["jid"], "name": job["name"], "causes": found}, text)
 
 
-def _returned(data):
-    """The states of the master in an orchestration's return; one that failed to render has none."""
-    answered = data["return"].get("data", {}) if isinstance(data["return"], dict) else {}
-    states = next(iter(answered.values()), {})
-    if not isinstance(states, dict):
-        raise Refusal(f"The orchestration did not run: {states or data['return']}")
-    return states
+# Ends
 
 
-def _is_beginning(event):
-    fun = event["data"].get("fun", "")
-    return event["tag"].endswith("/new") and fun in (
-        "runner.state.orchestrate",
-        "runner.state.orch",
-        "runner.state.sls",
-    )
+def _ended(job: dict, modules):
+    found = modules["orchestration.summary"](job["steps"])
+    seconds = job.get("seconds") or modules["orchestration.span"](job["steps"])
+    text = modules["orchestration_text.end"](job["name"], found, seconds, job["jid"])
+    causes = modules["orchestration.causes"](job["steps"])
+    data = {"jid": job["jid"], "name": job["name"], "seconds": seconds, **found, "causes": causes}
+    return _told(data, _with_causes(text, job, modules), _failed(job, modules))
 
 
-def _next(bus, timeout, wanted):
-    deadline = time.monotonic() + timeout
-    while time.monotonic() < deadline:
-        event = bus.get_event(wait=1, tag="salt/run/", full=True)
-        if event and wanted(event):
-            return event
-    raise Refusal(f"No orchestration began within {timeout} s")
+def _failed(job: dict, modules) -> bool:
+    return bool(modules["orchestration.summary"](job["steps"])["failed"])
 
 
-def _say(start, text):
-    print(f"[{time.monotonic() - start:6.1f} s] {text}", file=sys.stderr, flush=True)
+def _with_causes(text: str, job: dict, modules) -> str:
+    found = modules["orchestration.causes"](job["steps"])
+    return f"{text}\n\n{modules['orchestration_text.causes'](found, _width())}" if found else text
+
+
+def _refuse_other_plan(name: str, wanted: str, every: int, modules) -> None:
+    job = __salt__["onepass_jobs.run"](name, test=True, every=every)
+    found = modules["orchestration.plan"](job["steps"])
+    if found["hash"] == wanted:
+        return
+    earlier = __salt__["onepass_jobs.list"](name, test=True)
+    dry = (modules["orchestration.plan"](each["steps"]) for each in earlier)
+    old = next((each["rows"] for each in dry if each["hash"] == wanted), None)
+    lines = modules["orchestration_text.moved"](old, found["rows"], _width())
+    head = f"The world has moved: {name} would change other things now (plan {found['hash']}), nothing was run"
+    raise Refusal("\n".join([head, *lines, f"To see all of it: salt-run onepass.plan {name}"]))
+
+
+def _areas_of(name: str) -> list | None:
+    """The area that an orchestration is of, when it has its name; else all that are there."""
+    area = name.rpartition(".")[2]
+    return [area] if area in AREAS else None
+
+
+def _told(data: dict, text: str, failed: bool = False):
+    """A command's answer: text for somebody at a terminal, else data. What failed ends with an exit code of 1."""
+    typed = str(__opts__.get("fun", "")).startswith("onepass.")
+    if typed and __opts__.get("output"):
+        return {**data, "retcode": 1} if failed else data
+    if failed:
+        raise Refusal(text)
+    return text if typed else data
+
+
+def _width() -> int:
+    return shutil.get_terminal_size((120, 40)).columns

@@ -7,7 +7,7 @@
 branches-preflight:
   onepass.checked:
     - areas: [branches]
-    - failhard: True
+    - parallel: True
 
 {% for ring in rings %}
 {% set phases = [
@@ -26,6 +26,7 @@ branches-{{ ring.name }}-{{ phase }}:
     - tgt_type: list
     - sls: {{ sls | tojson }}
     - queue: True
+    - parallel: True
     - allow_fail: {{ failures }}
 {%- if phase == 'modules' %}
     - test: False
@@ -37,6 +38,7 @@ branches-{{ ring.name }}-{{ phase }}:
 branches-{{ ring.name }}-guests-keys:
   onepass.guest_keys:
     - keys: {{ ring['keys'] | tojson }}
+    - parallel: True
     - require:
       - {{ last.step }}
 {% set last.step = 'onepass: branches-' ~ ring.name ~ '-guests-keys' %}

@@ -14,7 +14,7 @@ mongodb-preflight:
   onepass.checked:
     - areas: [mongodb]
     - sync: True
-    - failhard: True
+    - parallel: True
 
 {% for phase, targets, sls in phases %}
 mongodb-{{ phase }}:
@@ -23,6 +23,7 @@ mongodb-{{ phase }}:
     - tgt_type: list
     - sls: {{ sls | tojson }}
     - queue: True
+    - parallel: True
     - require:
       - {{ 'onepass: mongodb-preflight' if loop.first else 'salt: mongodb-' ~ phases[loop.index0 - 1][0] }}
 {% endfor %}

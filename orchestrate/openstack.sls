@@ -6,7 +6,7 @@ openstack-preflight:
   onepass.checked:
     - areas: [openstack]
     - sync: True
-    - failhard: True
+    - parallel: True
 
 {% if minion %}
 openstack-vlans:
@@ -15,11 +15,13 @@ openstack-vlans:
     - tgt_type: list
     - sls: openstack
     - queue: True
+    - parallel: True
     - require:
       - onepass: openstack-preflight
 {% else %}
 openstack-vlans:
   neutron_vlan.table:
+    - parallel: True
     - require:
       - onepass: openstack-preflight
 {% endif %}

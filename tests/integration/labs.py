@@ -131,7 +131,7 @@ class BranchLab(Lab):
         return code, {step["__id__"]: step["changes"] for step in steps if step["changes"]}
 
     def order(self, rings, failures=0):
-        """The rings that the master's pillar has, and how many failures it allows; the rest is as tests/lab/branch made it."""
+        """The rings of the master's pillar, and the failures it allows; the rest is as tests/lab/branch made it."""
         pillar = {
             "branch": {"uplink": "lan0", "gateway": {"lan": "lan0"}},
             "branches": {"rings": rings, "failures": failures},

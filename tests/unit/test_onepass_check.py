@@ -199,39 +199,3 @@ def test_a_fault_is_told_with_its_file_and_line(master, tmp_path):
     module.__opts__["pillar_roots"] = {"base": [str(tmp_path)]}
     expected = f"  mongodb:port ({tmp_path}/site.sls:3): is the number 0; a port, 1 to 65535"
     assert refusal(module)[1] == expected
-
-
-def step(number, name, changes, result=True):
-    return {
-        "__run_num__": number,
-        "__id__": name,
-        "duration": 1500.0,
-        "changes": changes,
-        "result": result,
-        "comment": "",
-    }
-
-
-def test_a_summary_counts_what_changed_on_minions_and_on_the_master(master):
-    kept, new = {"changes": {}, "result": True}, {"changes": {"file": "new"}, "result": True}
-    steps = {
-        "b": step(1, "mongodb-daemons", {"ret": {"s1a.dc": {"x": kept, "y": new}, "s1b.dc": {"x": new}}}),
-        "a": step(0, "mongodb-preflight", {"modules of s1a.dc": {"old": "others", "new": "the master's"}}),
-        "c": step(2, "mongodb-verify", {}),
-    }
-    assert master().summary(steps) == {
-        "phases": [
-            "mongodb-preflight: 1.5 s, 1 changes",
-            "mongodb-daemons: 1.5 s, 2 changes",
-            "mongodb-verify: 1.5 s, 0 changes",
-        ],
-        "changes": 3,
-        "failures": [],
-    }
-
-
-def test_a_summary_names_the_first_cause_on_each_host(master):
-    bad = {"changes": {}, "result": False, "comment": "no", "__id__": "mongod", "__run_num__": 3}
-    later = {**bad, "__id__": "after", "__run_num__": 4}
-    steps = {"a": step(0, "mongodb-daemons", {"ret": {"s1a.dc": {"y": later, "x": bad}}}, False)}
-    assert master().summary(steps)["failures"] == ["s1a.dc: mongod: no"]

@@ -1,0 +1,369 @@
+"""
+Orchestrations as jobs of the master: begin one, follow it, find an earlier one.
+
+.. versionadded:: 0.1.0
+
+One way to follow serves an orchestration that is begun here and somebody else's that runs already. What ran before is
+known from the master's job cache alone, so as far back as ``keep_jobs`` reaches::
+
+    salt-run onepass_jobs.list
+
+A job is a mapping: ``jid``, ``name`` (of the orchestration), ``test`` (whether it is a dry run) and, when it has ended,
+``steps`` (the states of the master), ``seconds`` and ``success``.
+"""
+
+import contextlib
+import datetime
+import itertools
+import os
+import sys
+import time
+
+import salt.exceptions
+import salt.loader
+import salt.runner
+import salt.utils.event
+import salt.utils.jid
+import salt.utils.master
+import salt.utils.user
+from salt.exceptions import CommandExecutionError
+
+__func_alias__ = {"list_": "list"}
+
+ORCHESTRATIONS = ("runner.state.orchestrate", "runner.state.orch", "runner.state.sls")
+# Seconds after which an orchestration that was begun must be seen running, and in which one that ended has told so.
+START_SECONDS, END_SECONDS = 30, 10
+# How many orchestrations of the job cache are looked at.
+RECENT = 50
+
+
+class Refusal(CommandExecutionError, salt.exceptions.NotImplemented):
+    """A runner's error that Salt shows as it is; of any other it shows a traceback first."""
+
+
+def __virtual__():
+    return "onepass_jobs"
+
+
+def run(name: str, test: bool = False, every: int = 10) -> dict:
+    """
+    Begin an orchestration that runs on by itself, follow it to its end, and answer the job.
+
+    name
+        The orchestration: ``orchestrate.site``.
+    test
+        A dry run. Default ``False``.
+    every
+        Seconds between two lines on a phase that goes on, where no terminal is. Default 10.
+
+    Raises ``CommandExecutionError`` when it does not render, when it is killed, and on Ctrl-C, which ends the watching
+    alone. A phase that failed is no error here.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass_jobs.run orchestrate.mongodb test=True
+
+    .. versionadded:: 0.1.0
+    """
+    jid = salt.utils.jid.gen_jid(__opts__)
+    low = {"arg": [name], "kwarg": {"orchestration_jid": jid, **({"test": True} if test else {})}}
+    with salt.runner.RunnerClient(__opts__) as client:
+        user = salt.utils.user.get_specific_user()
+        client.asynchronous("state.orchestrate", low, user=user, pub=client._gen_async_pub(jid))
+    with _bus() as bus:  # not before: the new process would inherit it
+        return _followed({"jid": jid, "name": name, "test": test}, bus, every)
+
+
+def follow(jid: str | None = None, timeout: int = 3600, every: int = 10) -> dict:
+    """
+    Follow somebody's orchestration to its end, and answer the job; one that has ended is answered at once.
+
+    jid
+        Its job id. Default: the one that is running, else the next one that begins on this master.
+    timeout
+        Seconds to wait for its beginning. Default 3600.
+    every
+        Seconds between two lines on a phase that goes on, where no terminal is. Default 10.
+
+    Raises ``CommandExecutionError`` when none begins, and for what :py:func:`run` raises it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass_jobs.follow timeout=60
+
+    .. versionadded:: 0.1.0
+    """
+    with _bus() as bus:
+        job = get(jid) if jid else next(iter(_running()), None) or _next(bus, timeout)
+        return job if "steps" in job else _followed(job, bus, every)
+
+
+def get(jid: str | None = None) -> dict:
+    """
+    A job by its id: an orchestration, running or in the job cache, or states that minions applied, as one step.
+
+    jid
+        Its job id. Default: the last orchestration in the job cache.
+
+    Raises ``CommandExecutionError`` when the job cache does not have it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass_jobs.get
+
+    .. versionadded:: 0.1.0
+    """
+    jid = str(jid or next(_ids(), ""))
+    running = [job for job in _running() if job["jid"] == jid]
+    if running:
+        return running[0]
+    found = __salt__["jobs.list_job"](jid) if jid else {}
+    if found.get("Error") or not found.get("Result"):
+        last = ", ".join(itertools.islice(_ids(), 3)) or "none"
+        raise Refusal(f"No job {jid} in the master's job cache (keep_jobs in its configuration); the last ones: {last}")
+    return _of_master(found) if str(found["Function"]).startswith("runner.") else _of_minions(found)
+
+
+def list_(name: str | None = None, test: bool | None = None) -> list:
+    """
+    The 50 last orchestrations in the job cache, the newest first; those that did not render are left out.
+
+    name
+        Only those of this name.
+    test
+        Only dry runs (``True``), or only others (``False``). Default: all.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass_jobs.list orchestrate.mongodb
+
+    .. versionadded:: 0.1.0
+    """
+    return list(_earlier(name, test))
+
+
+# The job cache
+
+
+def _ids():
+    """The ids of all orchestrations in the job cache, the newest first."""
+    jobs = __salt__["jobs.list_jobs"]()
+    return iter(sorted((jid for jid, job in jobs.items() if job["Function"] in ORCHESTRATIONS), reverse=True))
+
+
+def _earlier(name: str | None = None, test: bool | None = None):
+    for jid in itertools.islice(_ids(), RECENT):
+        with contextlib.suppress(Refusal):
+            job = get(jid)
+            if "steps" in job and name in (None, job["name"]) and test in (None, job["test"]):
+                yield job
+
+
+def _of_master(found: dict) -> dict:
+    told = next(iter(found["Result"].values()))["return"]
+    if told["fun"] not in ORCHESTRATIONS:
+        raise Refusal(f"Job {found['jid']} is {told['fun']}, no orchestration and no states of minions")
+    return _with_end(_named(told), told)
+
+
+def _of_minions(found: dict) -> dict:
+    answers = dict.fromkeys(found.get("Minions") or ())
+    answers.update({minion: answer.get("return") for minion, answer in found["Result"].items()})
+    steps = _execution_modules()["orchestration.job"](found["Function"], answers)
+    return {"jid": found["jid"], "name": found["Function"], "test": False, "steps": steps, "seconds": 0.0}
+
+
+def _named(told: dict) -> dict:
+    """An orchestration's job id, name and ``test``, from its event."""
+    options = {key: value for each in told["fun_args"] if isinstance(each, dict) for key, value in each.items()}
+    names = [each for each in told["fun_args"] if isinstance(each, str)]
+    return {"jid": told["jid"], "name": (names or [options.get("mods")])[0], "test": options.get("test") is True}
+
+
+def _with_end(job: dict, told: dict) -> dict:
+    steps = _steps(told["return"])
+    seconds = _execution_modules()["orchestration.span"](steps)
+    return {**job, "steps": steps, "seconds": seconds, "success": told["success"]}
+
+
+def _steps(returned) -> dict:
+    """The states of the master in an orchestration's return; one that failed to render has none."""
+    answered = returned.get("data", {}) if isinstance(returned, dict) else {}
+    steps = next(iter(answered.values()), {})
+    if not isinstance(steps, dict):
+        words = steps if isinstance(steps, list) else [steps or returned]
+        raise Refusal("\n  ".join(["The orchestration did not run", *map(str, words)]))
+    return steps
+
+
+def _running() -> list:
+    """The orchestrations that run on this master, the newest first."""
+    jobs = salt.utils.master.get_running_jobs(__opts__)
+    found = [_named(job) for job in jobs if job.get("fun") in ORCHESTRATIONS]
+    return sorted(found, key=lambda job: job["jid"], reverse=True)
+
+
+# Following
+
+
+def _next(bus, timeout: int) -> dict:
+    _say(0, "waiting for an orchestration to begin")
+    deadline = time.monotonic() + timeout
+    while time.monotonic() < deadline:
+        event = bus.get_event(wait=1, tag="salt/run/", full=True)
+        if event and event["tag"].endswith("/new") and event["data"].get("fun") in ORCHESTRATIONS:
+            return _named(event["data"])
+    raise Refusal(f"No orchestration began within {timeout} s")
+
+
+def _followed(job: dict, bus, every: int) -> dict:
+    """The job with its end; what happens until then is shown."""
+    try:
+        return _until_end(job, _progress(job), bus, every)
+    except (KeyboardInterrupt, SystemExit):
+        raise Refusal(_interrupted(job)) from None
+
+
+def _progress(job: dict) -> dict:
+    modules, phases = _execution_modules(), _phases(job["name"])
+    progress = modules["orchestration_progress.begin"](job["jid"], phases, _expected(job))
+    _say(_age(job["jid"]), f"{job['name']} begins (job {job['jid']})")
+    for tag, data, moment in _missed(job, phases):
+        modules["orchestration_progress.take"](progress, tag, data, moment)
+    return progress
+
+
+def _until_end(job: dict, progress: dict, bus, every: int) -> dict:
+    modules, screen = _execution_modules(), {"below": 0, "told": time.monotonic()}
+    while not progress["ended"]:
+        tag, data = _event(job, bus)
+        now = _age(job["jid"])
+        lines = modules["orchestration_progress.take"](progress, tag, data, now)
+        _show(lines, modules["orchestration_progress.running"](progress, now), now, screen, every)
+    _say(now, "done")
+    return {**_with_end(job, data), "seconds": round(now, 1)}
+
+
+def _event(job: dict, bus) -> tuple:
+    """Tag and data of the next event within a second; a job that is gone without telling its end is an error."""
+    event = bus.get_event(wait=1, full=True)
+    if event:
+        return event["tag"], event["data"]
+    if _age(job["jid"]) < START_SECONDS or job["jid"] in [each["jid"] for each in _running()]:
+        return "", {}
+    told = _told_end(job, bus)
+    if not told:
+        raise Refusal(
+            f"{job['name']} (job {job['jid']}) does not run any more and has not told its end: it was killed, or the "
+            f"master was. Run it again: salt-run onepass.run {job['name']} (what is done has nothing to do)"
+        )
+    return f"salt/run/{job['jid']}/ret", told
+
+
+def _told_end(job: dict, bus) -> dict | None:
+    """What an orchestration that runs no more told at its end, while we did not listen or a moment later."""
+    event = bus.get_event(wait=END_SECONDS, tag=f"salt/run/{job['jid']}/ret", full=True)
+    cached = __salt__["jobs.list_job"](job["jid"]).get("Result") or {}
+    return event["data"] if event else next((answer["return"] for answer in cached.values()), None)
+
+
+def _phases(name: str) -> list:
+    """The orchestration's phases in order, each with those that it needs; none when it does not render."""
+    chunks = _execution_modules()["state.show_low_sls"](name)
+    if not all(isinstance(chunk, dict) for chunk in chunks):
+        return []
+    names = {chunk["__id__"]: chunk["name"] for chunk in chunks}
+    return [
+        {
+            "name": chunk["name"],
+            "needs": [names[need] for each in chunk.get("require", ()) for need in each.values() if need in names],
+            "tgt": chunk.get("tgt"),
+            "sls": ",".join(chunk["sls"]) if isinstance(chunk.get("sls"), list) else chunk.get("sls"),
+        }
+        for chunk in chunks
+    ]
+
+
+def _expected(job: dict) -> dict:
+    """Phase to seconds as in the last run of the same kind that went well; ``""`` for the whole."""
+    earlier = next((each for each in _earlier(job["name"], job["test"]) if each["success"]), None)
+    if not earlier:
+        return {}
+    phases = {step["name"]: step["duration"] / 1000 for step in earlier["steps"].values()}
+    return {**phases, "": earlier["seconds"]}
+
+
+def _missed(job: dict, phases: list):
+    """What the bus told of a running job before we listened, from the job cache: tag, data and moment."""
+    for jid, cached in sorted(__salt__["jobs.list_jobs"]().items()):
+        arguments = [each for each in cached["Arguments"] if isinstance(each, str)]
+        found = [each for each in phases if [each["sls"]] == arguments and each["tgt"] == cached["Target"]]
+        if jid > job["jid"] and found:
+            moment = (_moment(jid) - _moment(job["jid"])).total_seconds()
+            data = {"name": found[0]["name"], "tgt": found[0]["tgt"], "args": {"arg": arguments}}
+            yield f"salt/run/{job['jid']}/args", data, moment
+            for minion in __salt__["jobs.list_job"](jid)["Result"]:
+                yield f"salt/job/{jid}/ret/{minion}", {"id": minion, "fun": "state.sls", "fun_args": arguments}, moment
+
+
+def _age(jid: str) -> float:
+    """Seconds since a job began, by the clock that gives jobs their ids."""
+    return (_moment(salt.utils.jid.gen_jid(__opts__)) - _moment(jid)).total_seconds()
+
+
+def _moment(jid: str):
+    return datetime.datetime.strptime(jid[:20], "%Y%m%d%H%M%S%f")
+
+
+def _execution_modules():
+    if "onepass_jobs" not in __context__:
+        opts = {**__opts__, "file_client": "local", "enable_fqdns_grains": False}
+        opts["grains"] = opts.get("grains") or salt.loader.grains(opts)
+        __context__["onepass_jobs"] = salt.loader.minion_mods(opts)
+    return __context__["onepass_jobs"]
+
+
+def _bus():
+    return salt.utils.event.get_master_event(__opts__, __opts__["sock_dir"], listen=True)
+
+
+# Words
+
+
+def _interrupted(job: dict) -> str:
+    return "\n".join(
+        [
+            f"Watching ended; {job['name']} (job {job['jid']}) goes on, and so does what its hosts are doing",
+            f"  watch it again      salt-run onepass.watch {job['jid']}",
+            f"  let it end early    salt-run state.soft_kill {job['jid']}    (before its next phase)",
+            f"  go on after that    salt-run onepass.run {job['name']}    (what is done has nothing to do)",
+        ]
+    )
+
+
+def _show(lines: list, below: list, now: float, screen: dict, every: int) -> None:
+    """Lines that stay; on a terminal, below them what goes on, drawn anew; elsewhere that is said now and then."""
+    lines = [f"[{now:6.1f} s] {line}" for line in lines]
+    if sys.stderr.isatty():
+        width = os.get_terminal_size(sys.stderr.fileno()).columns
+        drawn = _execution_modules()["orchestration_text.screen"](lines, below, screen["below"], width)
+        print(drawn, end="", file=sys.stderr)
+        screen["below"] = len(below)
+    else:
+        due = below and time.monotonic() - screen["told"] > every
+        for line in [*lines, *([f"[{now:6.1f} s] {each}" for each in below] if due else [])]:
+            print(line, file=sys.stderr)
+        screen["told"] = time.monotonic() if lines or due else screen["told"]
+    sys.stderr.flush()
+
+
+def _say(now: float, text: str) -> None:
+    print(f"[{now:6.1f} s] {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,184 @@
+"""The whole site by the runner's commands, on a lab of real hosts: areas side by side, plans, failures, Ctrl-C."""
+
+import json
+
+import pytest
+from labs import OVERLAY, Lab
+
+MEMBERS = {"cfg": "r1.dc:27019", "s1": "r1.dc:27018", "s2": "r1.dc:27020"}
+PILLAR = {
+    "mongodb": {
+        "replsets": {name: {"members": [member]} for name, member in MEMBERS.items()},
+        "routers": ["r1.dc"],
+        "default_rw_concern": {"write": 1, "read": "local"},
+    },
+    "branches": {"rings": [["salta"]]},
+    "branch": {"uplink": "lan0", "gateway": {"lan": "lan0"}},
+    "openstack": None,  # the example's; there is no cloud here
+}
+MONGODB = [f"mongodb-{phase}" for phase in ("daemons", "replica-sets", "routers", "shards", "collections", "verify")]
+
+
+class SiteLab(Lab):
+    """A lab with all areas; branch salta is behind its gateway."""
+
+    def __enter__(self):
+        lab = super().__enter__()
+        try:
+            self._branch()
+            text = json.loads(self.exec("hq", f"cat {OVERLAY}"))
+            text["mongodb"].update(PILLAR["mongodb"])
+            self.command(
+                "run", "sh", "-c", f"cat > {OVERLAY}", input=json.dumps({**PILLAR, "mongodb": text["mongodb"]})
+            )
+        except BaseException:
+            self.command("down")
+            raise
+        return lab
+
+    def _branch(self):
+        """What the bank's network has already: the branch's addresses, and the way to it."""
+        address = {line.split()[0]: line.split()[1] for line in self.command("list").splitlines()}
+        self.exec("gw.salta", "ip address add 10.20.31.1/24 dev lan0; ip address add 192.0.2.31/32 dev eth0")
+        self.exec("gw.salta", f"ip route add 192.0.2.10/32 via {address['hq']}")
+        self.exec("hq", "ip address add 192.0.2.10/32 dev lo")
+        for network in ("10.20.31.0/24", "192.0.2.31/32"):
+            self.exec("hq", f"ip route add {network} via {address['gw.salta']} src 192.0.2.10")
+
+    def onepass(self, command, *words):
+        """A command of the runner as a program calls it: exit code and what it answered."""
+        code, out, err = self.run("salt-run", "--out=json", f"onepass.{command}", *words)
+        try:
+            return code, json.loads(out)
+        except ValueError:
+            raise RuntimeError(f"onepass.{command}: exit code {code}\n{out}\n{err}") from None
+
+    def seen(self, command, *words):
+        """The same as somebody at a terminal calls it: exit code, what it says, and its progress."""
+        return self.run("salt-run", f"onepass.{command}", *words)
+
+
+@pytest.fixture(scope="module")
+def site():
+    with SiteLab("site", "site.yaml") as lab:
+        yield lab
+
+
+@pytest.fixture(scope="module")
+def first_run(site):
+    return site.seen("run")
+
+
+def test_one_run_builds_all_areas(site, first_run):
+    code, out, err = first_run
+    assert code == 0, out + err
+    assert "orchestrate.site is done" in out
+    assert site.exec("r1.dc", "systemctl is-active mongos mongod-s1").split() == ["active", "active"]
+    assert "table netdev bridge_nat" in site.exec("ws001.salta", "nft list tables")
+
+
+def test_areas_run_side_by_side(first_run):
+    begun = {
+        line.split("] ")[1].partition(":")[0]: number
+        for number, line in enumerate(first_run[2].splitlines())
+        if "] " in line
+    }
+    assert begun["mongodb-daemons"] < begun["branches-canary-hosts"] < begun["mongodb-verify"]
+
+
+def test_status_and_a_second_run_find_all_as_wanted(site, first_run):
+    code, status = site.onepass("status")
+    assert code == 0
+    assert "r1.dc:27018 PRIMARY" in status["mongodb"]["shard s1"]
+    assert list(status["branches"]) == ["salta"]
+    assert "openstack" not in status
+    code, second = site.onepass("run")
+    assert (code, second["changes"], second["failed"], second["causes"]) == (0, 0, [], [])
+
+
+def test_a_plan_runs_as_long_as_the_world_has_not_moved(site, first_run):
+    site.exec("r1.dc", "systemctl stop mongos")
+    code, planned = site.onepass("plan", "orchestrate.mongodb")
+    assert code == 0
+    assert [(row["host"], row["state"]) for row in planned["rows"]][:1] == [("r1.dc", "mongodb-mongos")]
+    site.exec("r1.dc", "chmod 644 /etc/mongodb/keyfile")
+    code, out, _ = site.seen("run", "orchestrate.mongodb", f"plan={planned['hash']}")
+    assert code == 1
+    assert "The world has moved" in out
+    assert "+ mongodb-daemons: r1.dc: " in out
+    assert site.exec("r1.dc", "systemctl is-active mongos || true").strip() == "inactive"
+    site.exec("r1.dc", "chmod 400 /etc/mongodb/keyfile")
+    code, run = site.onepass("run", "orchestrate.mongodb", f"plan={planned['hash']}")
+    assert (code, run["changes"]) == (0, 1)
+
+
+def test_a_failing_branch_does_not_stop_the_data_centre(site, first_run):
+    site.exec("gw.salta", "mv /usr/sbin/nft /usr/sbin/nft.away; mv /usr/sbin/ebtables /usr/sbin/ebtables.away")
+    site.exec("gw.salta", "rm -f /etc/sysctl.d/60-bridge-nat.conf; mv /usr/sbin/sysctl /usr/sbin/sysctl.away")
+    code, out, err = site.seen("run")
+    _, told = site.onepass("explain")
+    for program in ("nft", "ebtables", "sysctl"):
+        site.exec("gw.salta", f"mv /usr/sbin/{program}.away /usr/sbin/{program}")
+    assert code == 1
+    failed, rest = out.split("not begun, a gate before it failed")
+    gated, done = rest.split("done, for it stands on nothing that failed")
+    assert "branches-canary-gateways" in failed
+    assert "branches-canary-hosts" in gated
+    for phase in MONGODB:
+        assert phase in done
+    [cause] = told["causes"]
+    assert (cause["phase"], cause["hosts"]) == ("branches-canary-gateways", ["gw.salta"])
+    assert cause["state"] == "branch-gateway"
+    assert cause["seen"] in " ".join(out.split()) or cause["seen"].splitlines()[0] in out
+
+
+def test_a_failing_gate_stops_what_stands_on_it_and_no_other_area(site, first_run):
+    site.exec("r1.dc", "chmod a-x /opt/mongodb/*/bin/mongod; systemctl stop mongod-s2")
+    code, run = site.onepass("run")
+    site.exec("r1.dc", "chmod a+x /opt/mongodb/*/bin/mongod")
+    assert code == 1
+    assert run["failed"] == MONGODB[:1]
+    assert run["not begun"] == MONGODB[1:]
+    assert "branches-canary-hosts-confirmed" in run["done"]
+    [cause] = run["causes"]
+    assert (cause["hosts"], cause["state"], cause["tolerated"]) == (["r1.dc"], "mongodb-mongod-s2", False)
+
+
+def test_ctrl_c_ends_the_watching_and_anybody_can_go_on(site, first_run):
+    run = site.spawn("salt-run", "onepass.run")
+    said = []
+    for line in run.stdout:
+        said.append(line)
+        if "mongodb-daemons: 1 host" in line:
+            site.exec("hq", "pkill -INT -f [o]nepass.run")
+    assert run.wait() == 1
+    assert "goes on, and so does what its hosts are doing" in "".join(said)
+    [jid] = {line.split()[-1] for line in said if "salt-run onepass.watch" in line}
+    code, out, err = site.seen("watch", jid)
+    assert code == 0, out + err
+    assert "orchestrate.site is done: 1 change in" in out
+    assert jid in out
+
+
+def test_silent_hosts_are_named(site, first_run):
+    site.exec("ws002.salta", "systemctl stop salt-minion")
+    code, status = site.onepass("status", "areas=branches", "timeout=5")
+    assert code == 0
+    assert status == {"branches": {"salta": status["branches"]["salta"], "silent": "ws002.salta"}}
+    assert "1 silent (ws002.salta)" in status["branches"]["salta"]
+
+
+@pytest.mark.parametrize(
+    "words, said",
+    [
+        (("explain", "20200101000000000000"), "No job 20200101000000000000 in the master's job cache"),
+        (("run", "orchestrate.nothing"), "The orchestration did not run"),
+        (("status", "areas=mongdb"), "areas: mongdb is unknown"),
+        (("watch", "timeout=1"), "No orchestration began within 1 s"),
+    ],
+)
+def test_what_cannot_be_is_said_in_a_line(site, first_run, words, said):
+    code, out, _ = site.seen(*words)
+    assert code == 1
+    assert said in out
+    assert "Traceback" not in out

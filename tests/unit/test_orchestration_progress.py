@@ -1,0 +1,108 @@
+"""How far an orchestration is, by the events of the master's bus."""
+
+import pytest
+
+import tree
+
+module = tree.load("_modules/orchestration_progress.py")
+JID = "20261124152928023148"
+PHASES = [
+    {"name": "preflight", "needs": []},
+    {"name": "daemons", "needs": ["preflight"]},
+    {"name": "shards", "needs": ["daemons"]},
+]
+
+
+def begins(name, hosts=(), sls="mongodb.daemon"):
+    return f"salt/run/{JID}/args", {"name": name, "tgt": list(hosts), "args": {"arg": [sls]}}
+
+
+def returns(host, sls="mongodb.daemon", fun="state.sls"):
+    return f"salt/job/2026/ret/{host}", {"id": host, "fun": fun, "fun_args": [sls, {"test": True}]}
+
+
+def waits(host, what, seen=None):
+    return "onepass/wait", {"id": host, "data": {"what": what, "seen": seen}}
+
+
+@pytest.fixture
+def told():
+    """``told(*events)``: the progress after them, a second each, and the lines they were worth."""
+
+    def tell(*events, expected=None):
+        progress = module.begin(JID, PHASES, expected)
+        lines = [line for now, event in enumerate(events) for line in module.take(progress, *event, now)]
+        return progress, lines
+
+    return tell
+
+
+@pytest.mark.parametrize(
+    "events, lines",
+    [
+        ([begins("preflight")], ["preflight"]),
+        ([begins("daemons", ["a.dc"])], ["daemons: 1 host"]),
+        (
+            [begins("preflight"), begins("daemons", ["a.dc", "b.dc"])],
+            ["preflight", "preflight: ended after 1.0 s", "daemons: 2 hosts"],
+        ),
+        (
+            [begins("daemons", ["a.dc", "b.dc"]), returns("a.dc"), returns("b.dc")],
+            ["daemons: 2 hosts", "daemons: ended after 2.0 s"],
+        ),
+        # a silent host: the phase ends when the one that needs it begins
+        (
+            [begins("daemons", ["a.dc", "b.dc"]), returns("a.dc"), begins("shards", ["r.dc"])],
+            ["daemons: 2 hosts", "daemons: ended after 2.0 s; no answer from b.dc", "shards: 1 host"],
+        ),
+        # somebody else's job on the same host, other SLS, other functions
+        (
+            [begins("daemons", ["a.dc"]), returns("a.dc", "other"), returns("a.dc", fun="test.ping"), returns("z.dc")],
+            ["daemons: 1 host"],
+        ),
+    ],
+)
+def test_lines_worth_saying(told, events, lines):
+    assert told(*events)[1] == lines
+
+
+def test_hosts_done_and_what_each_of_the_others_waits_for(told):
+    hosts = [f"{letter}.dc" for letter in "abcd"]
+    progress, _ = told(
+        begins("daemons", hosts),
+        waits("a.dc", "s1 with a primary", "no primary"),
+        waits("b.dc", "s1 with a primary", "no primary"),
+        returns("d.dc"),
+        expected={"daemons": 20.0, "": 150.0},
+    )
+    assert module.running(progress, 12.4) == [
+        "daemons: 1 of 4 hosts, 12 s of some 20 s",
+        "  a.dc, b.dc wait for s1 with a primary; last seen: no primary",
+        "  c.dc at work",
+        "12 s of some 2 min 30 s; then shards",
+    ]
+
+
+def test_a_wait_that_ended_is_forgotten(told):
+    progress, _ = told(begins("daemons", ["a.dc"]), waits("a.dc", "s1", "nothing"), waits("a.dc", None))
+    assert "  a.dc at work" in module.running(progress, 5)
+
+
+def test_two_phases_side_by_side_have_returns_of_their_own(told):
+    progress, lines = told(begins("daemons", ["a.dc"]), begins("other", ["a.dc"], "branch"), returns("a.dc", "branch"))
+    assert lines[-1] == "other: ended after 1.0 s"
+    assert [line for line in module.running(progress, 3) if "of 1 host" in line] == ["daemons: 0 of 1 host, 3.0 s"]
+
+
+def test_what_goes_on_is_cut_to_the_room_there_is(told):
+    hosts = [f"ws{number:03d}.salta" for number in range(700)]
+    progress, _ = told(begins("daemons", hosts), *(waits(host, f"the link of {host}", "down") for host in hosts[:30]))
+    shown = module.running(progress, 9, lines=8)
+    assert len(shown) == 9
+    assert shown[-2] == "  and 25 lines more"
+
+
+def test_nothing_goes_on_after_the_end(told):
+    progress, _ = told(begins("daemons", ["a.dc"]), (f"salt/run/{JID}/ret", {}))
+    assert progress["ended"]
+    assert module.running(progress, 9) == []
