@@ -1,0 +1,424 @@
+"""
+What the messages of MongoDB, virtual machines, OpenStack and the pillar mean: a part of :py:mod:`onepass_errors`.
+
+.. versionadded:: 0.1.0
+
+To read them::
+
+    salt-call --local -m . backend_errors.known
+"""
+
+# Area to (form of the message, meaning, solution).
+ERRORS = {
+    "MongoDB": [
+        (
+            "* is no connection; a mapping of MongoClient options",
+            "The argument connection has a form that no driver can use.",
+            "Give a mongodb:// URI, a mapping with host, or the path of such a mapping in the pillar.",
+        ),
+        (
+            "No credentials at *",
+            "The path in the connection leads to nothing in this host's pillar or configuration. Passwords are "
+            "never taken from the command line.",
+            "Put username and password at that path, and refresh the pillar; mind which minions get the secrets file.",
+        ),
+        (
+            "connection to *: *",
+            "PyMongo refused an option or a URI before it connected.",
+            "The words after the address name the option; PyMongo's documentation lists all.",
+        ),
+        (
+            "MongoDB does not change that in place",
+            "An index of these keys exists with other options. To replace it, it has to be dropped, and queries "
+            "would be slow meanwhile: that is your decision.",
+            "Drop it in a quiet hour and run again; the run builds the wanted one.",
+        ),
+        (
+            "database.collection is wanted",
+            "A collection was named without its database, or the other way round.",
+            "Write it as bank.transfers.",
+        ),
+        (
+            "has an index * on *, not on *; give the new one another name",
+            "An index name is taken by an index on other keys.",
+            "Give the new index a name of its own.",
+        ),
+        (
+            "has members that are not wanted",
+            "The living replica set has members that the list lacks. A run never removes a member by omission.",
+            "Add them to the list, or say remove_extra: True if they are to go.",
+        ),
+        (
+            "is a member of replica set *, not of *",
+            "The mongod there belongs to another set and holds its data.",
+            "Take the host out of one of the two lists; to reuse it, empty its dbPath first.",
+        ),
+        (
+            "was started without a replica set",
+            "A mongod without replSetName cannot join.",
+            "Set replication.replSetName in its configuration and restart it; the formula mongodb does both.",
+        ),
+        (
+            "cannot be changed in place; remove the member from the list",
+            "MongoDB fixes this setting of a member when it is added.",
+            "Two runs on purpose: one without the member, one with it.",
+        ),
+        (
+            "is not sharded; mongo_shard.collections lists",
+            "The question makes sense for sharded collections only.",
+            "Take a name from mongo_shard.collections.",
+        ),
+        (
+            "says that it is shard * of cluster *",
+            "These members carry the identity of another shard or cluster in their data; adding them could mix "
+            "two clusters.",
+            "Name the right set, or empty the members' data before they join.",
+        ),
+        (
+            "has its primary on *, not on *",
+            "Moving a database's primary copies its unsharded data and disturbs writers, so no run does it.",
+            "movePrimary in a quiet hour, as the message says; then run again.",
+        ),
+        (
+            "a shard key is never changed by a run",
+            "A collection is sharded on another key. Changing it rewrites all of it.",
+            "Refine or reshard it by hand with the command in the message; then the run finds nothing to do.",
+        ),
+        (
+            "only a new collection can change that",
+            "Whether a shard key is unique is fixed when the collection is sharded.",
+            "Correct the pillar, or copy into a new collection.",
+        ),
+        (
+            "which shares no member with",
+            "A shard of that name exists with entirely different members.",
+            "Give the new shard another name.",
+        ),
+        (
+            "belongs to shard * already; use that name",
+            "The replica set is in the cluster under another name.",
+            "Use the name that it has.",
+        ),
+        (
+            "the connection's credentials are those of",
+            "The administrator would be changed with its own login, and a wrong step would lock everybody out.",
+            "Use another administrator's login, or leave the connection out on the host itself.",
+        ),
+        (
+            "No password at *",
+            "The path leads to no text in this minion's pillar.",
+            "Put the password at that path in the secrets pillar.",
+        ),
+        (
+            "Replica set * cannot be looked at",
+            "No member answered, or none let the login in.",
+            "Check that mongod runs on the members and that key file and administrator are those of the set.",
+        ),
+        (
+            "is no router: * answers there",
+            "A command for the whole cluster reached a mongod.",
+            "Connect to a mongos; the pillar names them at mongodb:routers.",
+        ),
+        (
+            "and an index holds one array a document (code 171)",
+            "Some document already has arrays in both fields. MongoDB makes a key for each entry, and for two "
+            "arrays one for each pair: it refuses.",
+            "Index one of the two fields, or make two indexes.",
+        ),
+    ],
+    "Virtual machines": [
+        (
+            "Cannot *: *",
+            "libvirt refused an operation; the words after the colon are its own.",
+            "Mend what they name. That libvirtd does not run, or that Salt does not run as root, are the usual causes.",
+        ),
+        (
+            "* was cloned from *; destroy that first",
+            "The disk is the base of other VMs' disks, which would be lost.",
+            "Destroy the clones first; libvirt_clone.audit shows what hangs on what.",
+        ),
+        (
+            "not as written when read back",
+            "What was written into a disk is not there when it is read again.",
+            "Look at the free space of the pool (df), then run again: the clone is made anew.",
+        ),
+        (
+            "cannot be opened: *. Is a VM running with it",
+            "The disk is locked by a running VM, or the export by FUSE is not possible here.",
+            "Shut the VM down; modprobe fuse if /dev/fuse is missing.",
+        ),
+        (
+            "on the disk cannot be mounted or changed",
+            "The kernel refused the filesystem in the disk: unknown to it, or damaged.",
+            "Load its module, or check it from inside of the VM; identity=nocloud does without mounting.",
+        ),
+        (
+            "NoCloud needs pycdlib",
+            "The seed disk of cloud-init is written by that library.",
+            "salt-pip install pycdlib.",
+        ),
+        (
+            "is off: it was not started, or its system stopped",
+            "Something waits for a VM that does not run.",
+            "libvirt_clone.start, then look at its console: virsh console.",
+        ),
+        (
+            "has no host key of ours",
+            "With identity=none nothing was written into the clone, so no host key is known.",
+            "Wait until=name only, or clone with an identity.",
+        ),
+        (
+            "No ssh-keyscan on this host",
+            "The host key of a VM is read by OpenSSH's own program.",
+            "apt-get install openssh-client.",
+        ),
+        (
+            "Cannot give the lease of * back",
+            "The dnsmasq of the network did not take the release; the address stays taken until the lease ends.",
+            "Check that the network runs; the lease also goes by itself.",
+        ),
+        (
+            "No storage pool *",
+            "The named pool, or one on the template's directory, is not defined in libvirt.",
+            "virsh pool-list --all; define one with virsh pool-define-as, or name another.",
+        ),
+        (
+            "is not active; virsh pool-start",
+            "The pool is defined and stopped.",
+            "virsh pool-start, and pool-autostart for the next boot.",
+        ),
+        (
+            "is no directory of this host",
+            "Linked clones need a pool of type dir on this host.",
+            "Use such a pool.",
+        ),
+        (
+            "no disk to write an identity on",
+            "No filesystem that can be written to was found in the template.",
+            "Choose one of the identities that the message lists.",
+        ),
+        (
+            "has no generation * of",
+            "A generation is one sealing of a template; that one does not exist.",
+            "libvirt_clone.templates lists them; leave generation out for the newest.",
+        ),
+        (
+            "has no network interface to be on",
+            "The template has no card, so the clone cannot join the network.",
+            "Add one to the template and seal it again.",
+        ),
+        (
+            "is not sealed",
+            "Only a sealed template has a base that clones can share.",
+            "Shut it down and libvirt_clone.seal it.",
+        ),
+        (
+            "is running; shut it down",
+            "A running VM writes to its disk; a base must stand still.",
+            "virsh shutdown, then seal.",
+        ),
+        (
+            "was changed since it was sealed",
+            "The template was booted or changed; clones of the old base would not have that.",
+            "Seal it again; older clones keep their own base.",
+        ),
+        (
+            "This host's root has no ssh key",
+            "Identity ssh logs in to the clone as root.",
+            "ssh-keygen -t ed25519 as root, and put the public key into the template.",
+        ),
+        (
+            "There is no domain *",
+            "libvirt has no VM of that name on this host.",
+            "virsh list --all; mind the connection, qemu:///system.",
+        ),
+        (
+            "was not made here; it stays as it is",
+            "Only VMs that libvirt_clone made are changed or destroyed.",
+            "Use virsh for that one, or another name.",
+        ),
+        (
+            "Not undone, the next run will",
+            "A step failed, and so did a part of clearing up after it.",
+            "Mend what the first sentence names and run again; the rest is cleared then.",
+        ),
+        (
+            "went off while it booted as its template",
+            "The clone stopped before its identity was written over ssh.",
+            "Look at its console; the template must boot by itself.",
+        ),
+        (
+            "ssh root@*: *",
+            "The login failed; ssh's own words follow.",
+            "The template's root must trust this host's key and run sshd.",
+        ),
+        (
+            "the template's root must trust",
+            "ssh reached the clone and was not let in.",
+            "Put the key that the message names into the template's /root/.ssh/authorized_keys, and seal it again.",
+        ),
+        (
+            "is an unfinished clone",
+            "A cut run left this VM; it is no template.",
+            "Run the clone again, which finishes it, or destroy it.",
+        ),
+        (
+            "has no disk of its own to clone",
+            "The domain has only CD-ROMs or disks of the network.",
+            "Choose a template with a disk in a pool of this host.",
+        ),
+        (
+            "has a saved state",
+            "A saved VM's disk is not consistent without its memory.",
+            "Start it and shut it down properly.",
+        ),
+        (
+            "was not unmounted",
+            "The filesystem was in use when the VM stopped.",
+            "Start it and shut it down from inside.",
+        ),
+    ],
+    "OpenStack": [
+        (
+            "No cloud is named",
+            "Neither the call nor the pillar says which cloud.",
+            "openstack:cloud in the pillar, as in clouds.yaml.",
+        ),
+        (
+            "clouds_yaml names the file with cloud",
+            "The file with the login is not on the host that talks to the cloud.",
+            "Put clouds.yaml and secure.yaml there, mode 0600, or correct clouds_yaml.",
+        ),
+        (
+            "short; raise list_limit",
+            "The API answered fewer things than there are; a plan from that would be wrong.",
+            "Raise list_limit in the service's configuration.",
+        ),
+        (
+            "does not serve",
+            "The cloud lacks an API extension that the table needs.",
+            "Enable the extension in Neutron, or leave that key out.",
+        ),
+        (
+            "Keystone refuses the login",
+            "User, password, project or domain in clouds.yaml is wrong.",
+            "openstack --os-cloud NAME token issue shows the same; correct secure.yaml.",
+        ),
+        (
+            "No login to cloud",
+            "Keystone was not reached, or its answer was no answer.",
+            "Check auth_url and the certificate from that host with curl.",
+        ),
+        (
+            "There is no domain *; known are",
+            "The projects' domain is not in Keystone.",
+            "Take a name from the list; capitals count.",
+        ),
+        (
+            "physical_network is needed",
+            "A VLAN needs to know which physical network carries it.",
+            "As in Neutron's network_vlan_ranges: physnet1.",
+        ),
+        (
+            "cannot be read",
+            "The table's file is missing or closed to this user.",
+            "Correct the path; mode and owner.",
+        ),
+        (
+            "cannot be rendered",
+            "Jinja or YAML of the table's file has a mistake.",
+            "The words after the file name say line and reason.",
+        ),
+    ],
+    "The pillar": [
+        (
+            "is an unknown key",
+            "A key that nothing reads; a typing error would go unseen otherwise.",
+            "The message proposes the nearest key; the pillar reference lists all.",
+        ),
+        (
+            "is missing",
+            "A key without a default is not there, or another key makes it necessary.",
+            "Add it; the message says what it may be.",
+        ),
+        (
+            "not a string",
+            "YAML read a key or value as another type: on, 5 and 1.10 are no strings.",
+            "Put it in quotes.",
+        ),
+        (
+            "overlaps",
+            "Two networks share addresses; routing would send packets to the wrong one.",
+            "Give one of them another CIDR.",
+        ),
+        (
+            "outside of",
+            "An address is not in the network that it belongs to.",
+            "Correct the address, or the CIDR.",
+        ),
+        (
+            "which is no address",
+            "The text does not read as an IP address.",
+            "Write it in full, in quotes if it is IPv6.",
+        ),
+        (
+            "a loop",
+            "Two name servers would ask each other forever.",
+            "Forward to a server that does not ask here.",
+        ),
+        (
+            "on an arbiter",
+            "An arbiter votes and holds no data, so this setting has no meaning.",
+            "Leave it out, or make a real member.",
+        ),
+        (
+            "in a config set",
+            "MongoDB refuses this in the set of the config servers.",
+            "Only shards may have it.",
+        ),
+    ],
+    "Lessons of MongoDB": [
+        (
+            "Lesson: indexes before the load",
+            "A load into a collection without its index makes the build afterwards read everything again, and "
+            "every query before it scans.",
+            "Describe indexes in the pillar: a run makes them before it shards, on an empty collection.",
+        ),
+        (
+            "Lesson: one array per index",
+            "An index on two fields that both hold arrays is refused by the first document that has both (code 171).",
+            "Name such fields at arrays in the pillar: onepass.check refuses the index before any document exists.",
+        ),
+        (
+            "Lesson: padding is of the past",
+            "MMAPv1 moved documents that outgrew their place, and padding avoided it. WiredTiger writes a "
+            "document anew in any case.",
+            "Do not pad documents; old advice on paddingFactor has no effect.",
+        ),
+        (
+            "Lesson: writes to indexed fields",
+            "Each write to an indexed field writes to every index that has it. Counters and time stamps in "
+            "indexes make a fast write slow.",
+            "Keep what changes all the time out of indexes, or in a collection of its own.",
+        ),
+    ],
+}
+
+
+def __virtual__():
+    return "backend_errors"
+
+
+def known() -> dict:
+    """
+    The explanations as data: area to a list of form, meaning and solution.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . backend_errors.known
+
+    .. versionadded:: 0.1.0
+    """
+    return ERRORS

@@ -1,0 +1,265 @@
+"""
+Every message that the bundle raises, with its meaning and its solution: the data of :py:mod:`onepass_solution`.
+
+.. versionadded:: 0.1.0
+
+A message's form has ``*`` for what differs from case to case. To read all of them::
+
+    salt-call --local -m . onepass_errors.entries
+"""
+
+# Area to (form of the message, meaning, solution).
+ERRORS = {
+    "All areas": [
+        (
+            "Waited * s for *; last seen: *",
+            "A state needs something that another host or service has to bring about, and its deadline passed. "
+            "Nothing is lost.",
+            "Read what was seen last: it names what is late. Look at that host (salt-run onepass.status), then "
+            "run again; what is done has nothing to do. If the hosts are merely slow, give a longer timeout.",
+        ),
+        (
+            "jsonschema 4 in Salt's Python",
+            "The Python that runs Salt lacks the library that judges a pillar; the distribution's Python does not "
+            "count.",
+            "salt-pip install 'jsonschema>=4.17' on the host named, then restart its minion.",
+        ),
+        (
+            "* is not installed",
+            "A program that a state calls is not on this host's PATH.",
+            "Install the package that has it, then run again.",
+        ),
+        (
+            "No network namespace could be made: *",
+            "Rules are tried in a namespace that nobody sees before they are loaded, and the kernel refused one: "
+            "no root, or a container without CAP_SYS_ADMIN.",
+            "Run as root on the host itself.",
+        ),
+        (
+            "nft: *",
+            "The kernel or nft's library refused a list or a transaction; as it was one transaction, no rule of "
+            "it is loaded.",
+            "The words after it are nft's own. A missing kernel module (nft_redir, nf_tables_bridge) is the usual "
+            "cause.",
+        ),
+        (
+            "*; install nftables",
+            "nft's library (libnftables) cannot be loaded into Salt's Python.",
+            "Install the package nftables, which brings it.",
+        ),
+        (
+            "No message of the bundle is in this text",
+            "onepass_solution.find knows the bundle's own messages only, not those of Salt, MongoDB or libvirt "
+            "around them.",
+            "Paste the line of the comment that names the object, without cutting it in the middle.",
+        ),
+    ],
+    "The runner": [
+        (
+            "The master lacks the bundle's execution modules",
+            "Runners of the master call the execution modules, which it has not fetched from its file server.",
+            "salt-run saltutil.sync_all, then again.",
+        ),
+        (
+            "areas: * is unknown; known are *",
+            "An area is a top key of the pillar, not a module or a host.",
+            "Name one of those in the message, or leave areas out for all.",
+        ),
+        (
+            "The pillar of * has none of *",
+            "The master has a pillar of its own, for the id that the message names, and its top.sls matches "
+            "nothing to that id.",
+            "Give that id the site's pillar in top.sls; the example's is pillar/top.sls.",
+        ),
+        (
+            "dot is not installed",
+            "Graphviz lays the picture out, on the master.",
+            "apt-get install graphviz; onepass.status tells the same as text meanwhile.",
+        ),
+        (
+            "* still runs: salt-run onepass.watch *",
+            "A run that has not ended has no first cause yet.",
+            "Watch it to its end, then ask onepass.explain again.",
+        ),
+        (
+            "No orchestration began within * s",
+            "onepass.watch waits for a run that somebody else starts; none was started on this master.",
+            "Start one, or give the job's id to watch one that has begun already.",
+        ),
+        (
+            "No job * in the master's job cache",
+            "The master forgets jobs after keep_jobs_seconds (a day), or the id has a typing error.",
+            "Take one of the ids that the message lists; salt-run jobs.list_jobs has all.",
+        ),
+        (
+            "Job * is *, no orchestration and no states of minions",
+            "Only runs of states have phases and causes.",
+            "salt-run jobs.lookup_jid shows any other job.",
+        ),
+        (
+            "does not run any more and has not told its end",
+            "The process of the run, or the master, was killed. What the minions were doing they have finished by "
+            "themselves.",
+            "Run the same again. The world is the state: what is done has nothing to do.",
+        ),
+    ],
+    "Branches": [
+        (
+            "No directory of branches: *",
+            "The check of all branches reads their pillar files from a directory that is not on this machine.",
+            "Name the directory that holds one file per branch, as pillar/branch does.",
+        ),
+        (
+            "Nothing proves that this host is reachable",
+            "A change of the rules waits for a new connection from or to headquarters as a proof; there was none. "
+            "It will be taken back.",
+            "Give branch:confirm:reach an address:port at headquarters that takes connections, or let the "
+            "master's next job come in.",
+        ),
+        (
+            "Too late: the change has just been taken back",
+            "The proof came after branch:confirm:within seconds; the host is as it was before.",
+            "Run again; raise branch:confirm:within for slow links.",
+        ),
+        (
+            "* is neither a workstation nor the gateway of its branch",
+            "The minion's id has no entry in the branch's pillar, so there is nothing it should be.",
+            "Add the host below branch:hosts, or correct the id: <host>.<branch>.",
+        ),
+        (
+            "Neither way works here. nft: *; ebtables: *",
+            "Both ways were tried in a namespace, and the kernel refused both.",
+            "Load the kernel modules that the message names (nft_redir, ebt_redirect), or update the kernel.",
+        ),
+        (
+            "A wrong MAC would take the VM off the network",
+            "The VM in libvirt has another MAC than the pillar. Rules made for the wrong one would swallow the "
+            "VM's traffic, so nothing was loaded.",
+            "virsh domiflist shows the real one; correct vm:mac in the branch's pillar.",
+        ),
+        (
+            "* is not there; there are *. Correct *",
+            "The pillar names a network card that this host does not have; a new board or kernel may have renamed it.",
+            "Take a name from the list in the message.",
+        ),
+        (
+            "* is the bridge of a libvirt network",
+            "libvirt would answer DHCP and NAT on that bridge, against the branch's own network.",
+            "Choose another branch:bridge, or take the libvirt network down as the message says.",
+        ),
+        (
+            "* is there and is no bridge",
+            "A device of the bridge's name exists already and is something else; it is never overwritten.",
+            "Choose another name for the bridge, or remove that device yourself.",
+        ),
+        (
+            "* is a port of * already",
+            "The uplink belongs to another bridge; to move it would cut whoever uses that one.",
+            "Take it out of there, or name that bridge in the pillar.",
+        ),
+        (
+            "-save cannot list the nat table",
+            "iptables' and nft's rules share a table in a form that iptables cannot read, so ours cannot be compared.",
+            "Move the foreign nft rules into a table of another name than nat.",
+        ),
+        (
+            "* is not a port of * after all",
+            "A guest's card was put on the bridge, and something else took it off at once.",
+            "Look for a second manager of that card: NetworkManager, another hook of libvirt, a script.",
+        ),
+    ],
+    "Networks with names": [
+        (
+            "are on the network *: move them first",
+            "Guests have cards on the network that should go; they would be cut off.",
+            "Move or stop these guests, or say force: True if they may lose it.",
+        ),
+        (
+            "There is no network * of ours",
+            "No network of that name was made by dnsmasq_fwd on this host.",
+            "dnsmasq_fwd.list names those that were; check the spelling and the backend.",
+        ),
+        (
+            "is a device already, and no bridge",
+            "A bridge of that name cannot be made, as another kind of device has the name.",
+            "Give the network's bridge another name.",
+        ),
+        (
+            "the pillar has none at branch:dns",
+            "The function was called without a network, and this minion's pillar does not describe one either.",
+            "Give name, domain and address, or fill branch:dns.",
+        ),
+        (
+            "backend is *; network or bridge",
+            "A backend of another name does not exist.",
+            "network (libvirt's) or bridge (our own).",
+        ),
+        (
+            "libvirt's binding in Salt's Python",
+            "Salt runs in a Python of its own, which has no libvirt-python; the distribution's python3-libvirt is "
+            "not seen by it.",
+            "apt-get install libvirt-dev gcc pkg-config; salt-pip install libvirt-python; restart the minion.",
+        ),
+        (
+            "dnsmasq does not take the option*",
+            "dnsmasq itself tried the new configuration and refused it. The running one was not touched.",
+            "Correct options; man dnsmasq has each without its dashes.",
+        ),
+        (
+            "The dnsmasq of network * does not run",
+            "libvirt says that the network is active, and its dnsmasq has died: no DHCP, no names.",
+            "dnsmasq_fwd's state restarts it and brings every guest back; journalctl tells why it died.",
+        ),
+        (
+            "libvirt has no network *",
+            "The name is none of libvirt's networks on this host.",
+            "Take a name that virsh net-list --all shows.",
+        ),
+        (
+            "libvirt, network *: *",
+            "libvirt refused an operation on the network; the words after the colon are its own.",
+            "Mend what they name (a bridge's name or an address in use are frequent), and run again.",
+        ),
+        (
+            "Network * runs as before, for it did not start: *",
+            "The new definition would not start, so the old one was put back and runs.",
+            "Mend what libvirt's words name; guests have noticed a short break.",
+        ),
+        (
+            "* is in charge of * here: give way",
+            "Another program owns the host's resolver; writing past it would be undone at its next change.",
+            "Use the way that the message names, or auto.",
+        ),
+        (
+            "libnss_libvirt.so.2 is not installed",
+            "The host's own lookups of guests' names go through that library.",
+            "apt-get install libnss-libvirt.",
+        ),
+    ],
+}
+
+
+def __virtual__():
+    return "onepass_errors"
+
+
+def entries() -> list:
+    """
+    All explanations, in the order of the areas.
+
+    Returns:
+        List of mappings: ``error``, ``area``, ``meaning`` and ``solution``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . onepass_errors.entries
+
+    .. versionadded:: 0.1.0
+    """
+    return [
+        {"error": error, "area": area, "meaning": meaning, "solution": solution}
+        for area, known in {**ERRORS, **__salt__["backend_errors.known"]()}.items()
+        for error, meaning, solution in known
+    ]
