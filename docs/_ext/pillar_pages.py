@@ -8,7 +8,7 @@ from tree import ROOT, load
 
 AREAS = {"mongodb": "mongo_schema", "branch": "branch_schema", "openstack": "neutron_schema", "dns": "dnsmasq_model"}
 # A default as the descriptions name it: "a port, 1 to 65535, default 22", "auto (default), nft or ebtables".
-DEFAULT = re.compile(r"(\S+?),? \(default\)|\bdefault ([^,;:)]+)")
+DEFAULT = re.compile(r"(\S+) \((?:[^)]*, )?default\)|[,;] default ([^,;)]+)")
 INTRODUCTION = """# Pillar: `{area}`
 
 Every key, read from the schema that `onepass.check` judges by. `<name>` stands for a name of yours, `[]` for each entry
@@ -29,7 +29,8 @@ def pages():
 def _page(area, module, examples):
     schema = load(f"_modules/{module}.py").schema()
     given = examples.get(area)
-    rows = [_row(*each) for each in _keys(schema, schema.get("$defs", {}), area, [given], False)]
+    shared = schema.get("$defs", {})
+    rows = [_row(*each, shared) for each in _keys(schema, shared, area, [given], False)]
     return INTRODUCTION.format(area=area, module=module) + "\n".join(rows) + "\n"
 
 
@@ -66,8 +67,8 @@ def _forms(part, shared):
     return [form for each in branches for form in _forms(each, shared)] if branches else [part]
 
 
-def _row(path, part, value, required):
-    forms = _forms(part, {}) if "$ref" not in part else [part]
+def _row(path, part, value, required, shared):
+    forms = _forms(part, shared)
     meaning = part.get("description") or " / ".join(form["description"] for form in forms if "description" in form)
     default = DEFAULT.search(meaning)
     cells = [
@@ -82,6 +83,6 @@ def _row(path, part, value, required):
 
 def _type(form):
     if "enum" in form:
-        return "choice"
-    kind = form.get("type", "text or mapping" if "$ref" in form else "any")
+        return ", ".join("null" if each is None else f"`{each}`" for each in form["enum"])
+    kind = form.get("type", "any")
     return " or ".join([kind] if isinstance(kind, str) else kind)
