@@ -20,11 +20,13 @@ myst_enable_extensions = ["deflist"]
 myst_heading_anchors = 3
 autodoc_member_order = "bysource"
 autodoc_typehints = "none"
-python_use_unqualified_type_names = True
+add_module_names = False
 graphviz_output_format = "svg"
 # What a shell session and an SLS with Jinja hold is not always what their lexers expect.
 suppress_warnings = ["misc.highlighting_failure"]
 html_theme = "furo"
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
 html_title = f"Onepass {release}"
 html_show_sourcelink = False
 html_show_copyright = False

@@ -45,7 +45,8 @@ def _write(path, text):
 
 def _module_page(kind, path):
     name = _importable(kind, path)
-    return f"# {path.stem}\n\n{TITLES[kind]}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n"
+    what = {"_states": " (states)", "_runners": " (runner)"}.get(kind, "")
+    return f"# {path.stem}{what}\n\n```{{eval-rst}}\n.. automodule:: {name}\n   :members:\n```\n"
 
 
 def _importable(kind, path):
@@ -84,7 +85,7 @@ def _listed(kind):
 def _errors_page():
     """A section per message, by area; Sphinx makes its anchor from the title."""
     known = functions("onepass_errors", __salt__=functions("backend_errors"))["onepass_errors.entries"]()
-    lines = ["# Errors and solutions\n", "`*` stands for what differs from case to case. The same from a terminal:\n"]
+    lines = ["# Errors and solutions\n", "… stands for what differs from case to case. The same from a terminal:\n"]
     lines.append("```console\n# salt-call onepass_solution.find 'the message'\n```\n")
     for area, entries in itertools.groupby(known, lambda entry: entry["area"]):
         lines.append(f"## {area}\n")

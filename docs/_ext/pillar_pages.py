@@ -9,7 +9,11 @@ from tree import ROOT, load
 AREAS = {"mongodb": "mongo_schema", "branch": "branch_schema", "openstack": "neutron_schema", "dns": "dnsmasq_model"}
 # A default as the descriptions name it: "a port, 1 to 65535, default 22", "auto (default), nft or ebtables".
 DEFAULT = re.compile(r"(\S+) \((?:[^)]*, )?default\)|[,;] default ([^,;)]+)")
-INTRODUCTION = """# Pillar: `{area}`
+INTRODUCTION = """---
+hide-toc: true
+---
+
+# Pillar: `{area}`
 
 Every key, read from the schema that `onepass.check` judges by. `<name>` stands for a name of yours, `[]` for each entry
 of a list. **Bold** keys are required where what they belong to is given. `{module}.schema` answers the same to a
