@@ -177,7 +177,7 @@ ERRORS = {
         (
             "There is no network * of ours",
             "No network of that name was made by dnsmasq_fwd on this host.",
-            "dnsmasq_fwd.list names those that were; check the spelling and the backend.",
+            "Check the spelling and the backend; the files of ours lie where the message says.",
         ),
         (
             "is a device already, and no bridge",
@@ -260,6 +260,6 @@ def entries() -> list:
     """
     return [
         {"error": error, "area": area, "meaning": meaning, "solution": solution}
-        for area, known in {**ERRORS, **__salt__["backend_errors.known"]()}.items()
+        for area, known in {**ERRORS, **__salt__["onepass_backend_errors.known"]()}.items()
         for error, meaning, solution in known
     ]

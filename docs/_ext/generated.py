@@ -84,7 +84,7 @@ def _listed(kind):
 
 def _errors_page():
     """A section per message, by area; Sphinx makes its anchor from the title."""
-    known = functions("onepass_errors", __salt__=functions("backend_errors"))["onepass_errors.entries"]()
+    known = functions("onepass_errors", __salt__=functions("onepass_backend_errors"))["onepass_errors.entries"]()
     lines = ["# Errors and solutions\n", "… stands for what differs from case to case. The same from a terminal:\n"]
     lines.append("```console\n# salt-call onepass_solution.find 'the message'\n```\n")
     for area, entries in itertools.groupby(known, lambda entry: entry["area"]):
@@ -97,4 +97,4 @@ def _errors_page():
 
 def _first_sentence(path):
     doc = ast.get_docstring(ast.parse(path.read_text()))
-    return " ".join(doc.split("\n\n")[0].split()).replace("``", "`")
+    return " ".join(doc.split("\n\n")[0].split()).replace(":py:mod:", "").replace("``", "`")

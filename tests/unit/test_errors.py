@@ -1,6 +1,7 @@
 """Errors and solutions: every message that the bundle raises is explained, and no explanation is left over."""
 
 import ast
+import re
 
 import pytest
 from salt.exceptions import CommandExecutionError
@@ -8,7 +9,7 @@ from salt.exceptions import CommandExecutionError
 from tree import KINDS, functions, load, sources
 
 RAISED = ("CommandExecutionError", "SaltInvocationError", "CloudError", "Refusal")
-ENTRIES = functions("onepass_errors", __salt__=functions("backend_errors"))["onepass_errors.entries"]()
+ENTRIES = functions("onepass_errors", __salt__=functions("onepass_backend_errors"))["onepass_errors.entries"]()
 SOLUTION = load("_modules/onepass_solution.py", __salt__={"onepass_errors.entries": lambda: ENTRIES})
 
 
@@ -56,6 +57,19 @@ def test_a_message_is_explained(text):
 @pytest.mark.parametrize("form", FORMS)
 def test_an_explanation_has_its_message(form):
     assert [text for _, text, _ in TEXTS if SOLUTION.matches(form, text)]
+
+
+def test_a_solution_names_functions_that_there_are():
+    there = {
+        f"{path.stem}.{node.name.rstrip('_')}" for kind in KINDS for path in sources(kind) for node in defined(path)
+    }
+    areas = {name.split(".")[0] for name in there}
+    named = {name for entry in ENTRIES for name in re.findall(r"\b[a-z]+(?:_[a-z]+)*\.[a-z_]+", entry["solution"])}
+    assert {name for name in named if name.split(".")[0] in areas} <= there
+
+
+def defined(path):
+    return [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.FunctionDef)]
 
 
 def test_a_pasted_message_finds_the_entry_that_fits_best():

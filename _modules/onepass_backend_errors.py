@@ -5,7 +5,7 @@ What the messages of MongoDB, virtual machines, OpenStack and the pillar mean: a
 
 To read them::
 
-    salt-call --local -m . backend_errors.known
+    salt-call --local -m . onepass_backend_errors.known
 """
 
 # Area to (form of the message, meaning, solution).
@@ -160,7 +160,7 @@ ERRORS = {
         (
             "is off: it was not started, or its system stopped",
             "Something waits for a VM that does not run.",
-            "libvirt_clone.start, then look at its console: virsh console.",
+            "Start it (libvirt_clone.power_on), then look at its console: virsh console.",
         ),
         (
             "has no host key of ours",
@@ -200,7 +200,7 @@ ERRORS = {
         (
             "has no generation * of",
             "A generation is one sealing of a template; that one does not exist.",
-            "libvirt_clone.templates lists them; leave generation out for the newest.",
+            "Leave generation out for the newest, or seal the template.",
         ),
         (
             "has no network interface to be on",
@@ -406,7 +406,7 @@ ERRORS = {
 
 
 def __virtual__():
-    return "backend_errors"
+    return "onepass_backend_errors"
 
 
 def known() -> dict:
@@ -417,7 +417,7 @@ def known() -> dict:
 
     .. code-block:: bash
 
-        salt-call --local -m . backend_errors.known
+        salt-call --local -m . onepass_backend_errors.known
 
     .. versionadded:: 0.1.0
     """
