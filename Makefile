@@ -64,6 +64,7 @@ lint: .venv/tools/done
 bench: environments .venv/bench/done .venv/openstack/done .venv/3008/libvirt .venv/guest/done
 	.venv/3008/bin/python tests/bench/bench.py
 	.venv/3008/bin/python tests/bench/branches.py
+	.venv/3008/bin/python tests/bench/clones.py
 	.venv/3008/bin/python tests/bench/vlans.py
 
 clean:
