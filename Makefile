@@ -67,6 +67,7 @@ bench: environments .venv/bench/done .venv/openstack/done .venv/3008/libvirt .ve
 	.venv/3008/bin/python tests/bench/bench.py
 	.venv/3008/bin/python tests/bench/branches.py
 	.venv/3008/bin/python tests/bench/names.py
+	.venv/3008/bin/python tests/bench/clones.py
 	.venv/3008/bin/python tests/bench/vlans.py
 
 clean:

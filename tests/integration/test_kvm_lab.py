@@ -39,7 +39,7 @@ def lab():
         assert code == 0
         assert built.exec("ws001.cordoba", "virsh list --all --name").split() == ["desktop"], "a dry run made something"
         code, built.changes = built.orchestrate()
-        assert code == 0
+        assert code == 0, built.changes
         yield built
 
 
@@ -76,7 +76,8 @@ print(json.load(sys.stdin)["local"]["files"]["{pem}"]["text"], end="")' > {pki}/
         chmod 400 {pki}/minion.pem
         openssl pkey -in {pki}/minion.pem -pubout -out {pki}/minion.pub
         cp /etc/salt/minion /etc/salt/guest/minion
-        printf 'id: till-1.cordoba\npki_dir: {pki}\nroot_dir: /var/tmp/guest\n' >> /etc/salt/guest/minion
+        printf '%s: %s\\n' id till-1.cordoba pki_dir {pki} cachedir /var/cache/guest sock_dir /run/guest \\
+            pidfile /run/guest.pid log_file /var/log/guest >> /etc/salt/guest/minion
         systemd-run --quiet --unit=guest-minion /opt/salt/bin/salt-minion -c /etc/salt/guest""",
     )
     try:
