@@ -67,7 +67,7 @@ def lint(table=None, path=None):
     faults = __salt__["neutron_rules.faults"]({} if table is None and path else table)
     found += __salt__["pillar_files.located"](faults, [path] if path else [])
     if found:
-        raise CommandExecutionError(_report(found))
+        raise CommandExecutionError(_report(sorted(found, key=_line)))
     table = __salt__["neutron_rules.given"](table)
     rows, warnings = _rows(table), __salt__["neutron_rules.warnings"](table)
     return {"projects": len(rows), "vlans": _compressed(rows), **({"warnings": warnings} if warnings else {})}
@@ -558,6 +558,10 @@ def _rendered(path):
     except (CommandExecutionError, SaltRenderError) as err:
         raise CommandExecutionError(f"{path} cannot be rendered: {err}") from None
     return pillar.get("openstack") if isinstance(pillar, dict) else None
+
+
+def _line(fault):
+    return int(fault.get("place", ":0").rpartition(":")[2])
 
 
 def _report(found):
