@@ -449,7 +449,7 @@ class _Run:
         elif kind == "tag":
             self._call("tag", step["on"], step.get("id") or self.ids["network", row])
         elif kind == "quota":
-            self._call("update", "quotas", self.ids["project", row], step["body"])
+            self._quota(step)
         elif kind == "share":
             self._share(step)
         elif kind == "router":
@@ -467,6 +467,12 @@ class _Run:
             return {}
         inside = {"network_id": self.ids["network", row]} if step["kind"] == "subnet" else {}
         return {"project_id": self.ids["project", row], **inside}
+
+    def _quota(self, step):
+        project = self.ids["project", step["row"]]
+        self._call("update", "quotas", project, step["body"])
+        if step["old"] is None:
+            self.made.append(("quotas", project))
 
     def _router(self, step):
         row = step["row"]
