@@ -191,7 +191,7 @@ def _result(step):
 
 
 def _is_gated(state):
-    return state.get("__state_ran__") is False and str(state.get("comment", "")).startswith(GATED)
+    return str(state.get("comment", "")).startswith(GATED)
 
 
 def _changes(step):
