@@ -411,6 +411,8 @@ def _answer(question: dict, timeout: int, modules) -> dict:
         return {"": modules[function](*arg)}
     except (CommandExecutionError, SaltInvocationError) as err:
         return {"": str(err)}
+    except KeyError as err:  # of Salt's loader: a module that needs what this master's Python does not have
+        return {"": f"{function} needs {err.args[0]}, which this master's Python cannot load"}
 
 
 def _exceptions(seen: dict) -> dict:
