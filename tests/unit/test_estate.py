@@ -16,10 +16,12 @@ for name in (
     "mongo_pillar",
     "mongo_config",
     "neutron_rules",
+    "dnsmasq_model",
+    "dnsmasq_fwd",
     "branch_schema",
 ):
     SALT.update(functions(name, __salt__=SALT, __pillar__={}, __opts__={}))
-for name in ("branch_pillar", "branch_fleet", "mongo_estate", "neutron_estate", "branch_estate"):
+for name in ("branch_guests", "branch_pillar", "branch_fleet", "mongo_estate", "neutron_estate", "branch_estate"):
     SALT.update(functions(name, __salt__=SALT, __opts__={}))
 
 PILLAR = {
