@@ -540,23 +540,7 @@ def _boot_links(role: str, name: str, arguments: dict, mac: str | None) -> list:
 
 
 def _unit(paths: dict) -> str:
-    """A change that was not confirmed before the host went down is taken back before anything is loaded."""
-    which = salt.utils.path.which
-    home = "/var/lib/onepass/bridge_nat"
-    lines = [f"-{sys.executable} -I {home}/guard.py {home} boot"]
-    lines += [f"-{which('sysctl')} -q -p {SYSCTL}"] if SYSCTL in paths else []
-    lines.append(f"-{which('ip')} -force -batch {ETC}/links.ip")
-    for name in RULES:
-        if f"{ETC}/{name}" not in paths:
-            continue
-        program = name.partition(".")[2]
-        if program == "nft":
-            # The uplink may be missing, which older kernels do not take; all else works without it.
-            lines.append(f"{'-' if name == 'uplink.nft' else ''}{which('nft')} -f {ETC}/{name}")
-            continue
-        for hook in ("PREROUTING", "POSTROUTING"):
-            lines.append(f"-{which(program)} -t nat -D {hook} -j bridge_nat")
-        lines.append(f"/bin/sh -c 'exec {which(program + '-restore')} --noflush < {ETC}/{name}'")
+    lines = _unit_commands(paths)
     start = "\n".join(f"ExecStart={line}" for line in lines)
     again = "\n".join(f"ExecReload={line}" for line in lines)
     return f"""[Unit]
@@ -575,3 +559,22 @@ RemainAfterExit=yes
 [Install]
 WantedBy=multi-user.target {" ".join(FLUSHERS)}
 """
+
+
+def _unit_commands(paths: dict) -> list:
+    """First, a change that was not confirmed before the host went down is taken back."""
+    which = salt.utils.path.which
+    home = "/var/lib/onepass/bridge_nat"
+    lines = [f"-{sys.executable} -I {home}/guard.py {home} boot"]
+    lines += [f"-{which('sysctl')} -q -p {SYSCTL}"] if SYSCTL in paths else []
+    lines.append(f"-{which('ip')} -force -batch {ETC}/links.ip")
+    for name in [each for each in RULES if f"{ETC}/{each}" in paths]:
+        program = name.partition(".")[2]
+        if program == "nft":
+            # The uplink may be missing, which older kernels do not take; all else works without it.
+            lines.append(f"{'-' if name == 'uplink.nft' else ''}{which('nft')} -f {ETC}/{name}")
+            continue
+        for hook in ("PREROUTING", "POSTROUTING"):
+            lines.append(f"-{which(program)} -t nat -D {hook} -j bridge_nat")
+        lines.append(f"/bin/sh -c 'exec {which(program + '-restore')} --noflush < {ETC}/{name}'")
+    return lines

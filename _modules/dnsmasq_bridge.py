@@ -9,7 +9,7 @@ reservations of others (clones) are files in ``hosts.d`` and ``dhcp-hosts.d`` be
 
     salt-call --local -m . dnsmasq_bridge.card lab
 
-Requires root, iproute2, procps, dnsmasq and, for NAT, nft and util-linux.
+Requires root, iproute2, procps, dnsmasq and, for NAT, nft.
 """
 
 import difflib
@@ -21,7 +21,6 @@ import salt.utils.path
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 WITHIN = 5
-NORMALISE = 'nft -f - && nft list table ip "$0"'
 FORWARD = "/proc/sys/net/ipv4/ip_forward"
 
 
@@ -306,15 +305,19 @@ def _loaded(name):
     if not salt.utils.path.which("nft"):
         return None
     table = __salt__["dnsmasq_texts.table"](name)
-    if f"table ip {table}\n" not in __salt__["onepass_host.run"](["nft", "list", "tables", "ip"]):
+    if f"ip {table}" not in __salt__["onepass_nft.tables"]():
         return None
-    return __salt__["onepass_host.run"](["nft", "list", "table", "ip", table])
+    return __salt__["onepass_nft.run"](f"list table ip {table}")
 
 
 def _normal(name, text):
     """The same text as nft would list it: loaded into a network namespace that nobody sees."""
-    table = __salt__["dnsmasq_texts.table"](name)
-    return __salt__["onepass_host.run"](["unshare", "--net", "sh", "-c", NORMALISE, table], text)
+
+    def loaded():
+        __salt__["onepass_nft.run"](text)
+        return _loaded(name)
+
+    return __salt__["onepass_host.in_new_network"](loaded)
 
 
 # Steps

@@ -487,7 +487,7 @@ def known_hosts(*names):
 
 def audit():
     """
-    Domains of this host that share what ought to be one's own: MAC, machine-id, ssh host key, minion key.
+    Domains of this host that share what ought to be one's own: MAC, machine-id, DUID, ssh host key, minion key.
 
     Read from the disks of all domains, running or not, where :py:mod:`libvirt_disk` knows the filesystem.
 

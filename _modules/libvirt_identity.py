@@ -30,6 +30,7 @@ CARRIERS = (
     "/etc/salt/pki/minion/*",
     "/etc/udev/rules.d/70-persistent-net.rules",
     "/etc/hostid",
+    "/etc/dhcpcd.duid",
     "/var/lib/systemd/random-seed",
     "/var/lib/dhcp/*",
     "/var/lib/dhclient/*",
@@ -51,6 +52,8 @@ AUDITED = {
     "/etc/ssh/ssh_host_rsa_key.pub": "host key",
     "/etc/salt/minion_id": "minion id",
     "/etc/salt/pki/minion/minion.pub": "minion key",
+    "/etc/dhcpcd.duid": "DUID",
+    "/var/lib/dhcpcd/duid": "DUID",
 }
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")

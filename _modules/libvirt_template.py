@@ -75,17 +75,10 @@ def _sealed(disk):
 
 def seal(template):
     """
-    The template's disks, as they are now, are the generation that clones are made of; the template can be started and
-    changed without touching a clone.
-
-    Each disk gets another name and becomes read-only, and an empty overlay takes its place. Sealed again after changes,
-    it becomes a new generation, a copy; older clones keep theirs. Nothing happens when nothing was written since.
+    A template is sealed, see :py:func:`libvirt_clone.seal`.
 
     template
-        The domain, off and cleanly shut down.
-
-    Returns:
-        ``generation`` and ``changed``.
+        The domain.
 
     CLI Example:
 
@@ -182,13 +175,10 @@ def _next_generation(disks):
 
 def gc(template):
     """
-    The sealed generations of a template that no domain of this host needs any longer are deleted; never the newest.
+    Generations that nobody needs are gone, see :py:func:`libvirt_clone.gc`.
 
     template
         The domain.
-
-    Returns:
-        ``removed`` (list of paths) and ``kept`` (generation's path to list of the domains that need it).
 
     CLI Example:
 

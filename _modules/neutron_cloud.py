@@ -20,6 +20,7 @@ Requires openstacksdk 4 or later in Salt's Python.
 
 import importlib.util
 import os
+import re
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
@@ -305,9 +306,10 @@ def _refusal(service, method, path, answer):
     code = error.get("type") or error.get("title") or ""
     words = error.get("message") or answer.reason or "no reason given"
     what = path.partition("/v2.0")[2] or path
-    text = f"{_NAMES[service]} refuses {method.upper()} {what} ({answer.status_code} {code}".rstrip() + f"): {words}"
+    how = f"{answer.status_code} {code}".rstrip()
     needed = ". The login has to be an admin's" if answer.status_code == 403 else ""
-    return CloudError(text + needed, answer.status_code, code)
+    text = f"{_NAMES[service]} refuses {method.upper()} {what} ({how}): {words.rstrip('. ')}{needed}"
+    return CloudError(text, answer.status_code, code)
 
 
 def _connected(cloud, clouds_yaml):
@@ -332,28 +334,43 @@ def _place(cloud, clouds_yaml):
 
 def _connect(path, name):
     import keystoneauth1.exceptions
-    import openstack.config
     import openstack.connection
     import openstack.exceptions
 
-    folder = os.path.dirname(path)
     try:
-        region = openstack.config.OpenStackConfig(
-            config_files=[path],
-            secure_files=[os.path.join(folder, "secure.yaml")],
-            vendor_files=[os.path.join(folder, "clouds-public.yaml")],
-            load_envvars=False,
-            app_name="onepass",
-        ).get_one(cloud=name)
+        region = _configured(path, name)
         region.config["api_timeout"] = region.config.get("api_timeout") or TIMEOUT
         connection = openstack.connection.Connection(config=region)
         connection.cache_enabled = False  # clouds.yaml may ask for it, but what was written has to be read again
         return connection, connection.session.auth.get_access(connection.session)
     except keystoneauth1.exceptions.Unauthorized:
-        raise CloudError(f"Keystone refuses the login of cloud {name} in {path}", 401) from None
+        remedy = "look at its user, password and project there, and in secure.yaml beside it"
+        raise CloudError(f"Keystone refuses the login of cloud {name} in {path}; {remedy}", 401) from None
     except (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException) as err:
         raise CloudError(f"No login to cloud {name} of {path}: {_first_line(err)}") from None
 
 
+def _configured(path, name):
+    import openstack.config
+
+    folder = os.path.dirname(path)
+    config = openstack.config.OpenStackConfig(
+        config_files=[path],
+        secure_files=[os.path.join(folder, "secure.yaml")],
+        vendor_files=[os.path.join(folder, "clouds-public.yaml")],
+        load_envvars=False,
+        app_name="onepass",
+    )
+    known = config.get_cloud_names()
+    if name not in known:
+        named = ", ".join(sorted(set(known) - {"defaults"}))  # what the SDK makes of none
+        raise CloudError(f"There is no cloud {name} in {path}; it has {named or 'none, or is no YAML'}")
+    return config.get_one(cloud=name)
+
+
 def _first_line(err):
-    return str(err).strip().splitlines()[0] if str(err).strip() else type(err).__name__
+    """The error in a line, without the nested representations in which a refused connection comes."""
+    said = str(err).strip().partition("\n")[0] or type(err).__name__
+    head, _, nested = said.partition(": HTTP")
+    reason = re.search(r"\[Errno -?\d+\] ([\w ]+)", nested)
+    return f"{head}: {reason[1]}" if reason else said

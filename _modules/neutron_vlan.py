@@ -67,7 +67,7 @@ def lint(table=None, path=None):
     faults = __salt__["neutron_rules.faults"]({} if table is None and path else table)
     found += __salt__["pillar_files.located"](faults, [path] if path else [])
     if found:
-        raise CommandExecutionError(_report(found))
+        raise CommandExecutionError(_report(sorted(found, key=_line)))
     table = __salt__["neutron_rules.given"](table)
     rows, warnings = _rows(table), __salt__["neutron_rules.warnings"](table)
     return {"projects": len(rows), "vlans": _compressed(rows), **({"warnings": warnings} if warnings else {})}
@@ -449,7 +449,7 @@ class _Run:
         elif kind == "tag":
             self._call("tag", step["on"], step.get("id") or self.ids["network", row])
         elif kind == "quota":
-            self._call("update", "quotas", self.ids["project", row], step["body"])
+            self._quota(step)
         elif kind == "share":
             self._share(step)
         elif kind == "router":
@@ -467,6 +467,12 @@ class _Run:
             return {}
         inside = {"network_id": self.ids["network", row]} if step["kind"] == "subnet" else {}
         return {"project_id": self.ids["project", row], **inside}
+
+    def _quota(self, step):
+        project = self.ids["project", step["row"]]
+        self._call("update", "quotas", project, step["body"])
+        if step["old"] is None:
+            self.made.append(("quotas", project))
 
     def _router(self, step):
         row = step["row"]
@@ -558,6 +564,10 @@ def _rendered(path):
     except (CommandExecutionError, SaltRenderError) as err:
         raise CommandExecutionError(f"{path} cannot be rendered: {err}") from None
     return pillar.get("openstack") if isinstance(pillar, dict) else None
+
+
+def _line(fault):
+    return int(fault.get("place", ":0").rpartition(":")[2])
 
 
 def _report(found):

@@ -191,7 +191,7 @@ def _result(step):
 
 
 def _is_gated(state):
-    return state.get("__state_ran__") is False and str(state.get("comment", "")).startswith(GATED)
+    return str(state.get("comment", "")).startswith(GATED)
 
 
 def _changes(step):
@@ -323,8 +323,8 @@ def _without(host, text):
 
 def _next(group):
     target = f"-L {','.join(group['hosts'][:3])}" if len(group["hosts"]) > 1 else "".join(group["hosts"])
-    if not group["hosts"]:
-        return "mend that, then run again"
-    if not group["state"]:
+    if group["hosts"] and not group["state"]:
         return f"salt {target} test.ping; when it answers, run again"
+    if not group["hosts"] or not group["sls"]:
+        return "mend that, then run again"
     return f"salt {target} state.sls_id {group['state']} {group['sls']} test=True; when that is well, run again"

@@ -21,7 +21,6 @@ import salt.key
 import salt.loader
 import salt.pillar
 import salt.utils.cloud
-import salt.utils.path
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 from salt.utils.stringutils import to_str
 
@@ -372,20 +371,23 @@ def graph(path: str = "estate.html", title: str = "The estate", state: bool = Fa
 
     .. versionadded:: 0.1.0
     """
-    if not salt.utils.path.which("dot"):
-        raise Refusal("dot is not installed, which lays the picture out: apt-get install graphviz")
     pillar, modules = _pillar(), _execution_modules()
     drawn = [modules[f"{ESTATES[area]}.drawn"](pillar[area]) for area in _areas(None, pillar)]
     seen = _seen(None, timeout, modules) if state else {}
     states = {thing: how for each in seen.values() for thing, how in each["states"].items()}
-    svg = modules["onepass_host.run"](
-        ["dot", "-Tsvg"], modules["estate_graph.dot"](title, drawn, states if state else None)
-    )
+    svg = _laid_out(modules["estate_graph.dot"](title, drawn, states if state else None), modules)
     made = modules["estate_graph.picture"](svg) if path.endswith(".svg") else modules["estate_graph.page"](svg, title)
     modules["onepass_host.write"](path, made)
     silent = [minion for each in seen.values() for minion in each["silent"]]
     faults = [each["fault"] for each in seen.values() if each["fault"]]
     return {"written": os.path.abspath(path), **_only("silent", silent), **_only("fault", faults)}
+
+
+def _laid_out(picture: str, modules) -> str:
+    try:
+        return modules["onepass_host.run"](["dot", "-Tsvg"], picture)
+    except CommandExecutionError as err:
+        raise Refusal(f"{err}; Graphviz lays the picture out: apt-get install graphviz") from None
 
 
 def _seen(areas: str | list | None, timeout: int, modules) -> dict:
@@ -409,6 +411,8 @@ def _answer(question: dict, timeout: int, modules) -> dict:
         return {"": modules[function](*arg)}
     except (CommandExecutionError, SaltInvocationError) as err:
         return {"": str(err)}
+    except KeyError as err:  # of Salt's loader: a module that needs what this master's Python does not have
+        return {"": f"{function} needs {err.args[0]}, which this master's Python cannot load"}
 
 
 def _exceptions(seen: dict) -> dict:

@@ -18,15 +18,17 @@ import itertools
 import os
 import sys
 import time
+from pathlib import Path
 
 import salt.exceptions
 import salt.loader
+import salt.payload
 import salt.runner
 import salt.utils.event
 import salt.utils.jid
-import salt.utils.master
+import salt.utils.process
 import salt.utils.user
-from salt.exceptions import CommandExecutionError
+from salt.exceptions import CommandExecutionError, SaltDeserializationError
 
 __func_alias__ = {"list_": "list"}
 
@@ -35,6 +37,7 @@ ORCHESTRATIONS = ("runner.state.orchestrate", "runner.state.orch", "runner.state
 START_SECONDS, END_SECONDS = 30, 10
 # How many orchestrations of the job cache are looked at.
 RECENT = 50
+EMPTY = salt.payload.dumps({})
 
 
 class Refusal(CommandExecutionError, salt.exceptions.NotImplemented):
@@ -123,11 +126,12 @@ def get(jid: str | None = None) -> dict:
     running = [job for job in _running() if job["jid"] == jid]
     if running:
         return running[0]
-    found = __salt__["jobs.list_job"](jid) if jid else {}
-    if found.get("Error") or not found.get("Result"):
+    answers = _cache("get_jid", jid) if jid else {}
+    if not answers:
         last = ", ".join(itertools.islice(_ids(), 3)) or "none"
         raise Refusal(f"No job {jid} in the master's job cache (keep_jobs in its configuration); the last ones: {last}")
-    return _of_master(found) if str(found["Function"]).startswith("runner.") else _of_minions(found)
+    load = _cache("get_load", jid)
+    return _of_master(answers) if load["fun"].startswith("runner.") else _of_minions(jid, load, answers)
 
 
 def list_(name: str | None = None, test: bool | None = None) -> list:
@@ -155,7 +159,7 @@ def list_(name: str | None = None, test: bool | None = None) -> list:
 
 def _ids():
     """The ids of all orchestrations in the job cache, the newest first."""
-    jobs = __salt__["jobs.list_jobs"]()
+    jobs = _cache("get_jids")
     return iter(sorted((jid for jid, job in jobs.items() if job["Function"] in ORCHESTRATIONS), reverse=True))
 
 
@@ -167,18 +171,21 @@ def _earlier(name: str | None = None, test: bool | None = None):
                 yield job
 
 
-def _of_master(found: dict) -> dict:
-    told = next(iter(found["Result"].values()))["return"]
+def _of_master(answers: dict) -> dict:
+    told = next(iter(answers.values()))["return"]
     if told["fun"] not in ORCHESTRATIONS:
-        raise Refusal(f"Job {found['jid']} is {told['fun']}, no orchestration and no states of minions")
+        raise Refusal(f"Job {told['jid']} is {told['fun']}, no orchestration and no states of minions")
     return _with_end(_named(told), told)
 
 
-def _of_minions(found: dict) -> dict:
-    answers = dict.fromkeys(found.get("Minions") or ())
-    answers.update({minion: answer.get("return") for minion, answer in found["Result"].items()})
-    steps = _execution_modules()["orchestration.job"](found["Function"], answers)
-    return {"jid": found["jid"], "name": found["Function"], "test": False, "steps": steps, "seconds": 0.0}
+def _of_minions(jid: str, load: dict, answers: dict) -> dict:
+    returned = {**dict.fromkeys(load.get("Minions") or ()), **_returns(answers)}
+    steps = _execution_modules()["orchestration.job"](load["fun"], returned)
+    return {"jid": jid, "name": load["fun"], "test": False, "steps": steps, "seconds": 0.0}
+
+
+def _returns(answers: dict) -> dict:
+    return {minion: answer.get("return") for minion, answer in answers.items()}
 
 
 def _named(told: dict) -> dict:
@@ -190,8 +197,17 @@ def _named(told: dict) -> dict:
 
 def _with_end(job: dict, told: dict) -> dict:
     steps = _steps(told["return"])
+    steps = {tag: _completed(step) for tag, step in steps.items()} if job["test"] else steps
     seconds = _execution_modules()["orchestration.span"](steps)
     return {**job, "steps": steps, "seconds": seconds, "success": told["success"]}
+
+
+def _completed(step: dict) -> dict:
+    """A step of a dry run with all its hosts; Salt leaves out those that say only in words what they would do."""
+    answers = _returns(_cache("get_jid", step["__jid__"])) if "__jid__" in step else {}
+    if not answers:
+        return step
+    return {**step, "changes": {"out": "highstate", "ret": {**answers, **step["changes"].get("ret", {})}}}
 
 
 def _steps(returned) -> dict:
@@ -205,9 +221,16 @@ def _steps(returned) -> dict:
 
 
 def _running() -> list:
-    """The orchestrations that run on this master, the newest first."""
-    jobs = salt.utils.master.get_running_jobs(__opts__)
-    found = [_named(job) for job in jobs if job.get("fun") in ORCHESTRATIONS]
+    """The orchestrations that run on this master, the newest first, by the files that Salt keeps of running jobs.
+
+    Salt's own function removes a file that it finds still empty, and the job that begins just now is lost.
+    """
+    found = []
+    for path in Path(__opts__["cachedir"], "proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError, SaltDeserializationError):
+            told = salt.payload.loads(path.read_bytes() or EMPTY)
+            if told.get("fun") in ORCHESTRATIONS and salt.utils.process.os_is_running(told["pid"]):
+                found.append(_named(told))
     return sorted(found, key=lambda job: job["jid"], reverse=True)
 
 
@@ -271,7 +294,7 @@ def _event(job: dict, bus) -> tuple:
 def _told_end(job: dict, bus) -> dict | None:
     """What an orchestration that runs no more told at its end, while we did not listen or a moment later."""
     event = bus.get_event(wait=END_SECONDS, tag=f"salt/run/{job['jid']}/ret", full=True)
-    cached = __salt__["jobs.list_job"](job["jid"]).get("Result") or {}
+    cached = _cache("get_jid", job["jid"])
     return event["data"] if event else next((answer["return"] for answer in cached.values()), None)
 
 
@@ -303,14 +326,14 @@ def _expected(job: dict) -> dict:
 
 def _missed(job: dict, phases: list):
     """What the bus told of a running job before we listened, from the job cache: tag, data and moment."""
-    for jid, cached in sorted(__salt__["jobs.list_jobs"]().items()):
+    for jid, cached in sorted(_cache("get_jids").items()):
         arguments = [each for each in cached["Arguments"] if isinstance(each, str)]
         found = [each for each in phases if [each["sls"]] == arguments and each["tgt"] == cached["Target"]]
         if jid > job["jid"] and found:
             moment = (_moment(jid) - _moment(job["jid"])).total_seconds()
             data = {"name": found[0]["name"], "tgt": found[0]["tgt"], "args": {"arg": arguments}}
             yield f"salt/run/{job['jid']}/args", data, moment
-            for minion in __salt__["jobs.list_job"](jid)["Result"]:
+            for minion in _cache("get_jid", jid):
                 yield f"salt/job/{jid}/ret/{minion}", {"id": minion, "fun": "state.sls", "fun_args": arguments}, moment
 
 
@@ -321,6 +344,14 @@ def _age(jid: str) -> float:
 
 def _moment(jid: str):
     return datetime.datetime.strptime(jid[:20], "%Y%m%d%H%M%S%f")
+
+
+def _cache(function: str, *arguments):
+    """The job cache by its own functions; the runner ``jobs`` makes a whole minion for each look at it."""
+    if "onepass_jobs.cache" not in __context__:
+        __context__["onepass_jobs.cache"] = salt.loader.returners(__opts__, _execution_modules())
+    name = __opts__.get("ext_job_cache") or __opts__["master_job_cache"]
+    return __context__["onepass_jobs.cache"][f"{name}.{function}"](*arguments)
 
 
 def _execution_modules():

@@ -123,7 +123,10 @@ def guest_keys(name, keys):
     ret = {"name": name, "result": False, "changes": {}, "comment": ""}
     with contextlib.suppress(NameError):
         salt.utils.event.fire_args(__opts__, __orchestration_jid__, {"name": name}, "run")
-    found = __salt__["saltutil.runner"]("onepass.guest_keys", keys=keys, test=__opts__["test"], full_return=True)
+    try:
+        found = __salt__["saltutil.runner"]("onepass.guest_keys", keys=keys, test=__opts__["test"], full_return=True)
+    except CommandExecutionError as err:
+        return dict(ret, comment=str(err))
     said = found["return"]
     if not found["success"]:
         return dict(ret, comment=str(said))

@@ -27,8 +27,6 @@ NETWORK_MANAGER = """[main]
 plugins=keyfile
 no-auto-default=*
 auth-polkit=root-only
-[logging]
-backend=syslog
 """
 
 
@@ -72,24 +70,22 @@ def firewalld():
 def network_manager():
     """NetworkManager, which answers nmcli."""
     Path("/etc/NetworkManager/NetworkManager.conf").write_text(NETWORK_MANAGER)
-    return started(
-        ["NetworkManager", "--no-daemon"], lambda: said("nmcli", "-t", "-f", "RUNNING", "general") == "running"
-    )
+    asks = ["nmcli", "-t", "-f", "RUNNING", "general"]
+    return started(["NetworkManager", "--no-daemon"], lambda: said(*asks) == "running")
 
 
 @contextlib.contextmanager
 def dockerd():
     """dockerd as installed, with files and control groups of its own."""
-    if not os.path.ismount("/sys/fs/cgroup") or run("stat", "-fc", "%T", "/sys/fs/cgroup").strip() != "cgroup2fs":
+    if not os.path.ismount("/sys/fs/cgroup"):
         run("mount", "-t", "cgroup2", "cgroup2", "/sys/fs/cgroup")
     group = Path(f"/sys/fs/cgroup/onepass-docker-{os.getpid()}")
     DOCKER.mkdir(exist_ok=True)
     places = [f"--data-root={DOCKER}/data", f"--exec-root={DOCKER}/exec", f"--pidfile={DOCKER}/pid"]
     lean = ["--storage-driver=vfs", "--exec-opt=native.cgroupdriver=cgroupfs", f"--cgroup-parent=/{group.name}"]
+    asks = [DOCKER_CLI, "info", "--format={{.ServerVersion}}"]
     try:
-        with started(
-            ["dockerd", *places, *lean], lambda: said(DOCKER_CLI, "info", "--format={{.ServerVersion}}")
-        ) as daemon:
+        with started(["dockerd", *places, *lean], lambda: said(*asks)) as daemon:
             yield daemon
     finally:
         if group.exists():
@@ -102,16 +98,8 @@ def container(name, port, greeting):
         image.add(PACKAGES / "bin/busybox", "busybox")
     docker("import", "/run/image.tar", "greeter")
     listen = ["/busybox", "nc", "-ll", "-p", "80", "-e", "/busybox", "echo", greeting]
-    docker(
-        "run",
-        "--detach",
-        f"--name={name}",
-        "--restart=always",
-        "--stop-signal=KILL",
-        f"--publish={port}:80",
-        "greeter",
-        *listen,
-    )
+    life = ["--detach", "--restart=always", "--stop-signal=KILL"]
+    docker("run", f"--name={name}", f"--publish={port}:80", *life, "greeter", *listen)
 
 
 def docker(*words):

@@ -26,8 +26,6 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 sys.path.insert(0, str(ROOT / "tests"))
 
-import clones as cloning  # noqa: E402
-
 import mongods  # noqa: E402
 
 REPORT = ROOT / "docs/benchmarks.md"
@@ -46,9 +44,8 @@ def main():
     with tempfile.TemporaryDirectory(prefix="onepass-bench-") as home:
         prepare(Path(home))
         births = gather(round_of_births(Path(home)) for _ in counted("replica sets", options.rounds))
-    clones = gather(cloning.round_of_clones() for _ in counted("clones", options.rounds))
     labs = gather(round_of_lab() for _ in counted("lab", options.lab_rounds))
-    REPORT.write_text(report(births, clones, labs, options))
+    REPORT.write_text(report(births, labs, options))
     print(f"Written: {REPORT.relative_to(ROOT)}")
 
 
@@ -226,10 +223,10 @@ def output(command, **environment):
 # --- The report ---
 
 
-def report(births, clones, labs, options):
+def report(births, labs, options):
     head = HEAD.format(machine=machine(), date=datetime.date.today(), **vars(options))
     parts = [head, *(births_report(births) if births else [])]
-    parts += [*(clones_report(clones) if clones else []), *(lab_report(labs) if labs else [])]
+    parts += lab_report(labs) if labs else []
     return "\n\n".join(parts) + "\n"
 
 
@@ -250,26 +247,6 @@ def births_report(figures):
         target(f"({ONEPASS} - {EMPTY}) / {BARE}, nothing to do", "at most", 1.5, overhead("again")),
     ]
     return [BIRTHS, grid("seconds", turns, figures), table(TARGETS, targets)]
-
-
-def clones_report(figures):
-    middle = {figure: median(values) for figure, values in figures.items()}
-    turns = {count: f"{count} clone{'s' if count > 1 else ''}" for count in cloning.COUNTS}
-
-    def own(count):
-        return middle[count, cloning.ONEPASS] - middle[count, cloning.EMPTY]
-
-    targets = [
-        target(
-            f"({ONEPASS} - {EMPTY}) / {cloning.BARE}, {turn}", "at most", 2, own(count) / middle[count, cloning.BARE]
-        )
-        for count, turn in turns.items()
-    ]
-    each = own(10) / 10
-    targets.append(target(f"{cloning.PEER} / {ONEPASS}, each of ten", "at least", 20, middle[1, cloning.PEER] / each))
-    targets.append(target("KiB of a clone's disk", "at most", 1024, middle["KiB", "a clone's disk"]))
-    targets.append(target("MiB of the salt-call", "at most", 100, middle["MiB", "salt-call"]))
-    return [CLONES, grid("seconds", turns, figures), table(TARGETS, targets)]
 
 
 def lab_report(figures):
@@ -340,16 +317,6 @@ majority. `mongo_shard.cluster_healthy`, with which the orchestration ends, wait
   (in its documentation: every ten), without gathering facts.
 - {BARE}: a Python process that works as {ONEPASS} does: a set is born with one member, the others are added one by one.
 - {EMPTY}: `salt-call --local state.apply` with one `test.nop`."""
-
-CLONES = f"""## Clones of a Debian template
-
-A sealed template with a GiB of data. Done is when the clones are defined and have their identity on their disks; they
-are not started.
-
-- {ONEPASS}: one `salt-call --local libvirt_clone.clone`.
-- {cloning.BARE}: a Python process: `qemu-img create`, `ssh-keygen`, `qemu-storage-daemon`, `debugfs`, define.
-- {cloning.PEER}: one full copy of the same template, without any identity.
-- {EMPTY}: `salt-call --local test.ping`."""
 
 LABS = """## Blank hosts to a sharded collection
 

@@ -81,12 +81,13 @@ class Branch:
             self.segment.run(name, words[0].lstrip("-"), *words[1:], check=not line.startswith("-"))
 
     def up(self, bridge="virbr0"):
-        """Everything applied, both VMs running."""
-        for name in ("gw", "h1", "h2"):
+        """Everything applied, the VMs running."""
+        hosts = [name for name in self.minions if name != "gw"]
+        for name in ("gw", *hosts):
             ret = self.present(name, **({} if name == "gw" else {"name": bridge}))
             assert ret.result is True, ret.comment
-        for number in (1, 2):
-            self.segment.vm_up(number, bridge)
+        for name in hosts:
+            self.segment.vm_up(int(name[1]), bridge)
         return self
 
 

@@ -11,6 +11,7 @@ import branches
 import pytest
 import yaml
 from branches import HOST1, VM1, Branch, conditions, uncounted
+from labs import command_lines
 
 from segments import Segment, wait_until
 
@@ -409,7 +410,7 @@ def test_the_way_can_be_changed_and_nothing_of_the_other_is_left(up):
 def test_a_change_that_cuts_the_host_off_is_taken_back_by_itself(up):
     """A wrong gateway address and another port: headquarters cannot reach the host until the timer has run."""
     before = up.segment.link("h1", "route"), up.call("h1", "bridge_nat_tables.loaded", up.way)
-    ret = up.present("h1", port=2222, gateway="169.254.0.99", within=3)
+    ret = up.present("h1", port=2222, gateway="169.254.0.99", within=6)
     assert ret.result is True, ret.comment
     assert up.segment.get("hq", "10.1.5.11", 22) != HOST1
     refused = up.state("h1", "confirmed", name="x", reach=["192.0.2.10:80"], timeout=0.5)
@@ -438,11 +439,11 @@ def test_a_blank_host_is_blank_again_when_nobody_confirms(branch):
 def test_a_confirmed_change_stays(branch, proof):
     for name in ("gw", "h2"):
         branch.present(name)
-    ret = branch.present("h1", within=2)
+    ret = branch.present("h1", within=60)
     assert ret.result is True, ret.comment
     assert "s unless it is confirmed" in ret.comment
     pending = branch.call("h1", "bridge_nat_guard.pending")
-    assert 0 < pending["seconds"] <= 2
+    assert 0 < pending["seconds"] <= 60
     if proof == "a new connection":
         confirm = {"name": "x", "reach": ["192.0.2.10:81", "192.0.2.10:80"], "timeout": 1}
     else:
@@ -452,7 +453,7 @@ def test_a_confirmed_change_stays(branch, proof):
     assert (dry.result, bool(branch.call("h1", "bridge_nat_guard.pending"))) == (None, True)
     real = branch.state("h1", "confirmed", **confirm)
     assert (real.result, real.changes) == (True, dry.changes), real.comment
-    time.sleep(2.5)
+    assert wait_until(lambda: not any(pending["token"] in line for line in command_lines())), "the timer still runs"
     assert branch.segment.get("hq", "10.1.5.11", 22) == HOST1
     assert branch.state("h1", "confirmed", **confirm).changes == {}
 

@@ -34,8 +34,7 @@ def machine(tmp_path_factory):
 @pytest.fixture(scope="module")
 def minions(machine, minion_opts, tmp_path_factory):
     """The workstation is this very machine, the private one."""
-    others = {name: tmp_path_factory.mktemp(name) for name in ("gw", "h2")}
-    return branches.minions(minion_opts, {"h1": "/", **others})
+    return branches.minions(minion_opts, {"gw": tmp_path_factory.mktemp("gw"), "h1": "/"})
 
 
 class Workstation:
@@ -85,13 +84,11 @@ def network(name, mode, bridge, more=""):
 def branch(request, workstation, minions):
     made = Branch(workstation.segment, minions, request.param)
     yield made
-    for name in ("h1", "h2", "gw"):
-        device, bridge = ("eth0", False) if name == "gw" else (BRIDGE, True)
-        gone = made.state(name, "absent", name=device, bridge=bridge)
+    for name, device in {"gw": "eth0", "h1": BRIDGE}.items():
+        gone = made.state(name, "absent", name=device, bridge=name == "h1")
         assert gone.result is True, gone.comment
         made.next_job(name)
-    for number in (1, 2):
-        made.segment.run(f"h{number}", "ip", "link", "del", "vnet0", check=False)
+    made.segment.run("h1", "ip", "link", "del", "vnet0", check=False)
 
 
 @pytest.fixture

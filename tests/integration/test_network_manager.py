@@ -129,3 +129,27 @@ def test_stopped_between_two_files_the_next_run_repairs_it(lab, states, modules)
     modules.dnsmasq_resolver.act(steps[0])
     assert states.dnsmasq_fwd.resolver(**WHERE).changes.keys() == {steps[1]["what"]}
     assert works()
+
+
+def test_names_of_leases_without_any_nameserver(manager, states):
+    """The way ``nss``: glibc asks libvirt's own files; NetworkManager keeps resolv.conf and its nameserver."""
+    before = Path("/etc/nsswitch.conf").read_text()
+    with networks.libvirtd():
+        dhcp = {"start": "192.168.150.10", "end": "192.168.150.20"}
+        network = {**LAB, "name": "leases", "bridge": "virbr8", "dhcp": dhcp}
+        assert states.dnsmasq_fwd.network(**network).result
+        guest = networks.Guest("one", "virbr8")
+        try:
+            address = guest.lease()
+            assert lookup("one") == OUTSIDE
+            where = {**WHERE, "name": "leases"}
+            dry, real = (states.dnsmasq_fwd.resolver(**where, way="nss", test=test) for test in (True, False))
+            assert (dry.result, real.result, real.changes) == (None, True, dry.changes), real.comment
+            assert (lookup("one"), lookup("www.example.org")) == (address, OUTSIDE)
+            assert states.dnsmasq_fwd.resolver(**where, way="nss").changes == {}
+            assert list(states.dnsmasq_fwd.resolver_absent(**where).changes) == ["/etc/nsswitch.conf"]
+            assert Path("/etc/nsswitch.conf").read_text() == before
+            assert lookup("one") == OUTSIDE
+        finally:
+            guest.remove()
+            assert states.dnsmasq_fwd.absent(name="leases", force=True).result

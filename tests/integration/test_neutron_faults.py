@@ -152,13 +152,11 @@ def test_neutron_and_keystone_are_down(site):
     for api, words in ((site.cloud.neutron, "Neutron does not serve GET /networks"), (site.cloud.keystone, "No login")):
         api.kill()
         try:
-            began = time.monotonic()
             ret = site.apply(site.table())
         finally:
             api.start()
         assert (ret.result, ret.changes) == (False, {})
         assert words in ret.comment, ret.comment
-        assert time.monotonic() - began < 20
 
 
 @pytest.mark.parametrize("status", [500, 503, 504])
@@ -198,7 +196,7 @@ def test_a_member_is_told_that_an_admin_is_needed(site):
 @pytest.mark.parametrize(
     "change,words",
     [
-        ({"cloud": "nowhere"}, "nowhere"),
+        ({"cloud": "nowhere"}, "; it has admin, member"),
         ({"clouds_yaml": "/nowhere/clouds.yaml"}, "There is no /nowhere/clouds.yaml"),
     ],
 )
@@ -214,7 +212,7 @@ def test_a_wrong_password_is_said_and_not_shown(site, tmp_path):
     (tmp_path / "clouds.yaml").write_text(json.dumps(data))
     ret = site.apply({**site.table(), "clouds_yaml": str(tmp_path / "clouds.yaml")})
     assert ret.result is False
-    assert "Keystone refuses the login of cloud admin" in ret.comment
+    assert "Keystone refuses the login of cloud admin" in ret.comment and "secure.yaml beside it" in ret.comment
     assert "kept-out-of-sight" not in ret.comment
 
 

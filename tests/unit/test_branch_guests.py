@@ -1,6 +1,10 @@
 """Guests of a branch's hosts: what follows from the pillar, and the steps from a master's keys to the guests'."""
 
+from pathlib import Path
+
 import pytest
+import salt.config
+import salt.key
 import yaml
 from test_branch_pillar import BRANCHES, GOOD, SALT
 
@@ -10,6 +14,7 @@ CORDOBA = yaml.safe_load((BRANCHES / "cordoba.sls").read_text())["branch"]
 node, keys, concerned, key_steps = (
     SALT[f"branch_guests.{name}"] for name in ("node", "keys", "concerned", "key_steps")
 )
+SALT_IDENTITY = tree.functions("libvirt_identity")
 DNS = {"name": "guests", "domain": "guests.example", "address": "192.168.150.1/24"}
 
 
@@ -103,3 +108,48 @@ def test_the_steps_of_a_key(wanted, clone, held, real, dry):
         steps = key_steps(by, told, known, test)
         assert [(step["old"], step["new"]) for step in steps] == ([expected] if expected else [])
     assert key_steps(by, {}, known) == [], "a silent host's guests keep their keys"
+
+
+# On a master's own store of keys
+
+
+@pytest.fixture
+def master(tmp_path):
+    """The runner of a master with an empty store, whose one host tells what ``master.told`` holds."""
+    opts = salt.config.master_config(None)
+    directories = {name: str(tmp_path / name) for name in ("pki_dir", "cachedir", "sock_dir")}
+    opts.update(directories, root_dir=str(tmp_path), __role="master", id="hq_master")
+    for place in (*directories.values(), *(tmp_path / "pki_dir" / kind for kind in ("minions", "minions_pre"))):
+        Path(place).mkdir(exist_ok=True)
+    runner = tree.load("_runners/onepass.py", __opts__=opts)
+    runner.told = {}
+    runner.__salt__ = {"salt.execute": lambda hosts, *_, **__: dict.fromkeys(hosts, runner.told)}
+    runner._execution_modules = lambda: SALT
+    return runner
+
+
+def public_key():
+    return SALT_IDENTITY["libvirt_identity.new"]("vm1", None, {"master": "hq"})["minion"]["key_public"]
+
+
+def test_a_masters_keys_follow_those_of_its_guests(master):
+    keys = {"vm1.b": {"host": "ws1.b", "name": "vm1", "wanted": True}}
+    store = salt.key.get_key(master.__opts__)
+
+    def accepted():
+        return store.key_str("vm1.b").get("minions", {}).get("vm1.b", "").strip()
+
+    first, second = public_key(), public_key()
+    for key, old in ((first, None), (second, "another's")):
+        master.told = {"vm1": {"state": "ready", "minion_key": key}}
+        step = {"do": "accept", "what": "key of vm1.b", "old": old, "new": "accepted"}
+        assert master.guest_keys(keys, test=True)["steps"] == [step]
+        assert accepted() != key
+        assert master.guest_keys(keys) == {"steps": [step], "silent": []}
+        assert accepted() == key
+        assert master.guest_keys(keys)["steps"] == []
+    master.told = "'libvirt_clone.list' is not available."
+    assert master.guest_keys(keys) == {"steps": [], "silent": ["ws1.b"]}
+    master.told = {}
+    assert [step["do"] for step in master.guest_keys(keys)["steps"]] == ["withdraw"]
+    assert "vm1.b" not in store.list_keys()["minions"]

@@ -49,7 +49,7 @@ DRY = {
         },
     ),
     "c": step(2, "notify", None, comment="Runner function 'x' would be executed."),
-    "d": step(3, "shards", False, comment=GATE, __state_ran__=False),
+    "d": step(3, "shards", False, comment=GATE),
 }
 
 
@@ -129,7 +129,7 @@ FAILED = {
         False,
         {
             host: {
-                tag("x", "later", "present"): state(5, "later", False, comment=GATE, __state_ran__=False),
+                tag("x", "later", "present"): state(5, "later", False, comment=GATE),
                 tag("x", "after", "present"): state(4, "after", False, comment="no"),
                 tag("x", "ready", "gate"): state(3, "ready", False, comment=SEEN.format(host, host)),
             }
@@ -137,7 +137,7 @@ FAILED = {
         }
         | {"s1c.dc": False, "s1d.dc": {tag("x", "ready", "gate"): state(3, "ready", True, CREATED)}},
     ),
-    "c": step(2, "shards", False, comment=GATE, __state_ran__=False),
+    "c": step(2, "shards", False, comment=GATE),
     "d": step(
         3, "branches", True, {"ws1.salta": {"y": state(0, "rules", False, comment="no nft")}}, sls="orchestrate.b"
     ),

@@ -1,0 +1,53 @@
+"""``salt-run onepass.graph`` through Salt's loader: the example site's picture, by the real dot."""
+
+import html
+import xml.etree.ElementTree
+
+import pytest
+import salt.config
+import salt.loader
+import yaml
+from salt.exceptions import CommandExecutionError
+
+from tree import ROOT
+
+
+@pytest.fixture(scope="module")
+def runner(tmp_path_factory):
+    """The runners of a master that has the example site's pillar."""
+    root = tmp_path_factory.mktemp("master")
+    opts = salt.config.master_config(None)
+    pillar = {}
+    for name in ("mongodb", "openstack", "branches"):
+        pillar.update(yaml.safe_load((ROOT / f"pillar/{name}.sls").read_text()))
+    opts.update(
+        root_dir=str(root),
+        cachedir=str(root / "cache"),
+        sock_dir=str(root / "run"),
+        module_dirs=[str(ROOT)],
+        pillar_roots={"base": [str(ROOT / "pillar")]},
+        pillar=pillar,
+        grains={"os": "Debian"},
+    )
+    return salt.loader.runner(opts)
+
+
+def test_a_page_for_a_browser(runner, tmp_path):
+    page = tmp_path / "estate.html"
+    assert runner["onepass.graph"](str(page), title="The bank") == {"written": str(page)}
+    text = html.unescape(page.read_text())
+    assert text.startswith("<!doctype html>")
+    for words in ("The bank", "shard s2", "rosario", "win-017", "tellers"):
+        assert words in text
+
+
+def test_a_picture_by_itself(runner, tmp_path):
+    picture = tmp_path / "estate.svg"
+    runner["onepass.graph"](str(picture))
+    assert xml.etree.ElementTree.parse(picture).getroot().tag == "{http://www.w3.org/2000/svg}svg"
+
+
+def test_without_dot_it_is_said_what_to_install(runner, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(CommandExecutionError, match="apt-get install graphviz"):
+        runner["onepass.graph"](str(tmp_path / "estate.svg"))

@@ -1,0 +1,195 @@
+"""The estate by area: what to ask of whom, what the answers mean, and the picture of it all."""
+
+import re
+import subprocess
+
+import pytest
+import yaml
+
+from tree import ROOT, functions
+
+SALT = {}
+for name in (
+    "onepass",
+    "pillar_form",
+    "estate_graph",
+    "mongo_pillar",
+    "mongo_config",
+    "neutron_rules",
+    "dnsmasq_model",
+    "dnsmasq_fwd",
+    "branch_schema",
+):
+    SALT.update(functions(name, __salt__=SALT, __pillar__={}, __opts__={}))
+for name in ("branch_guests", "branch_pillar", "branch_fleet", "mongo_estate", "neutron_estate", "branch_estate"):
+    SALT.update(functions(name, __salt__=SALT, __opts__={}))
+
+PILLAR = {
+    key: yaml.safe_load((ROOT / f"pillar/{file}.sls").read_text())[key]
+    for key, file in (("mongodb", "mongodb"), ("openstack", "openstack"), ("branches", "branches"))
+}
+PILLAR["branches"]["directory"] = str(ROOT / "pillar/branch")
+AREAS = {"mongodb": "mongo_estate", "openstack": "neutron_estate", "branches": "branch_estate"}
+MEMBERS = {"s1a.dc:27017": "PRIMARY", "s1b.dc:27017": "SECONDARY", "s1c.dc:27017": "(not reachable/healthy)"}
+TOPOLOGY = {
+    "config": {"primary": "cfg1.dc:27017", "members": {"cfg1.dc:27017": "PRIMARY"}},
+    "shards": {"s1": {"primary": "s1a.dc:27017", "members": MEMBERS}},
+    "collections": {"bank.transfers": {"key": {"account": "hashed"}, "chunks": {"s1": 2}}},
+}
+OK, REPAIRABLE = (
+    {"state": "ok", "evidence": "as wanted"},
+    {"state": "repairable", "evidence": "gone", "remedy": "apply"},
+)
+BROKEN = {"state": "broken", "evidence": "no device has 192.0.2.30", "remedy": "see there"}
+
+
+def asked(area):
+    return SALT[f"{AREAS[area]}.questions"](PILLAR[area])
+
+
+def seen(area, *answers):
+    return SALT[f"{AREAS[area]}.seen"](list(answers), PILLAR[area])
+
+
+def drawn():
+    return [SALT[f"{module}.drawn"](PILLAR[area]) for area, module in AREAS.items()]
+
+
+# MongoDB
+
+
+def test_the_first_router_is_asked_for_the_cluster_and_every_host_whether_it_is_there():
+    ping, topology = asked("mongodb")
+    assert len(ping["minions"]) == 11
+    assert (topology["minions"], topology["function"]) == (["r1.dc"], "mongo_shard.topology")
+    assert topology["arg"] == [{"host": "localhost", "port": 27017, "credentials": "mongodb:auth:admin"}]
+
+
+def test_a_clusters_sets_are_told_with_their_members():
+    everybody = dict.fromkeys(asked("mongodb")[0]["minions"], True)
+    found = seen("mongodb", {**everybody, "s2a.dc": False}, {"r1.dc": TOPOLOGY})
+    assert found["lines"] == {
+        "config servers": "cfg1.dc:27017 PRIMARY",
+        "shard s1": "s1a.dc:27017 PRIMARY, s1b.dc:27017 SECONDARY, s1c.dc:27017 (not reachable/healthy)",
+        "collection bank.transfers": "sharded on account: hashed; chunks: 2 on s1",
+    }
+    assert (found["silent"], found["fault"]) == (["s2a.dc"], None)
+    states = [found["states"][thing] for thing in ("s1a.dc:27017", "s1c.dc:27017", "s2a.dc", "r1.dc")]
+    assert states == ["ok", "broken", "silent", "ok"]
+
+
+@pytest.mark.parametrize(
+    "answer, words", [({}, "r1.dc does not answer"), ({"r1.dc": "no login"}, "from r1.dc: no login")]
+)
+def test_a_cluster_that_cannot_be_looked_at_is_a_fault(answer, words):
+    assert words in seen("mongodb", {}, answer)["fault"]
+
+
+# Branches
+
+
+@pytest.mark.parametrize(
+    "answers, line, state",
+    [
+        ({"ws001.salta": {"a": OK}, "ws002.salta": {"a": OK}}, "3 as wanted", "ok"),
+        (
+            {"ws001.salta": {"a": OK, "b": REPAIRABLE}, "ws002.salta": None},
+            "1 as wanted, 1 to be repaired by the state (ws001.salta), 1 silent (ws002.salta)",
+            "silent",
+        ),
+        (
+            {"ws001.salta": {"a": REPAIRABLE, "public address": BROKEN}, "ws002.salta": "no such function"},
+            "1 as wanted, 2 broken (ws001.salta, ws002.salta; ws001.salta: public address: no device has 192.0.2.30)",
+            "broken",
+        ),
+    ],
+)
+def test_a_branch_is_told_in_a_line(answers, line, state):
+    found = seen("branches", {"gw.salta": {"a": OK}, **answers})
+    assert found["lines"]["salta"] == line
+    assert found["states"]["branch salta"] == state
+    assert "ws017.rosario" in found["silent"]
+
+
+# OpenStack
+
+
+def test_the_master_itself_is_asked_when_the_table_names_no_minion():
+    [question] = asked("openstack")
+    assert (question["minions"], question["function"]) == ([], "neutron_vlan.plan")
+    assert question["arg"][0]["cloud"] == "bank"
+
+
+def test_projects_are_told_with_what_differs():
+    plan = {
+        "tellers": {"result": "same", "fields": {}, "why": []},
+        "vault": {"result": "drift", "fields": {"vlan": {"old": 10, "new": 13}}, "why": ["on_drift is refuse"]},
+        "cashpoints": {"result": "create", "fields": {"vlan": {"old": None, "new": 14}}, "why": []},
+    }
+    found = seen("openstack", {"": plan})
+    assert found["lines"] == {
+        "tellers": "VLAN 12, as wanted",
+        "vault": "VLAN 13, drift: vlan 10 -> 13: on_drift is refuse",
+        "cashpoints": "VLAN 14, create",
+    }
+    assert list(found["states"].values()) == ["ok", "changed", "changed"]
+
+
+def test_a_cloud_that_cannot_be_looked_at_is_a_fault():
+    assert "from the master: no clouds.yaml" in seen("openstack", {"": "no clouds.yaml"})["fault"]
+
+
+# The picture
+
+
+def picture(areas, states=None):
+    """What dot makes of it; a word of dot's own is a failure."""
+    source = SALT["estate_graph.dot"]("The <bank> & co", areas, states)
+    done = subprocess.run(["dot", "-Tsvg"], input=source, capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    return SALT["estate_graph.page"](done.stdout, "The <bank> & co")
+
+
+def test_everything_in_the_pillar_is_in_the_picture():
+    page = picture(drawn()).replace("&#160;", " ")
+    for words in (
+        "cfg1.dc",
+        "s2c.dc",
+        "r1.dc",
+        "bank.transfers",
+        "12  tellers",
+        "10.14.0.0/22",
+        "ws017",
+        "10.20.31.12",
+    ):
+        assert words in page
+
+
+def test_the_page_asks_nothing_of_the_network():
+    assert set(re.findall(r"https?://[^\s\"<]*", picture(drawn()))) <= {
+        "http://www.w3.org/2000/svg",
+        "http://www.w3.org/1999/xlink",
+    }
+
+
+def test_what_was_seen_colours_what_is_drawn():
+    colour = SALT["estate_graph.dot"].__globals__["STATES"]["broken"][0]
+    plain, seen_broken = picture(drawn()), picture(drawn(), {"s1a.dc:27017": "broken", "gw.salta": "broken"})
+    assert colour not in plain
+    assert seen_broken.count(f'fill="{colour}"') == 3  # both, and the legend
+
+
+def test_many_branches_are_a_cell_each(tmp_path):
+    for number in range(50):
+        (tmp_path / f"b{number:02d}.sls").write_text(
+            f"branch: {{name: b{number:02d}, cidr: 10.20.{number}.0/24,"
+            f" hosts: {{ws1: {{number: 1,"
+            f" vm: {{name: w, ip: 10.20.{number}.9, mac: '52:54:00:00:00:{number:02x}'}}}}}},"
+            f" gateway: {{host: gw, lan: eth0, ip: 10.20.{number}.1, public: 192.0.2.{number + 1}}}}}"
+        )
+    rings = [[path.stem for path in sorted(tmp_path.glob("*.sls"))]]
+    area = SALT["branch_estate.drawn"]({"rings": rings, "directory": str(tmp_path)})
+    [table] = area["tables"]
+    assert table["title"] == "50 branches, 50 hosts"
+    assert len({len(row) for row in table["rows"]}) == 1
+    assert picture([area], {"branch b07": "silent"})
