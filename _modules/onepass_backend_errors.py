@@ -280,6 +280,11 @@ ERRORS = {
     ],
     "OpenStack": [
         (
+            "There is no cloud * in *; it has *",
+            "clouds.yaml was read, and has no cloud of that name.",
+            "Take one of the names that the message lists, in the call or at openstack:cloud.",
+        ),
+        (
             "No cloud is named",
             "Neither the call nor the pillar says which cloud.",
             "openstack:cloud in the pillar, as in clouds.yaml.",

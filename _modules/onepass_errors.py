@@ -72,8 +72,8 @@ ERRORS = {
             "Give that id the site's pillar in top.sls; the example's is pillar/top.sls.",
         ),
         (
-            "dot is not installed",
-            "Graphviz lays the picture out, on the master.",
+            "Graphviz lays the picture out",
+            "The program dot of Graphviz is missing on the master, or refused the picture.",
             "apt-get install graphviz; onepass.status tells the same as text meanwhile.",
         ),
         (
