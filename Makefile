@@ -66,7 +66,7 @@ lint: .venv/tools/done
 	.venv/tools/bin/yamllint --strict .
 	.venv/tools/bin/salt-lint $$(find salt orchestrate pillar -name '*.sls' -o -name '*.jinja')
 
-docs: .venv/3008/docs | all-packages
+docs: .venv/3008/docs
 	.venv/3008/bin/python -m sphinx -q --fail-on-warning --keep-going -b html docs build/docs
 
 bench: environments .venv/bench/done .venv/openstack/done .venv/3008/libvirt .venv/guest/done
