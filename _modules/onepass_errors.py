@@ -43,6 +43,11 @@ ERRORS = {
             "cause.",
         ),
         (
+            "The kernel has no netfilter that nft could speak to: *",
+            "The kernel, or the container's sandbox, has no netlink socket for netfilter.",
+            "modprobe nfnetlink; in a container, run on the host itself.",
+        ),
+        (
             "*; install nftables",
             "nft's library (libnftables) cannot be loaded into Salt's Python.",
             "Install the package nftables, which brings it.",

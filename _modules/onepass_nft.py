@@ -13,10 +13,12 @@ import contextlib
 import ctypes
 import functools
 import re
+import socket
 
 from salt.exceptions import CommandExecutionError
 
 LIBRARY = "libnftables.so.1"
+NETLINK_NETFILTER = 12
 STATELESS, NUMERIC_PRIORITY = 1 << 2, 1 << 8  # NFT_CTX_OUTPUT_..., libnftables.h
 
 
@@ -78,6 +80,7 @@ def _library():
         library = ctypes.CDLL(LIBRARY)
     except OSError as err:
         raise CommandExecutionError(f"{err}; install nftables") from None
+    _refuse_without_kernel()
     pointer, text = ctypes.c_void_p, ctypes.c_char_p
     library.nft_ctx_new.restype, library.nft_ctx_new.argtypes = pointer, [ctypes.c_uint32]
     library.nft_ctx_output_set_flags.argtypes = [pointer, ctypes.c_uint]
@@ -86,6 +89,14 @@ def _library():
         getattr(library, f"nft_ctx_{name}").argtypes = [pointer]
     library.nft_ctx_get_output_buffer.restype = library.nft_ctx_get_error_buffer.restype = text
     return library
+
+
+def _refuse_without_kernel():
+    """The library would end this process."""
+    try:
+        socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, NETLINK_NETFILTER).close()
+    except OSError as err:
+        raise CommandExecutionError(f"The kernel has no netfilter that nft could speak to: {err.strerror}") from None
 
 
 @contextlib.contextmanager
