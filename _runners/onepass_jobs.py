@@ -221,7 +221,12 @@ def _steps(returned) -> dict:
 
 
 def _running() -> list:
-    """The orchestrations that run on this master, the newest first, by the files that Salt keeps of running jobs.
+    """The orchestrations that run on this master, the newest first."""
+    return sorted(map(_named, _tracked()), key=lambda job: job["jid"], reverse=True)
+
+
+def _tracked() -> list:
+    """What Salt's files of running jobs tell of orchestrations.
 
     Salt's own function removes a file that it finds still empty, and the job that begins just now is lost.
     """
@@ -230,8 +235,8 @@ def _running() -> list:
         with contextlib.suppress(OSError, SaltDeserializationError):
             told = salt.payload.loads(path.read_bytes() or EMPTY)
             if told.get("fun") in ORCHESTRATIONS and salt.utils.process.os_is_running(told["pid"]):
-                found.append(_named(told))
-    return sorted(found, key=lambda job: job["jid"], reverse=True)
+                found.append(told)
+    return found
 
 
 # Following
@@ -265,9 +270,9 @@ def _progress(job: dict) -> dict:
 
 
 def _until_end(job: dict, progress: dict, bus, every: int) -> dict:
-    modules, screen = _execution_modules(), {"below": 0, "told": time.monotonic()}
+    modules, screen, pids = _execution_modules(), {"below": 0, "told": time.monotonic()}, {}
     while not progress["ended"]:
-        tag, data = _event(job, bus)
+        tag, data = _event(job, bus, pids)
         now = _age(job["jid"])
         lines = modules["orchestration_progress.take"](progress, tag, data, now)
         _show(lines, modules["orchestration_progress.running"](progress, now), now, screen, every)
@@ -275,12 +280,18 @@ def _until_end(job: dict, progress: dict, bus, every: int) -> dict:
     return {**_with_end(job, data), "seconds": round(now, 1)}
 
 
-def _event(job: dict, bus) -> tuple:
-    """Tag and data of the next event within a second; a job that is gone without telling its end is an error."""
+def _event(job: dict, bus, pids: dict) -> tuple:
+    """Tag and data of the next event within a second; a job that is gone without telling its end is an error.
+
+    Once its process is known it is that which counts: the file may go before it, when a step of its own has ended.
+    """
+    if job["jid"] not in pids:
+        pids.update({each["jid"]: each["pid"] for each in _tracked()})
     event = bus.get_event(wait=1, full=True)
     if event:
         return event["tag"], event["data"]
-    if _age(job["jid"]) < START_SECONDS or job["jid"] in [each["jid"] for each in _running()]:
+    lives = job["jid"] in pids and salt.utils.process.os_is_running(pids[job["jid"]])
+    if lives or _age(job["jid"]) < START_SECONDS:
         return "", {}
     told = _told_end(job, bus)
     if not told:
