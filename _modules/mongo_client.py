@@ -53,6 +53,8 @@ LOGIN_REFUSED = USER_NOT_FOUND, UNAUTHORIZED, AUTHENTICATION_FAILED = (11, 13, 1
 # 262 nobody has caught up to take over, 308 CurrentConfigNotCommittedYet, 10107 NotWritablePrimary,
 # 11600 and 11602 interrupted, 13435 and 13436 not readable yet.
 NOT_YET = (6, 50, 89, 91, 94, 103, 109, 133, 189, 262, 308, 10107, 11600, 11602, 13435, 13436)
+# What a server answers when it has done nothing of what was asked, and will do it in a moment.
+BUSY = (109, 133, 10107)
 LOGIN_KEYS = ("username", "password", "authSource", "authMechanism")
 # A dead host costs two seconds and no more; a connection may say otherwise.
 DEFAULTS = {
@@ -185,6 +187,33 @@ def wait(condition, what, timeout, interval=0.1, also=()):
     .. versionadded:: 0.1.0
     """
     return __salt__["onepass.wait"](condition, what, timeout, interval, (*NOT_YET, *also))
+
+
+def insist(act, what, timeout=30):
+    """
+    Have something done that a server may refuse while it elects or takes a new configuration; it is asked again then.
+
+    act
+        Function without arguments that has it done.
+    what
+        Its name, for the error.
+    timeout
+        Seconds. Default 30.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc mongo_client.insist
+
+    .. versionadded:: 0.1.0
+    """
+
+    def done():
+        act()
+        return True, ""
+
+    __salt__["onepass.wait"](done, f"the servers to take {what}", timeout, retry=BUSY)
 
 
 def gate(name, condition, what, timeout, test=False):

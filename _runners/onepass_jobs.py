@@ -270,9 +270,9 @@ def _progress(job: dict) -> dict:
 
 
 def _until_end(job: dict, progress: dict, bus, every: int) -> dict:
-    modules, screen, pids = _execution_modules(), {"below": 0, "told": time.monotonic()}, {}
+    modules, screen = _execution_modules(), {"below": 0, "told": time.monotonic()}
     while not progress["ended"]:
-        tag, data = _event(job, bus, pids)
+        tag, data = _event(job, bus)
         now = _age(job["jid"])
         lines = modules["orchestration_progress.take"](progress, tag, data, now)
         _show(lines, modules["orchestration_progress.running"](progress, now), now, screen, every)
@@ -280,18 +280,12 @@ def _until_end(job: dict, progress: dict, bus, every: int) -> dict:
     return {**_with_end(job, data), "seconds": round(now, 1)}
 
 
-def _event(job: dict, bus, pids: dict) -> tuple:
-    """Tag and data of the next event within a second; a job that is gone without telling its end is an error.
-
-    Once its process is known it is that which counts: the file may go before it, when a step of its own has ended.
-    """
-    if job["jid"] not in pids:
-        pids.update({each["jid"]: each["pid"] for each in _tracked()})
+def _event(job: dict, bus) -> tuple:
+    """Tag and data of the next event within a second; a job that is gone without telling its end is an error."""
     event = bus.get_event(wait=1, full=True)
     if event:
         return event["tag"], event["data"]
-    lives = job["jid"] in pids and salt.utils.process.os_is_running(pids[job["jid"]])
-    if lives or _age(job["jid"]) < START_SECONDS:
+    if _age(job["jid"]) < START_SECONDS or job["jid"] in [each["jid"] for each in _tracked()]:
         return "", {}
     told = _told_end(job, bus)
     if not told:
@@ -367,7 +361,8 @@ def _cache(function: str, *arguments):
 
 def _execution_modules():
     if "onepass_jobs" not in __context__:
-        opts = {**__opts__, "file_client": "local", "enable_fqdns_grains": False}
+        # Without multiprocessing Salt takes the files of running jobs for those of its own threads, and removes them.
+        opts = {**__opts__, "file_client": "local", "enable_fqdns_grains": False, "multiprocessing": True}
         opts["grains"] = opts.get("grains") or salt.loader.grains(opts)
         __context__["onepass_jobs"] = salt.loader.minion_mods(opts)
     return __context__["onepass_jobs"]

@@ -478,8 +478,11 @@ def _converge(name, what, given, read, blank, plan, act, fact):
     def look():
         return __salt__["mongo_client.look"](read, blank, __opts__["test"])
 
+    def insist(step):
+        __salt__["mongo_client.insist"](lambda: act(step), step["what"])
+
     refused = __salt__["mongo_arguments.refusal"](name, what, given)
-    return refused or __salt__["onepass.converge"](name, look, plan, act, fact, __opts__["test"])
+    return refused or __salt__["onepass.converge"](name, look, plan, insist, fact, __opts__["test"])
 
 
 def _refuse_parallel_arrays(name, step, connection):

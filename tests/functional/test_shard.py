@@ -25,7 +25,8 @@ PATH = "mongodb:auth:admin"
 def servers(mongod_binary, tmp_path_factory):
     """One config server and three shards of one member each, with auth on; a router in front. No shard yet."""
     with real.factory(mongod_binary) as start:
-        sets = {"cfg": start(1, replset="cfg", role="configsvr", keyfile=KEYFILE)[0]}
+        failing = ["--setParameter", "enableTestCommands=1"]
+        sets = {"cfg": start(1, replset="cfg", role="configsvr", keyfile=KEYFILE, args=failing)[0]}
         sets.update({name: start(1, replset=name, role="shardsvr", keyfile=KEYFILE)[0] for name in ("s1", "s2", "s3")})
         for name, member in sets.items():
             _initiate(name, member)
@@ -129,6 +130,20 @@ def test_default_concerns(states, connection, router):
         "default read concern": {"old": None, "new": "local"},
     }
     assert router.admin.command("getDefaultRWConcern")["defaultWriteConcern"]["w"] == "majority"
+
+
+def test_servers_that_reconfigure_or_elect_just_then_are_asked_again(states, connection, servers, router):
+    config = servers["cfg"].client(**ADMIN)
+    for code, write in ((109, 1), (133, "majority")):
+        config.admin.command(
+            "configureFailPoint",
+            "failCommand",
+            mode={"times": 2},
+            data={"failCommands": ["setDefaultRWConcern"], "errorCode": code},
+        )
+        ret = states.mongo_shard.default_rw_concern(name="cluster", write=write, connection=connection)
+        assert ret.result is True, ret.comment
+        assert router.admin.command("getDefaultRWConcern")["defaultWriteConcern"]["w"] == write
 
 
 def test_a_shard_is_added_once(states, connection, servers, router):

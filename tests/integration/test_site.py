@@ -134,6 +134,7 @@ def test_ctrl_c_ends_the_watching_and_anybody_can_go_on(site, first_run):
     assert run.wait() == 1
     assert "goes on, and so does what its hosts are doing" in "".join(said)
     [jid] = {line.split()[-1] for line in said if "salt-run onepass.watch" in line}
+    site.exec("hq", f"test -s /var/cache/salt/master/proc/{jid}")  # Salt's own record of what runs
     code, out, err = site.seen("watch", jid)
     assert code == 0, out + err
     assert "orchestrate.site is done: 1 change in" in out
