@@ -17,7 +17,7 @@ PYTEST_3006 := .venv/3006/bin/python -m pytest
 PYTEST_3008 := .venv/3008/bin/python -m pytest
 
 help:
-	@echo "make demo            boot a lab of 12 hosts, take it from blank to a sharded MongoDB cluster, and again: 0 changes"
+	@echo "make demo            the whole bank on 17 hosts, from blank by one run, and again: 0 changes"
 	@echo "make demo-branch     two branches, 8 hosts: ssh to the VMs' addresses lands on their hosts"
 	@echo "make demo-clone      one KVM host: a network with names, five clones of a template; and again: 0 changes"
 	@echo "make demo-openstack  a Keystone and a Neutron; 20 projects on 20 VLANs in one run, and again: 0 changes"
@@ -29,7 +29,7 @@ help:
 	@echo "make bench           measure, and write docs/benchmarks*.md"
 	@echo "make clean           remove .venv and what tools left in the tree"
 
-demo: packages
+demo: packages .venv/3008/done .venv/openstack/done
 	tests/lab/demo
 
 demo-branch: packages

@@ -8,11 +8,13 @@ A state hands in three functions and gets its return back, so that a dry run sho
     salt-call --local -m . sys.doc onepass
 """
 
+import contextlib
 import hashlib
 import itertools
 import time
 from pathlib import Path
 
+import salt.utils.event
 import salt.utils.hashutils
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
@@ -233,6 +235,33 @@ def gate(name, condition, what, timeout, test=False, retry=()):
             return dict(ret, result=None, comment=f"Would wait for {what}; now: {err}")
         return dict(ret, result=False, comment=str(err))
     return ret
+
+
+@contextlib.contextmanager
+def step(name, jid):
+    """
+    A context in which a state of the master is at work; who follows the orchestration is told its begin and its end.
+
+    name
+        The state's ``name``.
+    jid
+        The orchestration's job id, a state module's ``__orchestration_jid__``; ``None``: there is none, nobody is told.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc onepass.step
+
+    .. versionadded:: 0.1.0
+    """
+    try:
+        if jid:
+            salt.utils.event.fire_args(__opts__, jid, {"name": name}, "run")
+        yield
+    finally:
+        if jid:
+            salt.utils.event.fire_args(__opts__, jid, {"name": name, "ends": True}, "run")
 
 
 def given(area, pillar=None):

@@ -65,7 +65,7 @@ def take(progress, tag, data, now):
     """
     own = f"salt/run/{progress['jid']}/"
     if tag == f"{own}args":
-        return _phase_begins(progress, data, now)
+        return _phase_ends(progress, data["name"], now) if data.get("ends") else _phase_begins(progress, data, now)
     if tag == f"{own}ret":
         progress["ended"] = True
         return []

@@ -52,7 +52,8 @@ def table(name, table=None):
 
     .. versionadded:: 0.1.0
     """
-    return _converged(name, "openstack", table)
+    with __salt__["onepass.step"](name, globals().get("__orchestration_jid__")):
+        return _converged(name, "openstack", table)
 
 
 def present(

@@ -4,9 +4,6 @@ States that check before anything is done: a minion's pillar, and the whole site
 .. versionadded:: 0.1.0
 """
 
-import contextlib
-
-import salt.utils.event
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "onepass"
@@ -79,10 +76,9 @@ def checked(name, areas=None, sync=False):
     .. versionadded:: 0.1.0
     """
     ret = {"name": name, "result": False, "changes": {}, "comment": ""}
-    with contextlib.suppress(NameError):  # in an orchestration, tell those who watch it
-        salt.utils.event.fire_args(__opts__, __orchestration_jid__, {"name": name}, "run")
     try:
-        found = __salt__["saltutil.runner"]("onepass.check", areas=areas, sync=sync, full_return=True)
+        with __salt__["onepass.step"](name, globals().get("__orchestration_jid__")):
+            found = __salt__["saltutil.runner"]("onepass.check", areas=areas, sync=sync, full_return=True)
     except CommandExecutionError as err:
         return dict(ret, comment=str(err))
     said = found["return"]
@@ -121,10 +117,11 @@ def guest_keys(name, keys):
     .. versionadded:: 0.1.0
     """
     ret = {"name": name, "result": False, "changes": {}, "comment": ""}
-    with contextlib.suppress(NameError):
-        salt.utils.event.fire_args(__opts__, __orchestration_jid__, {"name": name}, "run")
     try:
-        found = __salt__["saltutil.runner"]("onepass.guest_keys", keys=keys, test=__opts__["test"], full_return=True)
+        with __salt__["onepass.step"](name, globals().get("__orchestration_jid__")):
+            found = __salt__["saltutil.runner"](
+                "onepass.guest_keys", keys=keys, test=__opts__["test"], full_return=True
+            )
     except CommandExecutionError as err:
         return dict(ret, comment=str(err))
     said = found["return"]

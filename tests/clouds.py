@@ -129,9 +129,12 @@ class Api:
         self.launch()
         self.wait()
 
+    def runs(self):
+        return self._process is not None and self._process.poll() is None
+
     def kill(self):
         """End it as a power cut would, and wait for that."""
-        if self._process is not None and self._process.poll() is None:
+        if self.runs():
             self._process.send_signal(signal.SIGKILL)
         if self._process is not None:
             self._process.wait()

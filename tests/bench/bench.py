@@ -33,7 +33,7 @@ MONGOD = Path(os.environ.get("ONEPASS_MONGOD") or ROOT / ".venv/mongod/mongod")
 SALT_CALL = Path(sys.executable).parent / "salt-call"
 PEER = ROOT / ".venv/bench/bin"
 LAB = [ROOT / "tests/lab/lab", f"--name=bench{os.getpid()}"]
-SITE = ROOT / "tests/lab/sites/bank.yaml"
+SITE = ROOT / "tests/lab/sites/datacentre.yaml"
 MINION = {"id": "bench", "enable_gpu_grains": False, "enable_fqdns_grains": False}  # as lean as the lab's minions
 ONEPASS, COMMUNITY, BARE, EMPTY = "Onepass", "community.mongodb", "bare PyMongo", "Salt's own start"
 WHOLE = "the whole command"
@@ -320,7 +320,7 @@ majority. `mongo_shard.cluster_healthy`, with which the orchestration ends, wait
 
 LABS = """## Blank hosts to a sharded collection
 
-`salt-run state.orchestrate orchestrate.mongodb` in the lab of `tests/lab/sites/bank.yaml`: twelve hosts on this one
+`salt-run state.orchestrate orchestrate.mongodb` in the lab of `tests/lab/sites/datacentre.yaml`: twelve hosts on this
 machine, with auth. The empty steps are the same steps on the same hosts, each with one `test.nop`; the preflight's is a
 ping."""
 

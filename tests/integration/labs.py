@@ -3,6 +3,8 @@
 import json
 import os
 import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from tree import ROOT
@@ -11,6 +13,27 @@ LAB = ROOT / "tests/lab/lab"
 SITES = ROOT / "tests/lab/sites"
 OVERLAY = "/srv/lab/pillar/local.sls"
 PHASES = ["daemons", "replica-sets", "routers", "shards", "collections", "verify"]
+WRITER = """
+import sys, time, pymongo
+teller = {"username": "teller", "password": sys.stdin.read().strip(), "authSource": "bank"}
+concern = pymongo.WriteConcern(sys.argv[2] if sys.argv[2].isalpha() else int(sys.argv[2]), j=True)
+transfers = pymongo.MongoClient(sys.argv[1], 27017, **teller).bank.transfers.with_options(write_concern=concern)
+number = 0
+with open("/root/acknowledged", "w") as acknowledged:
+    while True:
+        number += 1
+        try:
+            transfers.insert_one({"_id": number, "account": number % 997, "text": "x" * 2000})
+            print(number, file=acknowledged, flush=True)
+        except pymongo.errors.PyMongoError:
+            pass
+        time.sleep(0.02)
+"""
+GOES_ON = """
+now=$(wc -l < /root/acknowledged)
+timeout 60 sh -c "until [ \\$(wc -l < /root/acknowledged) -gt $((now + 50)) ]; do sleep 0.1; done"
+"""
+READ = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=10).read().decode())"
 PRELUDE = """
 import json, yaml, pymongo
 places = [f"/srv/lab/pillar/secrets/{name}.sls" for name in ("mongodb", "mongodb_users")]
@@ -82,22 +105,41 @@ class Lab:
             raise RuntimeError(f"state.orchestrate: exit code {code}\n{out}\n{err}")
         return code, minion_states(next(iter(json.loads(out)["data"].values())))
 
-    def highstate(self):
+    def highstate(self, target="*.dc"):
         """``salt '*.dc' state.highstate``: exit code, and the states as ``orchestrate`` gives them."""
-        code, out, _ = self.run("salt", "--out=json", "--static", "--timeout=300", "*.dc", "state.highstate")
+        code, out, _ = self.run("salt", "--out=json", "--static", "--timeout=300", target, "state.highstate")
         return code, _flat(json.loads(out))
 
-    def disturb(self, step, disturbance, sls="orchestrate.mongodb"):
-        """Begin an orchestration, let ``disturbance()`` loose when the step begins, wait for the run; its exit code."""
-        watch = self.spawn("salt-run", "onepass.watch", "every=600")
+    def disturb(self, disturbances, sls="orchestrate.mongodb"):
+        """Begin an orchestration, let each disturbance loose when its step begins, wait for the run; its exit code."""
+        left, watch = dict(disturbances), self.spawn("salt-run", "onepass.watch", "every=600")
         _read_until(watch, "waiting for an orchestration")
         run = self.spawn("salt-run", "state.orchestrate", sls)
-        _read_until(watch, step)
-        disturbance()
-        run.communicate()
+        with ThreadPoolExecutor() as threads:
+            loose = []
+            while left:
+                line = _read_until(watch, *left)
+                loose += [threads.submit(left.pop(step)) for step in list(left) if step in line]
+            run.communicate()
+        for each in loose:
+            each.result()
         self.exec("hq", "pkill -KILL -f [o]nepass.watch || true")
         watch.communicate()
         return run.returncode
+
+    def write(self, host, router, concern):
+        """From now on a client on a host writes one document after another, and notes those that are acknowledged."""
+        password = self.python("print(json.dumps(secrets[1]['users']['teller']['password']))")
+        self.command("exec", host, "sh", "-c", "cat > /root/writer.py", input=WRITER)
+        self.command("exec", host, "sh", "-c", "umask 077; cat > /root/password", input=password)
+        writer = f"/opt/salt/bin/python /root/writer.py {router} {concern} < /root/password"
+        self.exec(host, f"systemd-run --quiet --unit=writer sh -c '{writer}'")
+
+    def acknowledged(self, host):
+        """That client goes on writing, and stops; the numbers of the documents that were acknowledged."""
+        self.exec(host, GOES_ON)
+        self.exec(host, "systemctl stop writer")
+        return [int(line) for line in self.exec(host, "cat /root/acknowledged").split()]
 
     def blank(self):
         """Take the cluster's data and configuration from all hosts; the programs stay."""
@@ -130,6 +172,10 @@ class BranchLab(Lab):
         steps = json.loads(out)["data"]["hq_master"].values()
         return code, {step["__id__"]: step["changes"] for step in steps if step["changes"]}
 
+    def page(self, address, path, host="hq"):
+        """What a guest serves, read from a host of the lab."""
+        return self.command("exec", host, "python3", "-c", READ, f"http://{address}/{path}").strip()
+
     def order(self, rings, failures=0):
         """The rings of the master's pillar, and the failures it allows; the rest is as tests/lab/branch made it."""
         pillar = {
@@ -140,6 +186,71 @@ class BranchLab(Lab):
 
     def has_rules(self, host):
         return "ip bridge_nat" in self.exec(host, "nft list tables")
+
+
+class SiteLab(BranchLab):
+    """A lab of all areas, and what a bank has already: the branch's network and template, and a cloud."""
+
+    MEMBERS = {"cfg": "r1.dc:27019", "s1": "r1.dc:27018", "s2": "r1.dc:27020"}
+    MONGODB = {
+        "replsets": {name: {"members": [member]} for name, member in MEMBERS.items()},
+        "routers": ["r1.dc"],
+        "default_rw_concern": {"write": 1, "read": "local"},
+    }
+    TENANTS = {"tellers-net": "VLAN 12", "vault-net": "VLAN 13", "cashpoints-net": "VLAN 14"}
+    VMS = {"10.20.32.11": ("win-001", "ws001.cordoba"), "10.20.32.12": ("win-002", "ws002.cordoba")}
+
+    def __enter__(self):
+        lab = super().__enter__()
+        try:
+            self.world("wan")
+            self.world("dhcp", "cordoba")
+            for _, host in self.VMS.values():
+                self.exec(host, "make-template desktop")
+            self.cloud("up")
+            pillar = json.loads(self.exec("hq", f"cat {OVERLAY}"))
+            pillar["mongodb"].update(self.MONGODB)
+            self.pillar(pillar)
+        except BaseException:
+            self.command("down")
+            raise
+        return lab
+
+    def pillar(self, overlay):
+        """What the master lays over the examples' pillar."""
+        self.command("run", "sh", "-c", f"cat > {OVERLAY}", input=json.dumps(overlay))
+
+    def cloud(self, command):
+        """What tests/lab/cloud does; its output."""
+        words = [sys.executable, ROOT / "tests/lab/cloud", self.name, command]
+        return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+    def onepass(self, command, *words):
+        """A command of the runner as a program calls it: exit code and what it answered."""
+        code, out, err = self.run("salt-run", "--out=json", f"onepass.{command}", *words)
+        try:
+            found = json.loads(out)
+        except ValueError:
+            found = None
+        if not isinstance(found, dict):
+            raise RuntimeError(f"onepass.{command}: exit code {code}\n{out}\n{err}")
+        return code, found
+
+    def seen(self, command, *words):
+        """The same as somebody at a terminal calls it: exit code, what it says, and its progress."""
+        return self.run("salt-run", f"onepass.{command}", *words)
+
+    def assert_all_areas_are_there(self):
+        """What a client, a tenant's network, headquarters and a guest see."""
+        shards = self.python("print(json.dumps(sorted(each['_id'] for each in router.config.shards.find())))")
+        assert shards == ["s1", "s2"]
+        networks = self.cloud("show")
+        for name, vlan in self.TENANTS.items():
+            assert [line for line in networks.splitlines() if name in line and vlan in line], networks
+        for address, (name, host) in self.VMS.items():
+            assert self.page(address, "hostname") == name
+            assert self.world("ssh", address) == host
+        self.exec("ws001.cordoba", "getent hosts till-1.guests.example till-2.guests.example")
 
 
 def minion_states(steps):
@@ -181,10 +292,11 @@ def _flat(minions):
     }
 
 
-def _read_until(process, words):
+def _read_until(process, *words):
+    """The first line from now on that has one of the words."""
     said = []
     for line in process.stdout:
         said.append(line)
-        if words in line:
-            return
-    raise RuntimeError(f"{process.args} ended without saying {words!r}, but:\n{''.join(said)}")
+        if any(each in line for each in words):
+            return line
+    raise RuntimeError(f"{process.args} ended without saying {' or '.join(words)}, but:\n{''.join(said)}")

@@ -5,26 +5,6 @@ import threading
 import pytest
 from labs import Lab, changed, command_lines, failed
 
-WRITER = """
-import sys, time, pymongo
-teller = {"username": "teller", "password": sys.stdin.read().strip(), "authSource": "bank"}
-majority = pymongo.WriteConcern("majority")
-transfers = pymongo.MongoClient("r2.dc", 27017, **teller).bank.transfers.with_options(write_concern=majority)
-number = 0
-with open("/root/acknowledged", "w") as acknowledged:
-    while True:
-        number += 1
-        try:
-            transfers.insert_one({"_id": number, "account": number % 997, "text": "x" * 2000})
-            print(number, file=acknowledged, flush=True)
-        except pymongo.errors.PyMongoError:
-            pass
-        time.sleep(0.02)
-"""
-GOES_ON = """
-now=$(wc -l < /root/acknowledged)
-timeout 60 sh -c "until [ \\$(wc -l < /root/acknowledged) -gt $((now + 50)) ]; do sleep 0.1; done"
-"""
 SEEN = """
 shards = router.admin.command("listShards")["shards"]
 members = {"cfg": "cfg2.dc", "s1": "s1b.dc", "s2": "s2b.dc"}
@@ -58,7 +38,7 @@ print(json.dumps([auth["admin"]["password"], auth["keyfile"].split()[0][:60], us
 
 @pytest.fixture(scope="module")
 def bank():
-    with Lab("bank", "bank.yaml") as lab:
+    with Lab("bank", "datacentre.yaml") as lab:
         yield lab
 
 
@@ -184,12 +164,7 @@ def test_a_bad_pillar_and_a_missing_host_are_refused_before_anything_is_touched(
 
 def test_growth_under_load_loses_nothing(bank, first_run):
     """A third shard set and a fourth member, while a client writes all the time and a primary is killed."""
-    password = bank.python("print(json.dumps(secrets[1]['users']['teller']['password']))")
-    bank.command("exec", "r2.dc", "sh", "-c", "cat > /root/writer.py", input=WRITER)
-    bank.command("exec", "r2.dc", "sh", "-c", "umask 077; cat > /root/password", input=password)
-    bank.exec(
-        "r2.dc", "systemd-run --quiet --unit=writer sh -c '/opt/salt/bin/python /root/writer.py < /root/password'"
-    )
+    bank.write("r2.dc", router="r2.dc", concern="majority")
     bank.up("growth.yaml")
     bank.overlay(
         replsets={
@@ -197,12 +172,10 @@ def test_growth_under_load_loses_nothing(bank, first_run):
             "s1": {"role": "shard", "members": ["s1a.dc", "s1b.dc", {"host": "s1c.dc", "priority": 0.5}, "s1d.dc"]},
         }
     )
-    bank.disturb("replica-sets", lambda: bank.exec("s2a.dc", "systemctl kill --signal=KILL mongod-s2"))
+    bank.disturb({"replica-sets": lambda: bank.exec("s2a.dc", "systemctl kill --signal=KILL mongod-s2")})
     code, states = bank.orchestrate()
     assert (code, failed(states)) == (0, {})
-    bank.exec("r2.dc", GOES_ON)
-    bank.exec("r2.dc", "systemctl stop writer")
-    acknowledged = [int(line) for line in bank.exec("r2.dc", "cat /root/acknowledged").split()]
+    acknowledged = bank.acknowledged("r2.dc")
     seen = bank.python(GROWN)
     assert len(acknowledged) > 200
     assert set(acknowledged) <= set(seen["ids"])

@@ -11,7 +11,7 @@ SHARDS = "print(json.dumps(sorted(shard['_id'] for shard in router.admin.command
 @pytest.fixture(scope="module")
 def blank():
     """A lab without a cluster."""
-    with Lab("cut", "bank.yaml") as lab:
+    with Lab("cut", "datacentre.yaml") as lab:
         yield lab
 
 
@@ -33,7 +33,7 @@ def test_a_plain_highstate_on_all_blank_hosts_at_once_converges_in_one_pass(blan
 def test_a_run_cut_as_each_phase_begins_is_finished_by_the_next(blank):
     blank.blank()
     for phase in PHASES:
-        blank.disturb(phase, lambda: blank.exec("hq", "pkill -KILL -f [s]tate.orchestrate"))
+        blank.disturb({phase: lambda: blank.exec("hq", "pkill -KILL -f [s]tate.orchestrate")})
     assert_converged(blank)
 
 
@@ -47,7 +47,7 @@ def kill_minion(lab):
 
 def kill_master(lab):
     lab.exec("hq", "systemctl kill --signal=KILL salt-master; sleep 1; systemctl start salt-master")
-    lab.up("bank.yaml")
+    lab.up("datacentre.yaml")
 
 
 @pytest.mark.parametrize(
@@ -57,7 +57,7 @@ def kill_master(lab):
 )
 def test_the_run_after_a_kill_converges(blank, phase, fault):
     blank.blank()
-    blank.disturb(phase, lambda: fault(blank))
+    blank.disturb({phase: lambda: fault(blank)})
     assert_converged(blank)
 
 
@@ -65,6 +65,6 @@ def test_documents_survive_faults_and_runs(blank):
     assert_converged(blank)
     blank.python(INSERT)
     for fault in (kill_primary, kill_minion, kill_master):
-        blank.disturb("replica-sets", lambda fault=fault: fault(blank))
+        blank.disturb({"replica-sets": lambda fault=fault: fault(blank)})
     assert_converged(blank)
     assert blank.python(COUNT) == 500

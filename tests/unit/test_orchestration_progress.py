@@ -17,6 +17,10 @@ def begins(name, hosts=(), sls="mongodb.daemon"):
     return f"salt/run/{JID}/args", {"name": name, "tgt": list(hosts), "args": {"arg": [sls]}}
 
 
+def ends(name):
+    return f"salt/run/{JID}/args", {"name": name, "ends": True}
+
+
 def returns(host, sls="mongodb.daemon", fun="state.sls"):
     return f"salt/job/2026/ret/{host}", {"id": host, "fun": fun, "fun_args": [sls, {"test": True}]}
 
@@ -49,6 +53,11 @@ def told():
         (
             [begins("daemons", ["a.dc", "b.dc"]), returns("a.dc"), returns("b.dc")],
             ["daemons: 2 hosts", "daemons: ended after 2.0 s"],
+        ),
+        # a step of the master's own tells its end
+        (
+            [begins("preflight"), ends("preflight"), begins("daemons")],
+            ["preflight", "preflight: ended after 1.0 s", "daemons"],
         ),
         # a silent host: the phase ends when the one that needs it begins
         (
