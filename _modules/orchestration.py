@@ -152,8 +152,9 @@ def span(steps):
     .. versionadded:: 0.1.0
     """
     begun = [(_seconds(step["start_time"]), step["duration"] / 1000) for step in steps.values() if "start_time" in step]
-    first = _seconds(_ordered(steps)[0]["start_time"]) if begun else 0
-    return round(max(((at - first) % DAY + seconds for at, seconds in begun), default=0), 1)
+    # Steps side by side are told in any order, and a run may go past midnight.
+    since = [((at - begun[0][0] + DAY / 2) % DAY - DAY / 2, seconds) for at, seconds in begun] or [(0, 0)]
+    return round(max(at + seconds for at, seconds in since) - min(at for at, _ in since), 1)
 
 
 # Steps, hosts and their states

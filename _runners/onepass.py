@@ -103,6 +103,34 @@ def check(areas: str | list | None = None, sync: bool = False, timeout: int = 15
     return {**counted, "modules": _modules(answers, sync)}
 
 
+def bring(minions: list, timeout: int = 15) -> dict:
+    """
+    Minions have the modules and states that the master serves, and their pillar anew; a silent one is no error.
+
+    minions
+        Ids.
+    timeout
+        Seconds that minions have for their answer. Default 15.
+
+    Returns:
+        ``brought`` (list of those that had others), ``silent`` (list) and ``failed`` (minion to what it answered).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass.bring '[ws001.salta, ws002.salta]'
+
+    .. versionadded:: 0.1.0
+    """
+    told = _execute(minions, ["onepass.fingerprint", "saltutil.refresh_pillar"], timeout, [[], []])
+    served = _fingerprint()
+    others = sorted(minion for minion, answer in told.items() if answer["onepass.fingerprint"] != served)
+    failed = _bring(others) if others else {}
+    silent = sorted(set(minions) - set(told))
+    return {"brought": sorted(set(others) - set(failed)), "silent": silent, "failed": failed}
+
+
 # The pillar and the modules as an orchestration has them
 
 
@@ -191,12 +219,17 @@ def _modules(answers: dict, sync: bool) -> str | dict:
         return "ok"
     if not sync:
         return {"differ on": others}
-    arguments = [[__opts__.get("saltenv") or "base", True]] * len(SYNCED)
-    synced = _execute(others, list(SYNCED.values()), 60, arguments)
-    failed = {minion: synced.get(minion) for minion in others if not _is_synced(synced.get(minion))}
+    failed = _bring(others)
     if failed:
         raise Refusal("\n  ".join(["The master's modules did not reach", *(f"{m}: {e}" for m, e in failed.items())]))
     return {"brought to": others}
+
+
+def _bring(minions: list) -> dict:
+    """The master's modules are brought to the minions; those that they did not reach, with what these answered."""
+    arguments = [[__opts__.get("saltenv") or "base", True]] * len(SYNCED)
+    synced = _execute(minions, list(SYNCED.values()), 60, arguments)
+    return {minion: synced.get(minion) for minion in minions if not _is_synced(synced.get(minion))}
 
 
 def _fingerprint() -> str:

@@ -90,6 +90,57 @@ def checked(name, areas=None, sync=False):
     return dict(ret, result=True, changes=changes, comment="\n".join(f"{what}: {line}" for what, line in said.items()))
 
 
+def modules(name, minions, failures=0):
+    """
+    Minions have the modules and states that the master serves, and their pillar anew, before states are applied.
+
+    The runner :py:func:`onepass.bring` as a state, for orchestrations; it answers as ``salt.state`` does, so that
+    silent minions are seen as those of any step are. In a dry run too, as without them no minion could look.
+
+    name
+        Any text.
+    minions
+        Ids.
+    failures
+        How many may be silent, or not take them, before the step has failed. Default 0.
+
+    .. code-block:: yaml
+
+        salta:
+          onepass.modules:
+            - minions: [gw.salta, ws001.salta]
+
+        branches-ring-1-modules:
+          onepass.modules:
+            - minions: [gw.salta, ws001.salta, ws002.salta]
+            - failures: 1
+            - require:
+              - onepass: branches-preflight
+
+    .. versionadded:: 0.1.0
+    """
+    ret = {"name": name, "result": False, "changes": {}, "comment": ""}
+    try:
+        with __salt__["onepass.step"](name, globals().get("__orchestration_jid__")):
+            found = __salt__["saltutil.runner"]("onepass.bring", minions=minions, full_return=True)
+    except CommandExecutionError as err:
+        return dict(ret, comment=str(err))
+    said = found["return"]
+    if not found["success"]:
+        return dict(ret, comment=str(said))
+    missed = {**dict.fromkeys(said["silent"], False), **said["failed"]}
+    new = {
+        "__id__": name,
+        "result": True,
+        "comment": "",
+        "changes": {"modules": {"old": "others", "new": "the master's"}},
+    }
+    answers = {**missed, **{minion: {f"onepass_|-{name}_|-{name}_|-modules": new} for minion in said["brought"]}}
+    changes = {"out": "highstate", "ret": answers} if answers else {}
+    comment = f"Run failed on minions: {', '.join(sorted(missed))}" if missed else "All have the master's modules"
+    return dict(ret, result=len(missed) <= failures, changes=changes, comment=comment)
+
+
 def guest_keys(name, keys):
     """
     The master has accepted the keys of guests that are minions, before these boot, and none of guests that are gone.

@@ -10,8 +10,16 @@ branches-preflight:
     - parallel: True
 
 {% for ring in rings %}
+branches-{{ ring.name }}-modules:
+  onepass.modules:
+    - minions: {{ (ring.gateways + ring.workstations) | tojson }}
+    - failures: {{ ring.failures }}
+    - parallel: True
+    - require:
+      - {{ last.step }}
+{% set last.step = 'onepass: branches-' ~ ring.name ~ '-modules' %}
+
 {% set phases = [
-  ('modules', ring.gateways + ring.workstations, ['branch.modules'], ring.failures),
   ('gateways', ring.gateways, ['branch.gateway'], 0),
   ('gateways-confirmed', ring.gateways, ['branch.confirmed'], 0),
   ('hosts', ring.workstations, ['branch.host'], ring.failures),
@@ -28,9 +36,6 @@ branches-{{ ring.name }}-{{ phase }}:
     - queue: True
     - parallel: True
     - allow_fail: {{ failures }}
-{%- if phase == 'modules' %}
-    - test: False
-{%- endif %}
     - require:
       - {{ last.step }}
 {% set last.step = 'salt: branches-' ~ ring.name ~ '-' ~ phase %}

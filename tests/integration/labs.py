@@ -176,6 +176,12 @@ class BranchLab(Lab):
         """What a guest serves, read from a host of the lab."""
         return self.command("exec", host, "python3", "-c", READ, f"http://{address}/{path}").strip()
 
+    def salt(self, host, *words):
+        """What a minion answers to the master."""
+        code, out, err = self.run("salt", "--out=json", "--static", host, *words)
+        assert code == 0, out + err
+        return json.loads(out)[host]
+
     def order(self, rings, failures=0):
         """The rings of the master's pillar, and the failures it allows; the rest is as tests/lab/branch made it."""
         pillar = {
@@ -250,7 +256,8 @@ class SiteLab(BranchLab):
         for address, (name, host) in self.VMS.items():
             assert self.page(address, "hostname") == name
             assert self.world("ssh", address) == host
-        self.exec("ws001.cordoba", "getent hosts till-1.guests.example till-2.guests.example")
+        one, two = (self.salt("ws001.cordoba", "libvirt_clone.info", name)["address"] for name in ("till-1", "till-2"))
+        assert two in self.page(one, "cgi-bin/lookup?till-2.guests.example", "ws001.cordoba")
 
 
 def minion_states(steps):
