@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-branch demo-clone demo-openstack test test-fast fast-unit fast-functional lint docs bench lab-down clean environments packages all-packages
+.PHONY: help demo demo-branch demo-clone demo-openstack test test-3008 test-3006 test-site test-areas test-fast fast-unit fast-functional lint docs bench lab-down clean environments packages all-packages
 
 PYTHON ?= python3
 FETCHED_MONGOD := $(CURDIR)/.venv/mongod/mongod
@@ -49,9 +49,15 @@ lab-down:
 test: environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done $(RESOLVED) .venv/neighbours/done
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory docs
-	$(PYTEST_3008) tests/unit tests/functional
-	$(PYTEST_3006) tests/unit tests/functional
-	$(PYTEST_3008) tests/integration tests/lab
+	$(MAKE) --no-print-directory --jobs=2 --keep-going test-3008 test-3006
+	$(MAKE) --no-print-directory --jobs=2 --keep-going test-site test-areas
+
+# Two at a time, each line with its name in front: what is waited for in one is used by the other.
+SITE_TESTS := $(addprefix tests/integration/test_,branch_lab.py demo.py kvm_lab.py mongodb_faults.py site.py site_faults.py)
+test-3008: ; $(PYTEST_3008) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /'
+test-3006: ; $(PYTEST_3006) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /'
+test-site: ; $(PYTEST_3008) $(SITE_TESTS) 2>&1 | sed -u 's/^/$@: /'
+test-areas: ; $(PYTEST_3008) tests/integration tests/lab $(SITE_TESTS:%=--ignore=%) 2>&1 | sed -u 's/^/$@: /'
 
 test-fast: .venv/3008/done $(ONEPASS_MONGOD)
 	$(MAKE) --no-print-directory lint
