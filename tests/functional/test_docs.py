@@ -1,6 +1,6 @@
 """
-The commands of the documentation and of docstrings: those that need no host, no cloud and no root work as they are printed; of all others the
-program, its options, the function, its arguments and the SLS exist.
+The commands of the documentation and of docstrings: those that need no host, no cloud and no root work as they are
+printed; of all others the program, its options, the function, its arguments and the SLS exist.
 """
 
 import functools
@@ -78,10 +78,10 @@ def test_a_command_works_as_printed(line, tmp_path):
 
 @pytest.fixture(scope="module")
 def functions(minion_opts, tmp_path_factory):
-    """Salt's functions and the bundle's, as a minion and a master have them."""
+    """Salt's own functions, as a minion and a master have them."""
     home = str(tmp_path_factory.mktemp("master"))
     master = {**minion_opts, "sock_dir": home, "cachedir": home, "runner_dirs": [str(ROOT / "_runners")]}
-    return {"modules": salt.loader.minion_mods(minion_opts), "runners": salt.loader.runner(master)}
+    return {"_modules": salt.loader.minion_mods(minion_opts), "_runners": salt.loader.runner(master)}
 
 
 @pytest.mark.parametrize("words", {shlex.join(words): words for _, _, words in ALL}.values(), ids=shlex.join)
@@ -145,11 +145,11 @@ def wrong_salt(program, words, functions):
     called = positional[1:] if program == "salt" else positional
     if program == "salt-key" or not called:
         return None
-    return wrong_call(functions["runners" if program == "salt-run" else "modules"], *called)
+    return wrong_call("_runners" if program == "salt-run" else "_modules", *called, functions=functions)
 
 
-def wrong_call(functions, name, *arguments):
-    function = functions[name].func if name in functions else of_the_bundle(name)
+def wrong_call(kind, name, *arguments, functions):
+    function = of_the_bundle(kind, name) or (functions[kind][name].func if name in functions[kind] else None)
     if not function:
         return f"there is no function {name}"
     positional, keywords = salt.utils.args.parse_input(arguments, condition=False)
@@ -162,13 +162,18 @@ def wrong_call(functions, name, *arguments):
     return f"there is no SLS {sls}" if sls and not is_sls(sls) else None
 
 
-def of_the_bundle(name):
-    """A function of a module that cannot be loaded here, where a library is missing that it needs."""
+def of_the_bundle(kind, name):
+    """From the file itself: the loader has no module whose library is missing here."""
     module, _, function = name.partition(".")
-    if not (ROOT / f"_modules/{module}.py").exists():
+    if not (ROOT / kind / f"{module}.py").exists():
         return None
-    loaded = tree.load(f"_modules/{module}.py")
+    loaded = loaded_file(kind, module)
     return getattr(loaded, function, None) or getattr(loaded, f"{function}_", None)
+
+
+@functools.cache
+def loaded_file(kind, module):
+    return tree.load(f"{kind}/{module}.py")
 
 
 def is_sls(name):
