@@ -263,8 +263,10 @@ def entries() -> list:
 
     .. versionadded:: 0.1.0
     """
+    parts = [ERRORS, __salt__["onepass_backend_errors.known"](), __salt__["onepass_pillar_errors.known"]()]
     return [
         {"error": error, "area": area, "meaning": meaning, "solution": solution}
-        for area, known in {**ERRORS, **__salt__["onepass_backend_errors.known"]()}.items()
+        for part in parts
+        for area, known in part.items()
         for error, meaning, solution in known
     ]
