@@ -48,6 +48,8 @@ def message(node):
         return node.exc.args[0] if getattr(node.exc.func, "id", None) in RAISED else None
     if isinstance(node, ast.Yield) and isinstance(node.value, ast.Tuple) and len(node.value.elts) == 3:
         return node.value.elts[1]
+    if isinstance(node, ast.Return) and isinstance(node.value, ast.Constant) and "; " in str(node.value.value):
+        return node.value
     if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", None) == "fault":
         return node.value
     if isinstance(node, ast.Dict):
