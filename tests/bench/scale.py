@@ -36,7 +36,7 @@ HOSTS = 5  # of a branch whose minions run: a gateway and four workstations
 RINGS, BYTES = 12, 13  # in the extrapolation; of a minion's id in a list
 DATA_CENTRE = [f"{host}.dc" for host in ("cfg1", "cfg2", "cfg3", "s1a", "s1b", "s1c", "s2a", "s2b", "s2c", "r1", "r2")]
 
-PING = ["--timeout=5", "--gather-job-timeout=5", "--out=json", "--static"]
+PING = ["--timeout=5", "--out=json", "--static"]
 
 
 def main():
@@ -70,7 +70,7 @@ def estate(home):
         "module_dirs": [str(bench.ROOT)],
         "runner_dirs": [str(bench.ROOT / "_runners")],
         "timeout": 60,
-        "gather_job_timeout": 60,
+        "gather_job_timeout": 20,
         "enable_fqdns_grains": False,
     }
     (home / "master").write_text(yaml.safe_dump(settings))
