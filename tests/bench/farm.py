@@ -14,7 +14,6 @@ import sys
 from pathlib import Path
 
 import salt.config
-import salt.loader
 import salt.minion
 import yaml
 
@@ -24,9 +23,7 @@ LEAN = {"enable_gpu_grains": False, "enable_fqdns_grains": False, "verify_env": 
 def main():
     home, *minions = sys.argv[1:]
     logging.disable()
-    every = [options(Path(home), minion) for minion in minions]
-    loaded(every[0])
-    children = [born(opts) for opts in every]
+    children = [born(options(Path(home), minion)) for minion in minions]
     signal.signal(signal.SIGTERM, lambda *_: sys.exit())
     try:
         signal.pause()
@@ -48,13 +45,6 @@ def options(home, minion):
     for folder in (opts["sock_dir"], f"{opts['cachedir']}/proc", opts["extension_modules"]):
         os.makedirs(folder, exist_ok=True)
     return opts
-
-
-def loaded(opts):
-    """All that Salt's modules import is there before the first fork."""
-    modules = salt.loader.minion_mods({**opts, "grains": salt.loader.grains(opts)})
-    states = salt.loader.states(opts, modules, salt.loader.utils(opts), salt.loader.serializers(opts))
-    return len(modules), len(states)
 
 
 def born(opts):

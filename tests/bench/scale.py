@@ -30,6 +30,7 @@ import bench
 import fleets
 
 REPORT, TEXT = bench.ROOT / "docs/scale.md", bench.HERE / "files/scale.md"
+LARGE = bench.HERE / "files/scale-large.md"
 BIN = Path(sys.executable).parent
 BRANCHES, MINIONS = 700, 5700  # of fleets.fleet: 5,000 workstations, and a gateway in each branch
 HOSTS = 5  # of a branch whose minions run: a gateway and four workstations
@@ -255,7 +256,7 @@ def report(figures):
         targets=bench.table(bench.TARGETS, targets),
         pillars=bench.table(["branches", "ms", "calls"], pillars),
         runs=bench.table(["minions", "run", "steps", "seconds", "CPU s of salt-run", "CPU s of the master"], rows),
-        **large(runs),
+        large=large(runs),
     )
 
 
@@ -267,6 +268,8 @@ def row(size, turn, each):
 def large(runs):
     """The two straight lines through the least and the most minions, and where they are for the whole estate."""
     least, most = min(runs), max(runs)
+    if least == most:
+        return f"One size was measured, {least} minions, so nothing can be said of 5,000."
     steps = 1 + 5 * RINGS
     found = {"least": least, "most": most, "steps": steps, "rings": RINGS, "ring": MINIONS // RINGS}
     for turn in ("first", "again"):
@@ -275,7 +278,8 @@ def large(runs):
         step = (used[least] - each * least) / runs[least][turn]["steps"]
         total = step * steps + each * MINIONS
         found.update({f"{turn}_each": each, f"{turn}_step": step, f"{turn}_total": total})
-    return {**found, "kib": MINIONS / RINGS * BYTES / 1024, "mib": MINIONS**2 / RINGS * BYTES / 2**20}
+    found |= {"kib": MINIONS / RINGS * BYTES / 1024, "mib": MINIONS**2 / RINGS * BYTES / 2**20}
+    return LARGE.read_text().format(**found).rstrip()
 
 
 if __name__ == "__main__":
