@@ -26,7 +26,7 @@ help:
 	@echo "make test-fast       lint, unit and functional tests on Salt 3008: no root, no lab"
 	@echo "make lint            ruff, yamllint, salt-lint"
 	@echo "make docs            the site, into build/docs; any warning is an error"
-	@echo "make bench           measure, and write docs/benchmarks*.md"
+	@echo "make bench           measure, and write docs/benchmarks*.md and docs/scale.md"
 	@echo "make clean           remove .venv and what tools left in the tree"
 
 demo: packages .venv/3008/done .venv/openstack/done
@@ -81,6 +81,7 @@ bench: environments .venv/bench/done .venv/openstack/done .venv/3008/libvirt .ve
 	.venv/3008/bin/python tests/bench/names.py
 	.venv/3008/bin/python tests/bench/clones.py
 	.venv/3008/bin/python tests/bench/vlans.py
+	.venv/3008/bin/python tests/bench/scale.py
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache build dist *.egg-info

@@ -60,7 +60,7 @@ def mark(text: str) -> str:
 
     .. code-block:: bash
 
-        salt-call --local -m . dnsmasq_texts.mark 'server=9.9.9.9'
+        salt-call --local -m . dnsmasq_texts.mark text='server=9.9.9.9'
 
     .. versionadded:: 0.1.0
     """
@@ -80,7 +80,7 @@ def marked(text: str | None) -> str | None:
 
     .. code-block:: bash
 
-        salt-call --local -m . dnsmasq_texts.marked 'server=/onepass.test/127.1.2.3#5000'
+        salt-call --local -m . dnsmasq_texts.marked text='server=/onepass.test/127.1.2.3#5000'
 
     .. versionadded:: 0.1.0
     """
@@ -99,7 +99,7 @@ def forwarders(text: str | None) -> list:
 
     .. code-block:: bash
 
-        salt-call --local -m . dnsmasq_texts.forwarders 'server=/bank.example/10.0.0.53#5353'
+        salt-call --local -m . dnsmasq_texts.forwarders text='server=/bank.example/10.0.0.53#5353'
 
     .. versionadded:: 0.1.0
     """
@@ -194,7 +194,7 @@ def config_mark(text: str | None) -> str | None:
 
     .. code-block:: bash
 
-        salt-call --local -m . dnsmasq_texts.config_mark 'txt-record=onepass.test,0c9f'
+        salt-call --local -m . dnsmasq_texts.config_mark text='txt-record=onepass.test,0c9f'
 
     .. versionadded:: 0.1.0
     """

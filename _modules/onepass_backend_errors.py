@@ -1,5 +1,5 @@
 """
-What the messages of MongoDB, virtual machines, OpenStack and the pillar mean: a part of :py:mod:`onepass_errors`.
+What the messages of MongoDB, virtual machines and OpenStack mean: a part of :py:mod:`onepass_errors`.
 
 .. versionadded:: 0.1.0
 
@@ -333,53 +333,6 @@ ERRORS = {
             "cannot be rendered",
             "Jinja or YAML of the table's file has a mistake.",
             "The words after the file name say line and reason.",
-        ),
-    ],
-    "The pillar": [
-        (
-            "is an unknown key",
-            "A key that nothing reads; a typing error would go unseen otherwise.",
-            "The message proposes the nearest key; the pillar reference lists all.",
-        ),
-        (
-            "is missing",
-            "A key without a default is not there, or another key makes it necessary.",
-            "Add it; the message says what it may be.",
-        ),
-        (
-            "not a string",
-            "YAML read a key or value as another type: on, 5 and 1.10 are no strings.",
-            "Put it in quotes.",
-        ),
-        (
-            "overlaps",
-            "Two networks share addresses; routing would send packets to the wrong one.",
-            "Give one of them another CIDR.",
-        ),
-        (
-            "outside of",
-            "An address is not in the network that it belongs to.",
-            "Correct the address, or the CIDR.",
-        ),
-        (
-            "which is no address",
-            "The text does not read as an IP address.",
-            "Write it in full, in quotes if it is IPv6.",
-        ),
-        (
-            "a loop",
-            "Two name servers would ask each other forever.",
-            "Forward to a server that does not ask here.",
-        ),
-        (
-            "on an arbiter",
-            "An arbiter votes and holds no data, so this setting has no meaning.",
-            "Leave it out, or make a real member.",
-        ),
-        (
-            "in a config set",
-            "MongoDB refuses this in the set of the config servers.",
-            "Only shards may have it.",
         ),
     ],
     "Lessons of MongoDB": [

@@ -87,6 +87,11 @@ ERRORS = {
             "Watch it to its end, then ask onepass.explain again.",
         ),
         (
+            "no answer; the minion is off, cut off, or busy",
+            "A host that a phase is for did not answer its master in time. The phases after it were not begun.",
+            "salt ID test.ping; systemctl status salt-minion there. Then run again: what is done has nothing to do.",
+        ),
+        (
             "No orchestration began within * s",
             "onepass.watch waits for a run that somebody else starts; none was started on this master.",
             "Start one, or give the job's id to watch one that has begun already.",
@@ -263,8 +268,10 @@ def entries() -> list:
 
     .. versionadded:: 0.1.0
     """
+    parts = [ERRORS, __salt__["onepass_backend_errors.known"](), __salt__["onepass_pillar_errors.known"]()]
     return [
         {"error": error, "area": area, "meaning": meaning, "solution": solution}
-        for area, known in {**ERRORS, **__salt__["onepass_backend_errors.known"]()}.items()
+        for part in parts
+        for area, known in part.items()
         for error, meaning, solution in known
     ]

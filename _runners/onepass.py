@@ -1,5 +1,5 @@
 """
-Onepass from the master: check, plan, run, watch and explain; the estate's status and picture.
+Onepass from the master: check, plan, run, watch and explain; the estate's status and picture; what errors mean.
 
 .. versionadded:: 0.1.0
 
@@ -14,6 +14,7 @@ import difflib
 import hashlib
 import os
 import shutil
+import textwrap
 
 import salt.exceptions
 import salt.fileclient
@@ -38,6 +39,7 @@ ESTATES = {"mongodb": "mongo_estate", "openstack": "neutron_estate", "branches":
 NO_ANSWER = "Minion did not return"
 SITE = "orchestrate.site"
 NO_CAUSE = "nothing failed"
+HINT = "What a message means, and what to do: salt-run onepass.solution 'the message'"
 
 
 class Refusal(CommandExecutionError, salt.exceptions.NotImplemented):
@@ -328,7 +330,9 @@ def _located(faults: list, modules) -> list:
 
 def _report(faults: list) -> str:
     lines = [f"  {each['path']}{_at(each)}: {each['fault']}; {each['remedy']}" for each in faults]
-    return "\n".join([f"{len(faults)} fault{'s' if len(faults) > 1 else ''}, no host was touched", *lines])
+    return "\n".join(
+        [f"{len(faults)} fault{'s' if len(faults) > 1 else ''}, no host was touched", *lines, *[HINT] * _typed()]
+    )
 
 
 def _at(fault: dict) -> str:
@@ -595,8 +599,42 @@ def explain(jid: str | None = None):
     head = f"{job['name']} (job {job['jid']}): " + (
         f"{len(found)} cause{'s' * (len(found) > 1)}" if found else NO_CAUSE
     )
-    text = "\n\n".join(filter(None, [head, modules["orchestration_text.causes"](found, _width())]))
-    return _told({"jid": job["jid"], "name": job["name"], "causes": found}, text)
+    return _told({"jid": job["jid"], "name": job["name"], "causes": found}, _with_causes(head, job, modules))
+
+
+def solution(message: str):
+    """
+    What a message of the bundle means, and what to do: the errors and solutions of its documentation.
+
+    message
+        The message, or any text with it inside, such as a state's whole comment.
+
+    Returns:
+        The explanation that fits best; with ``--out=json`` or for another function a list of all, see
+        :py:func:`onepass_solution.find`.
+
+    Raises ``CommandExecutionError`` when no message of the bundle is in the text.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass.solution 'mongodb:routers:1: no minion has the id r9.dc'
+
+    .. versionadded:: 0.1.0
+    """
+    try:
+        found = _execution_modules()["onepass_solution.find"](message)
+    except CommandExecutionError as err:
+        raise Refusal(str(err)) from None
+    return _told(found, _explanation(found[0]))
+
+
+def _explanation(entry: dict) -> str:
+    parts = {"means": entry["meaning"], "to do": entry["solution"]}
+    wrap = textwrap.TextWrapper(_width(), initial_indent="  ", subsequent_indent=" " * 9)
+    head = f"{entry['area']}: {entry['error'].replace('*', '…')}"
+    return "\n".join([head, *(wrap.fill(f"{name}  {words}") for name, words in parts.items())])
 
 
 # Ends
@@ -617,7 +655,7 @@ def _failed(job: dict, modules) -> bool:
 
 def _with_causes(text: str, job: dict, modules) -> str:
     found = modules["orchestration.causes"](job["steps"])
-    return f"{text}\n\n{modules['orchestration_text.causes'](found, _width())}" if found else text
+    return f"{text}\n\n{modules['orchestration_text.causes'](found, _width())}\n\n{HINT}" if found else text
 
 
 def _refuse_other_plan(name: str, wanted: str, every: int, modules) -> None:
@@ -639,14 +677,18 @@ def _areas_of(name: str) -> list | None:
     return [area] if area in AREAS else None
 
 
-def _told(data: dict, text: str, failed: bool = False):
+def _told(data: dict | list, text: str, failed: bool = False):
     """A command's answer: text for somebody at a terminal, else data. What failed ends with an exit code of 1."""
-    typed = str(__opts__.get("fun", "")).startswith("onepass.")
-    if typed and __opts__.get("output"):
+    if _typed() and __opts__.get("output"):
         return {**data, "retcode": 1} if failed else data
     if failed:
         raise Refusal(text)
-    return text if typed else data
+    return text if _typed() else data
+
+
+def _typed() -> bool:
+    """Whether somebody typed a command of this runner; else a state or another program has called it."""
+    return str(__opts__.get("fun", "")).startswith("onepass.")
 
 
 def _width() -> int:

@@ -84,9 +84,10 @@ def _listed(kind):
 
 def _errors_page():
     """A section per message, by area; Sphinx makes its anchor from the title."""
-    known = functions("onepass_errors", __salt__=functions("onepass_backend_errors"))["onepass_errors.entries"]()
+    parts = {**functions("onepass_backend_errors"), **functions("onepass_pillar_errors")}
+    known = functions("onepass_errors", __salt__=parts)["onepass_errors.entries"]()
     lines = ["# Errors and solutions\n", "… stands for what differs from case to case. The same from a terminal:\n"]
-    lines.append("```console\n# salt-call onepass_solution.find 'the message'\n```\n")
+    lines.append("```console\n# salt-run onepass.solution 'the message'\n```\n")
     for area, entries in itertools.groupby(known, lambda entry: entry["area"]):
         lines.append(f"## {area}\n")
         for entry in entries:

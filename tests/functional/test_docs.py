@@ -1,30 +1,181 @@
-"""The documentation's commands that need no host, no cloud and no root work as they are printed."""
+"""
+The commands of the documentation and of docstrings: those that need no host, no cloud and no root work as they are
+printed; of all others the program, its options, the function, its arguments and the SLS exist.
+"""
 
+import functools
+import inspect
+import re
 import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import salt.loader
+import salt.utils.args
+import salt.utils.parsers
 
+import tree
 from tree import ROOT
 
-BEGIN = "$ salt-call --local -m . "
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+BLOCKS = re.compile(r"^```(bash|console)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BEGIN = "salt-call --local -m . "
+PARSERS = {
+    "salt": salt.utils.parsers.SaltCMDOptionParser,
+    "salt-call": salt.utils.parsers.SaltCallOptionParser,
+    "salt-key": salt.utils.parsers.SaltKeyOptionParser,
+    "salt-run": salt.utils.parsers.SaltRunOptionParser,
+}
+# Of these it is only seen that the files of the bundle which they name are there.
+OTHERS = {"cd", "cp", "git", "mkdir", "salt-pip", "systemctl"}
+# Functions whose first argument is an SLS.
+SLS = {"state.apply", "state.sls", "state.orchestrate", "state.orch"}
+FIRST_WORDS = (*PARSERS, "make")
 
 
 def commands():
-    """Each once, without those that name a database of the reader's."""
-    lines = [line.partition("  #")[0].strip() for page in PAGES for line in page.read_text().splitlines()]
-    return dict.fromkeys(line for line in lines if line.startswith(BEGIN) and "connection=" not in line)
+    """Page, prompt and words of each command: those of blocks, and those in the text that name a function or target."""
+    for page in PAGES:
+        text = page.read_text()
+        for kind, block in BLOCKS.findall(text):
+            for line in block.splitlines():
+                prompt, _, command = line.partition(" ") if kind == "console" else ("#", " ", line)
+                if prompt in ("$", "#") and command.strip() and not command.startswith("#"):
+                    yield page.name, prompt, shlex.split(command, comments=True)
+        for words in map(str.split, re.findall(r"`([^`\n]+)`", BLOCKS.sub("", text))):
+            if words[0] in FIRST_WORDS and words[1:] and not words[-1].startswith("-") and words[-1] != ".":
+                yield page.name, "", shlex.split(" ".join(words))
 
 
-@pytest.mark.parametrize("line", commands())
+def examples():
+    """The CLI examples of the docstrings, written as the pages are."""
+    for path in (path for kind in tree.KINDS for path in tree.sources(kind)):
+        for block in re.findall(r"code-block:: bash\n\n((?: {8,}\S.*\n)+)", path.read_text()):
+            for line in re.split(r"\n +(?=salt)", block):
+                yield path.name, "", shlex.split(line.replace("\\\n", ""))
+
+
+ALL = [*commands(), *examples()]
+HARMLESS = {
+    line: None
+    for _, prompt, words in ALL
+    if prompt == "$" and (line := shlex.join(words)).startswith(BEGIN) and "connection=" not in line
+}
+
+
+@pytest.mark.parametrize("line", HARMLESS)
 def test_a_command_works_as_printed(line, tmp_path):
-    program, *arguments = shlex.split(line.removeprefix("$ "))
+    program, *arguments = shlex.split(line)
     places = [f"--config-dir={tmp_path}", f"--log-file={tmp_path / 'log'}"]
     (tmp_path / "minion").write_text(f"root_dir: {tmp_path}\nenable_fqdns_grains: false\n")
     command = [str(Path(sys.executable).with_name(program)), *places, "--retcode-passthrough", *arguments]
     ran = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120)
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert ran.stdout.startswith("local:")
+
+
+@pytest.fixture(scope="module")
+def functions(minion_opts, tmp_path_factory):
+    """Salt's own functions, as a minion and a master have them."""
+    home = str(tmp_path_factory.mktemp("master"))
+    master = {**minion_opts, "sock_dir": home, "cachedir": home, "runner_dirs": [str(ROOT / "_runners")]}
+    return {"_modules": salt.loader.minion_mods(minion_opts), "_runners": salt.loader.runner(master)}
+
+
+@pytest.mark.parametrize("words", {shlex.join(words): words for _, _, words in ALL}.values(), ids=shlex.join)
+def test_a_command_names_what_there_is(words, functions):
+    assert wrong(words, functions) is None
+
+
+@pytest.mark.parametrize(
+    "line, fault",
+    [
+        ("make demmo", "make has no target demmo"),
+        ("salt-run onepass.chekc", "there is no function onepass.chekc"),
+        ("salt-run onepass.run plam=x", "got an unexpected keyword argument 'plam'"),
+        ("salt-run state.orchestrate orchestrate.mongo", "there is no SLS orchestrate.mongo"),
+        ("salt '*' bridge_nat.chek", "there is no function bridge_nat.chek"),
+        ("salt-call state.apply brunch", "there is no SLS brunch"),
+        ("salt-call --locl test.ping", "salt-call has no option --locl"),
+        ("salt-call test.ping 5", "too many positional arguments"),
+        ("salt-kye -a gw.salta", "nobody checks salt-kye"),
+        ("cp docs/adopt/fileroots.conf /etc/salt/master.d/", "there is no docs/adopt/fileroots.conf"),
+        ("tests/lab/lab upp", "tests/lab/lab has no upp"),
+    ],
+)
+def test_a_command_that_names_what_there_is_not_is_found(line, fault, functions):
+    assert fault in wrong(shlex.split(line), functions)
+
+
+def wrong(words, functions):
+    """What is wrong with a command, or ``None``."""
+    program, *rest = words
+    if program == "make":
+        known = re.search(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
+        return next((f"make has no target {word}" for word in rest if word not in known), None)
+    if program == "tests/lab/lab":
+        ran = subprocess.run([ROOT / program, rest[0], "--help"], capture_output=True)
+        return f"{program} has no {rest[0]}" if ran.returncode else None
+    if program not in {*PARSERS, *OTHERS}:
+        return f"nobody checks {program}"
+    missing = [word for word in rest if re.match("(docs|pillar|salt|tests)/", word) and not (ROOT / word).exists()]
+    if missing:
+        return f"there is no {missing[0]}"
+    return wrong_salt(program, rest, functions) if program in PARSERS else None
+
+
+@functools.cache
+def parser_of(program):
+    return PARSERS[program]()
+
+
+def wrong_salt(program, words, functions):
+    parser, positional = parser_of(program), []
+    words = iter(words)
+    for word in words:
+        option = parser.get_option(word.partition("=")[0]) if word.startswith("-") else None
+        if option and option.takes_value() and "=" not in word:
+            next(words)
+        elif not option and word.startswith("-"):
+            return f"{program} has no option {word}"
+        elif not option:
+            positional.append(word)
+    called = positional[1:] if program == "salt" else positional
+    if program == "salt-key" or not called:
+        return None
+    return wrong_call("_runners" if program == "salt-run" else "_modules", *called, functions=functions)
+
+
+def wrong_call(kind, name, *arguments, functions):
+    function = of_the_bundle(kind, name) or (functions[kind][name].func if name in functions[kind] else None)
+    if not function:
+        return f"there is no function {name}"
+    positional, keywords = salt.utils.args.parse_input(arguments, condition=False)
+    signature = inspect.signature(function)
+    try:  # one that is only named has no arguments
+        (signature.bind if arguments else signature.bind_partial)(*positional, **keywords)
+    except TypeError as err:
+        return f"{name}: {err}"
+    sls = positional[0] if name in SLS and positional else None
+    return f"there is no SLS {sls}" if sls and not is_sls(sls) else None
+
+
+def of_the_bundle(kind, name):
+    """From the file itself: the loader has no module whose library is missing here."""
+    module, _, function = name.partition(".")
+    if not (ROOT / kind / f"{module}.py").exists():
+        return None
+    loaded = loaded_file(kind, module)
+    return getattr(loaded, function, None) or getattr(loaded, f"{function}_", None)
+
+
+@functools.cache
+def loaded_file(kind, module):
+    return tree.load(f"{kind}/{module}.py")
+
+
+def is_sls(name):
+    path = ROOT / "salt" / name.replace(".", "/")
+    return path.with_name(f"{path.name}.sls").exists() or (path / "init.sls").exists()

@@ -1,27 +1,22 @@
 """The pillar of branches: a table of bad ones, each with exactly its faults; what follows from good ones; the fleet."""
 
 import copy
-import cProfile
 import ipaddress
 import json
-import pstats
 import random
 import time
 from pathlib import Path
 
 import jsonschema
 import pytest
-import salt.pillar
 import yaml
 from salt.exceptions import SaltInvocationError
 
 import tree
+from fleets import BRANCH_TOP, branch, calls_to_compile, compiled, fleet
 
 CASES = yaml.safe_load(Path(__file__).with_name("cases").joinpath("bad_branch_pillar.yaml").read_text())
 BRANCHES = tree.ROOT / "pillar" / "branch"
-# The part of pillar/top.sls that gives a minion its branch.
-TOP = (tree.ROOT / "pillar" / "top.sls").read_text()
-BRANCH_TOP = "base:\n" + TOP[TOP.index("  '?*.{{") : TOP.index("  # What differs")]
 GOOD = yaml.safe_load((BRANCHES / "rosario.sls").read_text())["branch"]
 
 
@@ -118,24 +113,6 @@ def test_a_stranger_has_no_role(stranger):
 
 
 # All branches together
-
-
-def branch(number, hosts=7):
-    """A generated branch, written as people write them."""
-    net = f"10.{number // 250}.{number % 250}"
-    machines = "".join(
-        f"    ws{host:03}: {{number: {host}, vm: {{name: win-{host}, ip: {net}.{10 + host}, "
-        f"mac: '52:54:{number // 256:02x}:{number % 256:02x}:00:{host:02x}'}}}}\n"
-        for host in range(1, hosts + 1)
-    )
-    gateway = f"{{host: gw, lan: eth0, ip: {net}.1, public: 192.{number // 250}.2.{number % 250 + 1}}}"
-    return f"branch:\n  name: b{number:03}\n  cidr: {net}.0/24\n  gateway: {gateway}\n  hosts:\n{machines}"
-
-
-def fleet(directory, count):
-    for number in range(count):
-        (directory / f"b{number:03}.sls").write_text(branch(number, 7 + (number % 7 == 0)))
-    return directory
 
 
 def edit(path, old, new):
@@ -235,30 +212,20 @@ def test_bad_rings(pillar, path):
 # What one minion is given does not grow with the number of branches
 
 
-def compile_calls(opts, root, count):
-    """How many functions Python calls to compile the pillar of one minion; a clock would measure the machine too."""
-    fleet((root / "branch"), count)
-    opts = {**opts, "id": "ws003.b005", "pillar_roots": {"base": [str(root)]}}
-    opts["grains"] = {"id": opts["id"]}
-    salt.pillar.get_pillar(opts, opts["grains"], opts["id"], saltenv="base").compile_pillar()
-    with cProfile.Profile() as profile:
-        pillar = salt.pillar.get_pillar(opts, opts["grains"], opts["id"], saltenv="base").compile_pillar()
-    assert pillar["branch"]["name"] == "b005"
-    assert len(json.dumps(pillar)) < 4000
-    return pstats.Stats(profile).total_calls
-
-
 def test_of_other_branches_a_minions_pillar_lists_the_file_and_reads_none(tmp_path, minion_opts):
+    found = {}
     for count in (10, 700):
-        (tmp_path / str(count) / "branch").mkdir(parents=True)
-        (tmp_path / str(count) / "top.sls").write_text(BRANCH_TOP)
-    few, many = (compile_calls(minion_opts, tmp_path / str(count), count) for count in (10, 700))
-    assert (many - few) / 690 < 200  # Salt lists its pillar's folder; reading one is 2,000 calls and more
+        root = tmp_path / str(count)
+        fleet(root / "branch", count)
+        (root / "top.sls").write_text(BRANCH_TOP)
+        pillar = compiled(minion_opts, root, "ws003.b005")
+        assert pillar["branch"]["name"] == "b005"
+        assert len(json.dumps(pillar)) < 4000
+        found[count] = calls_to_compile(minion_opts, root, "ws003.b005")
+    assert (found[700] - found[10]) / 690 < 200  # Salt lists its pillar's folder; reading one is 2,000 calls and more
 
 
 def test_a_minion_is_given_its_own_branch_only(minion_opts):
-    roots = {"pillar_roots": {"base": [str(tree.ROOT / "pillar")]}}
     for minion, name in {"ws017.rosario": "rosario", "gw.salta": "salta", "ws017": None, "s1a.dc": None}.items():
-        opts = {**minion_opts, **roots, "id": minion, "grains": {"id": minion}}
-        pillar = salt.pillar.get_pillar(opts, opts["grains"], minion, saltenv="base").compile_pillar()
+        pillar = compiled(minion_opts, tree.ROOT / "pillar", minion)
         assert pillar.get("branch", {}).get("name") == name

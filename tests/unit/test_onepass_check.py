@@ -124,6 +124,12 @@ def test_everything_is_told_at_once(master):
     ]
 
 
+def test_who_typed_the_command_is_told_how_to_go_on(master):
+    module = master(silent=["r1.dc"])
+    module.__opts__["fun"] = "onepass.check"
+    assert refusal(module)[-1].endswith("salt-run onepass.solution 'the message'")
+
+
 def test_an_id_of_the_pillar_is_no_suggestion(master):
     module = master(modules=Modules(hosts=(*HOSTS, "s1c.dc")))
     assert refusal(module)[1].endswith("no minion has the id 's1c.dc'; a minion of that id, its key accepted")
