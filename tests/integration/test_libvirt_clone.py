@@ -466,7 +466,7 @@ def test_bad_arguments_are_named_all_at_once(modules):
 
 STEPS = [
     "libvirt_host.define",
-    "libvirt_host.create_volume",
+    "libvirt_disk.write",
     "libvirt_disk.edit",
     "libvirt_host.change",
     "libvirt_host.mark",
@@ -492,7 +492,7 @@ def test_stopped_at_any_step_and_run_again(hypervisor, modules, states, template
 
 
 def make_and_start(modules):
-    modules.libvirt_clone.clone("tiny", "vm1", until="started")
+    modules.libvirt_clone.clone("tiny", "vm1", until="started", autostart=True)
 
 
 @pytest.mark.parametrize("step", STEPS[:-1])
@@ -502,7 +502,7 @@ def test_a_failure_at_any_step_leaves_nothing_half_made(hypervisor, modules, tem
         raise CommandExecutionError("the backend's error")
 
     with broken(modules, step, fail):
-        made = modules.libvirt_clone.clone("tiny", "vm1", "vm2", start=False)
+        made = modules.libvirt_clone.clone("tiny", "vm1", "vm2", start=False, autostart=True)
     assert {name: (vm["result"], vm["comment"]) for name, vm in made.items()} == {
         "vm1": (False, "the backend's error"),
         "vm2": (False, "the backend's error"),
@@ -563,7 +563,7 @@ def test_libvirtd_restarted_in_the_middle(hypervisor, modules, template):
         hypervisor.start_daemon()
         return real(*args, **kwargs)
 
-    with broken(modules, "libvirt_host.create_volume", restart):
+    with broken(modules, "libvirt_disk.write", restart):
         made = modules.libvirt_clone.clone("tiny", "vm1", start=False)["vm1"]
     assert made["result"], made["comment"]
     assert left_of(hypervisor, "vm1") == ["vm1", "vm1.qcow2"]
@@ -575,7 +575,7 @@ def test_libvirtd_gone_in_the_middle(hypervisor, modules, template):
         return real(*args, **kwargs)
 
     with (
-        broken(modules, "libvirt_host.create_volume", stop),
+        broken(modules, "libvirt_disk.write", stop),
         broken(
             modules, "onepass.wait", lambda real, condition, what, timeout, **more: real(condition, what, 0.5, **more)
         ),
