@@ -85,7 +85,7 @@ def defined(host, home, names):
 def prepared(debian, disk):
     """virt-sysprep in a Debian of its own; its appliance is there already."""
     inside = ["chroot", debian, "env", *APPLIANCE]
-    seconds([*inside, "guestfish", "--add-drive", "/dev/null", "run"])
+    seconds([*inside, "guestfish", "--add", "/dev/null", "run"])
     copy = debian / "tmp/peer"
     shutil.copy(disk, copy)
     try:
