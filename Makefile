@@ -75,7 +75,7 @@ lint: .venv/tools/done
 docs: .venv/3008/docs
 	.venv/3008/bin/python -m sphinx -q --fail-on-warning --keep-going -b html docs build/docs
 
-bench: environments .venv/bench/done .venv/openstack/done .venv/3008/libvirt .venv/guest/done
+bench: environments .venv/bench/done .venv/openstack/done .venv/3008/libvirt .venv/guest/done .venv/sysprep/done
 	.venv/3008/bin/python tests/bench/bench.py
 	.venv/3008/bin/python tests/bench/branches.py
 	.venv/3008/bin/python tests/bench/names.py
@@ -118,6 +118,11 @@ SDK := tests/lab/image/openstack.txt
 .venv/guest/done: tests/guest/build tests/guest/init tests/guest/debian | all-packages
 	@echo "Making the guests of the tests: a tiny one, and a Debian, a minute"
 	@rm -rf $(@D) && tests/guest/build $(@D) && tests/guest/debian $(@D) && touch $@
+
+.venv/sysprep/done: | all-packages
+	@echo "Making a Debian with virt-sysprep, for the benchmarks, two minutes"
+	@rm -rf $(@D) && mmdebstrap --quiet --variant=apt --include=libguestfs-tools,linux-image-cloud-amd64 bookworm $(@D)
+	@touch $@
 
 $(FETCHED_MONGOD): tests/lab/image/mongodb.txt | .venv/tools/done
 	@echo "Fetching mongod"

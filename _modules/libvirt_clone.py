@@ -186,12 +186,14 @@ def make(template, names, options=None):
 
     .. versionadded:: 0.1.0
     """
-    prepared = __salt__["libvirt_make.prepare"](template, names, _options(options or {}))
-    results = {}
-    for name in names:
-        results[name] = {"result": True, "comment": f"cloned from {template}"}
-        with _kept(results[name]):
-            _say(name, f"cloned, identity: {__salt__['libvirt_make.make'](prepared, name)}")
+    results = {name: {"result": True, "comment": f"cloned from {template}"} for name in names}
+    with __salt__["libvirt_disk.serving"]():
+        prepared = __salt__["libvirt_make.prepare"](template, names, _options(options or {}))
+        for name in names:
+            with _kept(results[name]):
+                _say(name, f"cloned, identity: {__salt__['libvirt_make.make'](prepared, name)}")
+    with contextlib.suppress(CommandExecutionError):  # of a libvirtd that is gone, which looks again at its start
+        __salt__["libvirt_host.forget_files"](prepared["pool"]["directory"])
     return results
 
 

@@ -174,6 +174,48 @@ def seal(path: str, image_format: str, generation: int) -> str:
     return sealed
 
 
+def empty(base: str, base_format: str) -> bytes:
+    """
+    The file of an empty qcow2 overlay over a base image: any number of clones have the same.
+
+    base, base_format
+        The image below, and its format.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_disk.empty
+
+    .. versionadded:: 0.1.0
+    """
+    with tempfile.TemporaryDirectory(prefix="onepass-") as work:
+        path = Path(work, "overlay")
+        __salt__["onepass_host.run"](["qemu-img", "create", "-f", "qcow2", "-b", base, "-F", base_format, path])
+        return path.read_bytes()
+
+
+def write(path: str, data: bytes):
+    """
+    A new file, readable by root and QEMU alone.
+
+    path
+        The file. One that is there already is an error.
+    data
+        Its contents.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_disk.write
+
+    .. versionadded:: 0.1.0
+    """
+    with _told(path), open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+        file.write(data)
+
+
 def flatten(path: str):
     """
     The image stands alone: everything that it had from the images below is copied into it.
@@ -307,41 +349,78 @@ def edit(path: str, offset: int, filesystem: str, edits: dict, files: dict):
 
 
 @contextlib.contextmanager
+def serving():
+    """
+    Within this block, all images are shown by one ``qemu-storage-daemon``; else each has its own.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_disk.serving
+
+    .. versionadded:: 0.1.0
+    """
+    if "libvirt_disk.server" in __context__:
+        yield __context__["libvirt_disk.server"]
+        return
+    server = __context__["libvirt_disk.server"] = subprocess.Popen(
+        ["setpriv", "--pdeathsig", "TERM", "qemu-storage-daemon", "--chardev", "stdio,id=qmp", "--monitor", "qmp"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PATH": _path()},
+    )
+    try:
+        _ask(server, "qmp_capabilities")
+        yield server
+    finally:
+        del __context__["libvirt_disk.server"]
+        server.terminate()
+        server.communicate()
+
+
+def _ask(server, command: str, arguments: dict | None = None, event: str | None = None):
+    """Have the server execute a QMP command, until it answers or the event comes."""
+    asked = json.dumps({"execute": command, "arguments": arguments or {}, "id": command})
+    with contextlib.suppress(BrokenPipeError):
+        print(asked, file=server.stdin, flush=True)
+    for line in server.stdout:
+        said = json.loads(line)
+        if "error" in said:
+            raise CommandExecutionError(said["error"]["desc"])
+        if said.get("event") == event if event else said.get("id") == command:
+            return
+    raise CommandExecutionError("qemu-storage-daemon ended")
+
+
+@contextlib.contextmanager
 def _export(path: str, image_format: str, writable: bool = False):
-    """The image as a raw device: a file that is one, until the end of the block; its server dies with us."""
+    """The image as a raw device: a file that is one, until the end of the block. Its directory is for more files."""
     protocol = {"driver": "file", "filename": path, "locking": "on"}
     node = {"driver": image_format, "node-name": "image", "file": protocol}
     if not writable:
         node.update({"read-only": True, "force-share": True})
         protocol.update({"read-only": True, "force-share": True, "locking": "auto"})
-    with tempfile.TemporaryDirectory(prefix="onepass-") as work:
+    share = {"type": "fuse", "id": "device", "node-name": "image", "writable": writable}
+    with (
+        serving() as server,
+        tempfile.TemporaryDirectory(prefix="onepass-") as work,
+        contextlib.ExitStack() as shown,
+    ):
         device = Path(work, "disk")
         device.touch()
-        share = {"type": "fuse", "id": "device", "node-name": "image", "mountpoint": str(device), "writable": writable}
-        argv = ["qemu-storage-daemon", "--blockdev", json.dumps(node), "--export", json.dumps(share)]
-        server = subprocess.Popen(
-            ["setpriv", "--pdeathsig", "TERM", *argv],
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "PATH": _path()},
-        )
         try:
-            __salt__["onepass.wait"](lambda: _served(server, device, path), f"{path} as a device", 10, interval=0.001)
-            yield device
-        finally:
-            server.terminate()
-            server.communicate()
-
-
-def _served(server, device: Path, path: str):
-    if server.poll() is not None:
-        said = server.stderr.read().strip().rpartition(": ")[2] or f"exit {server.returncode}"
-        raise CommandExecutionError(
-            f"{path} cannot be opened: {said}. Is a VM running with it, and is there /dev/fuse?"
-        )
-    return device.stat().st_size > 0, "not there yet"
+            _ask(server, "blockdev-add", node)
+            shown.callback(_ask, server, "blockdev-del", {"node-name": "image"})
+            _ask(server, "block-export-add", {**share, "mountpoint": str(device)})
+            shown.callback(_ask, server, "block-export-del", {"id": "device"}, "BLOCK_EXPORT_DELETED")
+        except CommandExecutionError as err:
+            raise CommandExecutionError(
+                f"{path} cannot be opened: {err}. Is a VM running with it, and is there /dev/fuse?"
+            ) from err
+        yield device
 
 
 def _partitions(device: Path) -> list:
@@ -393,21 +472,19 @@ def _filesystem(device: Path, offset: int):
 def _debugfs(device: Path, offset: int, commands: list, writable: bool = False) -> str:
     argv = ["debugfs", *(["-w"] if writable else []), "-f", "-", f"{device}?offset={offset}"]
     script = "".join(f"{command}\n" for command in commands)
-    done = subprocess.run(
-        argv, input=script, capture_output=True, text=True, errors="replace", env={**os.environ, "PATH": _path()}
-    )
-    return done.stdout
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    env = {**os.environ, "PATH": _path()}
+    return subprocess.run(argv, input=script, **pipes, text=True, errors="replace", env=env).stdout
 
 
 def _ext_read(device: Path, offset: int, directories, texts) -> dict:
-    with tempfile.TemporaryDirectory(prefix="onepass-") as work:
-        dumps = {path: Path(work, str(number)) for number, path in enumerate(texts)}
-        commands = [f"ls -p {directory}" for directory in sorted(directories)]
-        commands += [f"dump {path} {dump}" for path, dump in dumps.items()]
-        files = _ext_listed(_debugfs(device, offset, commands))
-        for path, dump in dumps.items():
-            if files.get(path, {}).get("kind") == "file" and dump.exists():
-                files[path]["text"] = dump.read_text(errors="replace")
+    dumps = {path: device.with_name(f"read{number}") for number, path in enumerate(texts)}
+    commands = [f"ls -p {directory}" for directory in sorted(directories)]
+    commands += [f"dump {path} {dump}" for path, dump in dumps.items()]
+    files = _ext_listed(_debugfs(device, offset, commands))
+    for path, dump in dumps.items():
+        if files.get(path, {}).get("kind") == "file" and dump.exists():
+            files[path]["text"] = dump.read_text(errors="replace")
     return files
 
 
@@ -428,18 +505,17 @@ def _ext_listed(output: str) -> dict:
 
 
 def _ext_write(device: Path, offset: int, edits: dict, files: dict):
-    with tempfile.TemporaryDirectory(prefix="onepass-") as work:
-        commands = [f"rm {path}" for path in edits["remove"]]
-        made = set()
-        for number, (path, held) in enumerate(edits["write"].items()):
-            source = Path(work, str(number))
-            source.touch(mode=0o600)
-            source.write_text(held["text"])
-            source.chmod(held["mode"])
-            commands += [f"mkdir {each}" for each in _missing(path, files) if not (each in made or made.add(each))]
-            commands += [f"rm {path}"] if path in files else []
-            commands.append(f"write {source} {path}")
-        _debugfs(device, offset, commands, writable=True)
+    commands = [f"rm {path}" for path in edits["remove"]]
+    made = set()
+    for number, (path, held) in enumerate(edits["write"].items()):
+        source = device.with_name(f"write{number}")
+        source.touch(mode=0o600)
+        source.write_text(held["text"])
+        source.chmod(held["mode"])
+        commands += [f"mkdir {each}" for each in _missing(path, files) if not (each in made or made.add(each))]
+        commands += [f"rm {path}"] if path in files else []
+        commands.append(f"write {source} {path}")
+    _debugfs(device, offset, commands, writable=True)
 
 
 def _missing(path: str, files: dict) -> list:

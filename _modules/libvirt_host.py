@@ -181,7 +181,7 @@ def define(xml: str):
     .. versionadded:: 0.1.0
     """
     with _libvirt("define the domain") as host:
-        host.defineXMLFlags(xml, libvirt.VIR_DOMAIN_DEFINE_VALIDATE)
+        host.defineXML(xml)
 
 
 def mark(name: str, ours: dict):
@@ -326,38 +326,7 @@ def pool(name: str | None, path: str) -> dict:
             raise CommandExecutionError(f"Storage pool {name} is not active; virsh pool-start {name}")
         if not os.path.isdir(directories[name] or ""):
             raise CommandExecutionError(f"Storage pool {name} is no directory of this host; use one that is")
-        pools[name].refresh()
         return {"name": name, "directory": directories[name]}
-
-
-def create_volume(pool_name: str, file: str, base: str, base_format: str, size: int):
-    """
-    An empty qcow2 overlay over a base image, as a volume of the pool.
-
-    pool_name, file
-        The pool, and the volume's name in it.
-    base, base_format
-        The image below, and its format.
-    size
-        Bytes.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . sys.doc libvirt_host.create_volume
-
-    .. versionadded:: 0.1.0
-    """
-    volume = ET.Element("volume")
-    ET.SubElement(volume, "name").text = file
-    ET.SubElement(volume, "capacity", {"unit": "B"}).text = str(size)
-    ET.SubElement(ET.SubElement(volume, "target"), "format", {"type": "qcow2"})
-    backing = ET.SubElement(volume, "backingStore")
-    ET.SubElement(backing, "path").text = base
-    ET.SubElement(backing, "format", {"type": base_format})
-    with _libvirt(f"create the volume {file} in the pool {pool_name}") as host:
-        host.storagePoolLookupByName(pool_name).createXML(ET.tostring(volume, encoding="unicode"))
 
 
 def forget_files(directory: str):

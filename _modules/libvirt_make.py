@@ -59,7 +59,10 @@ def prepare(template, names, options):
     way, why, system = _identity_way(template, bases, options)
     prepared = {
         "template": found,
-        "bases": bases,
+        "xml": __salt__["libvirt_host.xml"](template, secrets=True),
+        "overlays": {
+            target: __salt__["libvirt_disk.empty"](base["path"], base["format"]) for target, base in bases.items()
+        },
         "generation": number,
         "way": way,
         "why": why,
@@ -133,9 +136,10 @@ def _network_domain(found, options):
 
 def _refuse_collisions(prepared, names):
     """Files and MACs that the clones would have, and others have."""
+    there = __salt__["libvirt_host.domains"]()
     macs = {
         interface["mac"]: name
-        for name, found in __salt__["libvirt_host.domains"]().items()
+        for name, found in there.items()
         for interface in found["interfaces"]
         if name not in names
     }
@@ -145,7 +149,7 @@ def _refuse_collisions(prepared, names):
         wrong += [
             f"{name}: the MAC {mac} is {macs[mac]}'s; give another by mac" for mac in planned["macs"] if mac in macs
         ]
-        vm = __salt__["libvirt_host.domain"](name)
+        vm = there.get(name)
         own = vm["ours"]["files"] if vm and vm["ours"] else []
         wrong += [
             f"{name}: {path} is there already, and no clone's; remove it or use another pool"
@@ -234,15 +238,15 @@ def make(prepared, name):
     ours = {**vm["ours"], **(public if prepared["way"] != "none" else {"fqdn": identity["fqdn"]})}
     if identity.get("minion"):
         ours.update(minion_id=identity["minion"]["id"], minion_key=identity["minion"]["key_public"])
-    text = __salt__["libvirt_host.xml"](prepared["template"]["name"], secrets=True)
-    xml = __salt__["libvirt_xml.derive"](text, {**vm, "ours": ours})
+    xml = __salt__["libvirt_xml.derive"](prepared["xml"], {**vm, "ours": ours})
     try:
         __salt__["libvirt_host.define"](xml)
         _fill(prepared, vm, identity)
         if prepared["way"] == "ssh":
             __salt__["libvirt_ssh.identify"](name, identity)
             _release(own(name))
-        __salt__["libvirt_host.change"](name, "autostart", bool(prepared["options"]["autostart"]))
+        if prepared["options"]["autostart"]:
+            __salt__["libvirt_host.change"](name, "autostart", True)
         _trust(name, ours)
         __salt__["libvirt_host.mark"](name, {**ours, "state": "ready"})
     except CommandExecutionError as err:
@@ -252,13 +256,9 @@ def make(prepared, name):
 
 
 def _fill(prepared, vm, identity):
-    pool, linked = prepared["pool"]["name"], prepared["options"]["linked"]
     for target, path in vm["disks"].items():
-        base = prepared["bases"][target]
-        __salt__["libvirt_host.create_volume"](
-            pool, posixpath.basename(path), base["path"], base["format"], base["size"]
-        )
-        if not linked:
+        __salt__["libvirt_disk.write"](path, prepared["overlays"][target])
+        if not prepared["options"]["linked"]:
             __salt__["libvirt_disk.flatten"](path)
     if vm["nvram"] and os.path.exists(prepared["template"]["nvram"]):
         with _files(vm["nvram"]):

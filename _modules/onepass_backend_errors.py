@@ -148,6 +148,11 @@ ERRORS = {
             "Shut the VM down; modprobe fuse if /dev/fuse is missing.",
         ),
         (
+            "qemu-storage-daemon ended",
+            "QEMU's server of disks did not start here, or was killed while a disk was read or written.",
+            "See what qemu-storage-daemon --version says; the next run makes anew what is unfinished.",
+        ),
+        (
             "on the disk cannot be mounted or changed",
             "The kernel refused the filesystem in the disk: unknown to it, or damaged.",
             "Load its module, or check it from inside of the VM; identity=nocloud does without mounting.",

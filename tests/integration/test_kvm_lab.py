@@ -6,6 +6,17 @@ import pytest
 from labs import BranchLab
 
 VMS = {"10.20.32.11": ("win-001", "ws001.cordoba"), "10.20.32.12": ("win-002", "ws002.cordoba")}
+TILLS = {
+    "dns": {
+        "backend": "bridge",
+        "name": "tills",
+        "domain": "tills.example",
+        "address": "192.168.151.1/24",
+        "dhcp": {"start": "192.168.151.100", "end": "192.168.151.199"},
+    },
+    "hosts": {"ws002": {"guests": {"till-3": {"memory": 128}}}},
+}
+PILLAR, OURS = "/srv/onepass/pillar/branch/cordoba.sls", "/srv/lab/cordoba.sls"
 GUESTS = ["till-1.cordoba", "till-2.cordoba", "win-001.cordoba", "win-002.cordoba"]
 READ = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=10).read().decode())"
 
@@ -95,3 +106,63 @@ def test_a_guest_that_was_destroyed_loses_its_key_and_an_interrupted_run_is_fini
     assert code == 0
     assert set(changes) == {"branches-canary-guests-keys", "branches-canary-guests"}
     assert "till-2.cordoba" in lab.accepted()
+
+
+def traces(lab, name, info):
+    """What ws001 and the master have of a guest."""
+    script = f"""
+        virsh list --all --name | grep -x {name} || true
+        ls /var/lib/libvirt/images | grep ^{name} || true
+        virsh net-dhcp-leases guests | grep -o {info["macs"][0]} || true
+        grep -o onepass:{name} /etc/ssh/ssh_known_hosts || true"""
+    found = lab.exec("ws001.cordoba", script).split()
+    found += lab.salt("ws001.cordoba", "libvirt_guest.query", info["fqdn"], "192.168.150.1")
+    return {*found, *(key for key in lab.accepted() if key == f"{name}.cordoba")}
+
+
+def test_a_guest_that_the_pillar_lists_as_gone_is_withdrawn_and_nobody_else(lab):
+    infos = {name: lab.salt("ws001.cordoba", "libvirt_clone.info", name) for name in ("till-1", "till-2")}
+    has = {
+        name: {name, f"{name}.qcow2", info["macs"][0], f"onepass:{name}", info["address"], f"{name}.cordoba"}
+        for name, info in infos.items()
+    }
+    assert {name: traces(lab, name, info) for name, info in infos.items()} == has
+    edit = "s/, till-2: {} }/ }\\n      gone: [till-2]/"
+    lab.exec("hq", f"sed '{edit}' {PILLAR} > {OURS} && mount --bind {OURS} {PILLAR}")
+    code, changes = lab.orchestrate()
+    assert code == 0
+    key = {"key of till-2.cordoba": {"old": "accepted", "new": None}}
+    assert changes.pop("branches-canary-guests-keys") == key
+    assert set(changes) == {"branches-canary-guests-made"}
+    assert {name: traces(lab, name, info) for name, info in infos.items()} == {**has, "till-2": set()}
+    assert lab.page(infos["till-1"]["address"], "hostname", "ws001.cordoba") == "till-1"
+
+
+def test_after_a_plain_highstate_a_guest_runs_and_its_key_is_accepted_when_the_master_looks(lab):
+    lab.exec("hq", f"umount {PILLAR}")
+    states = lab.salt("ws001.cordoba", "state.highstate")
+    assert all(state["result"] for state in states.values())
+    changed = [state["__id__"] for state in states.values() if state["changes"]]
+    assert changed == ["branch-guest-till-2"]
+    assert (
+        lab.page(lab.salt("ws001.cordoba", "libvirt_clone.info", "till-2")["address"], "hostname", "ws001.cordoba")
+        == "till-2"
+    )
+    assert "till-2.cordoba" not in lab.accepted()
+    out = lab.run("salt-run", "--out=json", "onepass.guest_keys")[1]
+    assert [(step["what"], step["new"]) for step in json.loads(out)["steps"]] == [("key of till-2.cordoba", "accepted")]
+
+
+def test_guests_of_a_host_whose_dnsmasq_stands_alone(lab):
+    """A guest on a bridge, with a name in it: libvirt's networking has no part in it."""
+    states = lab.salt("ws002.cordoba", "state.apply", "branch.guests", f"pillar={json.dumps({'branch': TILLS})}")
+    assert all(state["result"] for state in states.values()), states
+    info = lab.salt("ws002.cordoba", "libvirt_clone.info", "till-3")
+    address = info["address"]
+    assert address.startswith("192.168.151.1") and info["fqdn"] == "till-3.tills.example"
+    assert lab.salt("ws002.cordoba", "libvirt_guest.query", info["fqdn"], "192.168.151.1") == [address]
+    assert lab.page(address, "hostname", "ws002.cordoba") == "till-3"
+    assert address in lab.page(address, f"cgi-bin/lookup?{info['fqdn']}", "ws002.cordoba")
+    assert "tills" not in lab.exec("ws002.cordoba", "virsh net-list --all --name")
+    assert lab.salt("ws002.cordoba", "libvirt_clone.destroy", "till-3") == {"till-3": "destroyed"}
+    assert lab.salt("ws002.cordoba", "libvirt_guest.query", info["fqdn"], "192.168.151.1") == []

@@ -6,6 +6,7 @@ import io
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -266,12 +267,16 @@ def test_the_nvram_is_the_clones_own(hypervisor, modules, template):
     assert nvram.read_text() == "variables"
 
 
-def test_audit_finds_what_two_domains_share(hypervisor, modules, template):
+def test_audit_finds_what_two_domains_share_and_a_clone_shares_none_of_it(hypervisor, modules):
+    duid, key = "00:01:00:01:2c:aa:bb:cc:52:54:00:00:00:01", "-----BEGIN PUBLIC KEY-----\nMIIBtemplate"
+    files = {"var/lib/dhcpcd/duid": (f"{duid}\n", 0o644), "etc/salt/pki/minion/minion.pub": (f"{key}\n", 0o644)}
+    for name in ("tiny", "copy"):
+        hypervisor.template(name, files=files)
     modules.libvirt_clone.clone("tiny", "vm1", start=False)
-    hypervisor.template("copy")
     found = modules.libvirt_clone.audit()
-    assert {"what": f"machine-id {TEMPLATE_ID}", "domains": ["copy", "tiny"]} in found["shared"]
-    assert not any("vm1" in each["domains"] for each in found["shared"])
+    held = [f"DUID {duid}", "host key ssh-ed25519 AAAAtemplate", f"machine-id {TEMPLATE_ID}", "minion key "]
+    assert [each["domains"] for each in found["shared"]] == [["copy", "tiny"]] * 4
+    assert all(each["what"].startswith(what) for each, what in zip(found["shared"], held, strict=True)), found
 
 
 def test_plan_shows_the_difference_and_touches_nothing(hypervisor, modules, template):
@@ -301,12 +306,21 @@ def debian(hypervisor, modules):
     return path
 
 
-@pytest.mark.parametrize(
-    "identity, how", [("auto", "disk (ext at 1048576 of vda)"), ("ssh", "ssh (as asked)")], ids=["disk", "ssh"]
-)
-def test_a_real_debian_is_logged_into_by_its_name(hypervisor, modules, debian, identity, how):
-    vm = modules.libvirt_clone.clone("debian12", "vm1", until="ssh", timeout=180, identity=identity)["vm1"]
-    assert (vm["result"], vm.get("identity")) == (True, how), vm["comment"]
+def in_a_logical_partition(hypervisor, path):
+    """The Debian's root is vda5, where a disk is not looked for a system."""
+    root = struct.pack("<4xB3xII", 0x83, 1024, 599 * 2048)
+    extended = struct.pack("<4xB3xII", 0x05, 1024, 600 * 2048)
+    for sector, entry in ((0, extended), (1024, root)):
+        new = hypervisor.root / "sector"
+        new.write_bytes(bytes(446) + entry.ljust(64, b"\0") + b"\x55\xaa")
+        command = f"write -q -s {new} {sector * 512} 512"
+        subprocess.run(["qemu-io", "-f", "qcow2", "-c", command, path], check=True)
+    init = 'realroot rdinit=/bin/busybox -- sh -c "busybox sed s/vda1/vda5/ /init >/i; exec busybox sh /i"'
+    with hypervisor.connection() as host:
+        host.defineXML(host.lookupByName("debian12").XMLDesc().replace("realroot", init))
+
+
+def is_logged_into_by_its_name(hypervisor, vm):
     options = ["StrictHostKeyChecking=yes", f"UserKnownHostsFile={hypervisor.root}/known_hosts", "BatchMode=yes"]
     options += ["HostKeyAlias=vm1", f"HostName={vm['address']}"]
     argv = ["ssh", "-F", "none", "-i", hypervisor.root / "root_key", *(f"-o{option}" for option in options), "root@vm1"]
@@ -315,17 +329,42 @@ def test_a_real_debian_is_logged_into_by_its_name(hypervisor, modules, debian, i
     lines = seen.stdout.splitlines()
     assert lines[:4] == ["vm1", f"vm1.{DOMAIN}", vm["machine_id"], vm["machine_id"]], seen.stderr
     assert [line for line in lines if "host_" in line] == ["ssh_host_ed25519_key", "ssh_host_ed25519_key.pub"]
+
+
+def test_a_real_debian_boots_as_itself_and_one_that_does_not_let_us_in_is_undone(hypervisor, modules, debian):
+    modules.libvirt_clone.clone("debian12", "vm1", until="started")  # the two boot side by side
+    with another_key(hypervisor):
+        denied = modules.libvirt_clone.clone("debian12", "vm2", identity="ssh")["vm2"]
+    assert denied["result"] is False
+    assert "Permission denied" in denied["comment"] and "root must trust" in denied["comment"]
+    assert left_of(hypervisor, "vm2") == []
+    modules.libvirt_clone.wait("vm1", until="ssh", timeout=600)
+    vm = modules.libvirt_clone.info("vm1")
+    assert vm["identity"] == "disk (ext at 1048576 of vda)"
+    is_logged_into_by_its_name(hypervisor, vm)
+
+
+@contextmanager
+def another_key(hypervisor):
+    """This host's root has a key that the template does not trust."""
+    pair = [hypervisor.root / name for name in ("root_key", "root_key.pub")]
+    kept = [each.read_text() for each in pair]
+    pair[0].unlink()
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", pair[0]], check=True)
+    yield
+    for each, text in zip(pair, kept, strict=True):
+        each.write_text(text)
+
+
+def test_a_disk_that_cannot_be_read_is_given_its_identity_over_ssh(hypervisor, modules, debian):
+    in_a_logical_partition(hypervisor, debian)
+    vm = modules.libvirt_clone.clone("debian12", "vm1", until="ssh", timeout=600)["vm1"]
+    assert vm["result"], vm["comment"]
+    assert vm["identity"] == "ssh (vda: no system on it, but nothing known)"
+    is_logged_into_by_its_name(hypervisor, vm)
     with hypervisor.connection() as host:
         leases = host.networkLookupByName("guests").DHCPLeases(vm["macs"][0])
     assert [lease["hostname"] for lease in leases] == ["vm1"], "its lease as the template is gone"
-
-
-def test_a_clone_that_does_not_let_us_in_is_undone(hypervisor, modules, debian):
-    change(modules, debian, "/root/.ssh/authorized_keys", "")
-    vm = modules.libvirt_clone.clone("debian12", "vm1", identity="ssh")["vm1"]
-    assert vm["result"] is False
-    assert "Permission denied" in vm["comment"] and "root must trust" in vm["comment"]
-    assert left_of(hypervisor, "vm1") == []
 
 
 # States
@@ -466,7 +505,7 @@ def test_bad_arguments_are_named_all_at_once(modules):
 
 STEPS = [
     "libvirt_host.define",
-    "libvirt_host.create_volume",
+    "libvirt_disk.write",
     "libvirt_disk.edit",
     "libvirt_host.change",
     "libvirt_host.mark",
@@ -492,7 +531,7 @@ def test_stopped_at_any_step_and_run_again(hypervisor, modules, states, template
 
 
 def make_and_start(modules):
-    modules.libvirt_clone.clone("tiny", "vm1", until="started")
+    modules.libvirt_clone.clone("tiny", "vm1", until="started", autostart=True)
 
 
 @pytest.mark.parametrize("step", STEPS[:-1])
@@ -502,7 +541,7 @@ def test_a_failure_at_any_step_leaves_nothing_half_made(hypervisor, modules, tem
         raise CommandExecutionError("the backend's error")
 
     with broken(modules, step, fail):
-        made = modules.libvirt_clone.clone("tiny", "vm1", "vm2", start=False)
+        made = modules.libvirt_clone.clone("tiny", "vm1", "vm2", start=False, autostart=True)
     assert {name: (vm["result"], vm["comment"]) for name, vm in made.items()} == {
         "vm1": (False, "the backend's error"),
         "vm2": (False, "the backend's error"),
@@ -563,7 +602,7 @@ def test_libvirtd_restarted_in_the_middle(hypervisor, modules, template):
         hypervisor.start_daemon()
         return real(*args, **kwargs)
 
-    with broken(modules, "libvirt_host.create_volume", restart):
+    with broken(modules, "libvirt_disk.write", restart):
         made = modules.libvirt_clone.clone("tiny", "vm1", start=False)["vm1"]
     assert made["result"], made["comment"]
     assert left_of(hypervisor, "vm1") == ["vm1", "vm1.qcow2"]
@@ -575,7 +614,7 @@ def test_libvirtd_gone_in_the_middle(hypervisor, modules, template):
         return real(*args, **kwargs)
 
     with (
-        broken(modules, "libvirt_host.create_volume", stop),
+        broken(modules, "libvirt_disk.write", stop),
         broken(
             modules, "onepass.wait", lambda real, condition, what, timeout, **more: real(condition, what, 0.5, **more)
         ),
