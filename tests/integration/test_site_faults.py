@@ -6,11 +6,16 @@ import time
 import pytest
 from labs import OVERLAY, SiteLab, failed
 
-# hq talks to the cloud here: a highstate has nobody else who would.
-HQ_IS_THE_APIS_MINION = """
-{% if opts.id == 'hq' %}
-include: [openstack]
-{% endif %}
+# In a highstate nobody but a minion talks to the cloud, here hq's; and who has an area's pillar has that role.
+OVERLAY_BY_ROLE = """
+{%% set overlay = %s %%}
+{%% if opts.id == 'hq' %%}
+{%%   do overlay.update({'include': ['openstack'], 'openstack': {'minion': 'hq'}}) %%}
+{%% endif %%}
+{%% if not opts.id.endswith('.dc') %%}
+{%%   do overlay.pop('mongodb') %%}
+{%% endif %%}
+{{ overlay | tojson }}
 """
 
 
@@ -24,8 +29,7 @@ def site():
 def highstate(site):
     """A plain highstate on blank hosts, and what the client writes from then on."""
     overlay = json.loads(site.exec("hq", f"cat {OVERLAY}"))
-    text = HQ_IS_THE_APIS_MINION + json.dumps({**overlay, "openstack": {"minion": "hq"}})
-    site.command("run", "sh", "-c", f"cat > {OVERLAY}", input=text)
+    site.command("run", "sh", "-c", f"cat > {OVERLAY}", input=OVERLAY_BY_ROLE % json.dumps(overlay))
     found = site.highstate("*")
     site.pillar(overlay)
     site.write("hq", router="r1.dc", concern="1")
