@@ -284,7 +284,7 @@ def cloud(**options):
 
 
 def _databases():
-    """The databases of an empty cloud, made once (10 s) for this version of the program and kept; many may ask at once."""
+    """The databases of an empty cloud, made once (10 s) for a version of the program and kept; many may ask at once."""
     version = hashlib.sha256((PROGRAM.read_text() + KEYSTONE_CONF).encode()).hexdigest()[:12]
     kept = HOME / f"databases-{version}"
     if not kept.exists():

@@ -84,7 +84,7 @@ def neutron_databases(home):
 
 
 def _add_agents(database):
-    """Live agents on two hosts, so that ports can be bound there: of Open vSwitch on ``compute``, of SR-IOV on ``nic``."""
+    """Live agents, so that ports can be bound there: Open vSwitch's on the host ``compute``, SR-IOV's on ``nic``."""
     switch = {
         "bridge_mappings": {"physnet1": "br-1", "physnet2": "br-2"},
         "datapath_type": "system",
