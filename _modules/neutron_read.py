@@ -215,6 +215,7 @@ def port(answer):
         **{key: answer.get(key) for key in ("id", "name", "network_id", "project_id", "device_id")},
         "owner": answer.get("device_owner") or "",
         "host": answer.get("binding:host_id") or "",
+        "vif_type": answer.get("binding:vif_type") or "",
         "subnets": [each["subnet_id"] for each in answer.get("fixed_ips") or []],
         "addresses": [each["ip_address"] for each in answer.get("fixed_ips") or []],
     }

@@ -20,6 +20,8 @@ INTERFACES = (
 ROUTER_GATEWAY = "network:router_gateway"
 # Ports that go with their network or router.
 OWN_PORTS = ("network:dhcp", "network:distributed", *INTERFACES)
+# How ports are bound whose drivers (SR-IOV, macvtap) cannot follow a network to another VLAN.
+PINNED = ("hw_veb", "hostdev_physical", "macvtap")
 QUOTAS = {
     "networks": "network",
     "subnets": "subnet",
@@ -142,6 +144,19 @@ class _Cloud:
         named = ", ".join(f"{each['owner'] or 'unowned'} {each['id']}" for each in ports[:5])
         more = f" and {len(ports) - 5} more" if len(ports) > 5 else ""
         return f", {len(ports)} ports: {named}{more}" if ports else ", no ports in use"
+
+    def pinned(self, one):
+        """The ports of a network that keep it from moving, in words."""
+        ports = [each for each in self.ports.get(one["id"], []) if each["vif_type"] in PINNED]
+        return [f"{each['owner'] or 'unowned'} {each['id']} ({each['vif_type']} on {each['host']})" for each in ports]
+
+    def near(self, router, external):
+        """The subnets that a router serves, and those of where it leads or is to lead to."""
+        ports = [each for each in self.seen.get("router_ports") or [] if router and each["device_id"] == router]
+        served = {number for each in ports if each["owner"] in INTERFACES for number in each["subnets"]}
+        outside = {each["network_id"] for each in ports if each["owner"] == ROUTER_GATEWAY}
+        outside |= {external["id"]} if external else set()
+        return [each for each in self.seen["subnets"] if each["id"] in served or each["network_id"] in outside]
 
 
 class _Row:
@@ -286,6 +301,10 @@ class _Row:
         if row["on_drift"] != "move":
             found = f"network {one['name']} has VLAN {one['vlan']}, wanted is {row['vlan']}{self.cloud.hanging(one)}"
             return self.refuse(f"{found}; on_drift: move changes the id in place")
+        if pinned := self.cloud.pinned(one):
+            move = f"network {one['name']} cannot move from VLAN {one['vlan']} to {row['vlan']}"
+            why = f"while ports are bound by SR-IOV or macvtap, which cannot follow: {', '.join(pinned)}"
+            return self.refuse(f"{move} {why}; unbind them first")
         body = {"provider:segmentation_id": row["vlan"]}
         changed = {"old": {"vlan": one["vlan"]}, "new": {"vlan": row["vlan"]}}
         return self.step("move", "change", f"network {self.what}", **changed, id=one["id"], body=body)
@@ -387,8 +406,20 @@ class _Row:
             return None
         return named[0]
 
+    def _refuse_crossing(self, external, router=None):
+        """Neutron's routers take no two subnets that overlap, those of the way out among them."""
+        version, first, last = _span(self.row["cidr"])
+        for each in self.cloud.near(router, external):
+            kind, low, high = _span(each["cidr"])
+            if kind == version and low <= last and first <= high:
+                one = self.cloud.networks[each["network_id"]]
+                whose = f"{each['cidr']} of {self.cloud.owner(one)}"
+                self.refuse(f"router: {self.row['cidr']} overlaps {whose}, which it serves or leads to", one)
+
     def _compare_gateway(self, router, external, ports):
         leads = [each for each in ports if each["owner"] == ROUTER_GATEWAY and each["device_id"] == router]
+        if external and not leads:
+            self._refuse_crossing(external)
         self._gateway(router, external, leads[0]["network_id"] if leads else None)
 
     def _gateway(self, router, external, old):
@@ -415,6 +446,7 @@ class _Row:
         ]
         if len(there) > 1:
             return self.refuse(f"has {len(there)} routers {name}: {', '.join(each['id'] for each in there)}; keep one")
+        self._refuse_crossing(external, there[0]["id"] if there else None)
         what, inside = f"router {self.name}/{name}", {"interface": self.row["cidr"]}
         self.result = "drift" if self.result == "same" else self.result
         self.fields.update({"router": {"old": there[0]["name"] if there else None, "new": name}})

@@ -8,6 +8,7 @@ every answer of the API is genuine. To have one at hand while a command runs (he
 """
 
 import contextlib
+import hashlib
 import ipaddress
 import json
 import os
@@ -84,8 +85,8 @@ project_domain_id = default
 [ml2]
 type_drivers = vlan,flat,local
 tenant_network_types = vlan
-mechanism_drivers = openvswitch
-extension_drivers = port_security
+mechanism_drivers = openvswitch,sriovnicswitch
+extension_drivers = port_security,dns
 [ml2_type_vlan]
 network_vlan_ranges = physnet1:100:199,physnet2
 [ml2_type_flat]
@@ -286,15 +287,19 @@ def cloud(**options):
 
 
 def _databases():
-    """The databases of an empty cloud, made once (10 s) for this version of the program and kept."""
-    kept = HOME / "databases"
-    stamp = PROGRAM.read_text() + KEYSTONE_CONF
-    if not (kept / "neutron/stamp").exists() or (kept / "neutron/stamp").read_text() != stamp:
-        with tempfile.TemporaryDirectory(prefix="databases-", dir=HOME) as making:
-            _make_databases(Path(making))
-            Path(making, "neutron/stamp").write_text(stamp)
-            shutil.rmtree(kept, ignore_errors=True)
-            shutil.copytree(making, kept)
+    """The databases of an empty cloud, made once (10 s) for a version of the program and kept; many may ask at once."""
+    version = hashlib.sha256((PROGRAM.read_text() + KEYSTONE_CONF).encode()).hexdigest()[:12]
+    kept = HOME / f"databases-{version}"
+    if not kept.exists():
+        making = Path(tempfile.mkdtemp(prefix="making-", dir=HOME))
+        try:
+            _make_databases(making)
+            making.rename(kept)
+        except OSError:  # who came second
+            if not kept.exists():
+                raise
+        finally:
+            shutil.rmtree(making, ignore_errors=True)
     return kept
 
 

@@ -11,11 +11,15 @@ import salt._logging
 import salt.config
 from saltfactories.utils.functional import Loaders
 
+import quick
 from tree import ROOT
 
 # It keeps messages until a program of Salt's sets up its logging, and prints them after pytest's last line.
 salt._logging.shutdown_temp_handler()
+quick.loaders()
 
+# Of every minion; were there none, Salt would look for its pillar anew in every state.
+ALWAYS = {"given_to": "all minions of the tests"}
 FETCHED_MONGOD = ROOT / ".venv" / "mongod" / "mongod"
 
 
@@ -44,7 +48,7 @@ def minion_opts(tmp_path_factory, minion_overrides):
     pillar = root / "pillar"
     pillar.mkdir()
     (pillar / "top.sls").write_text("base: {'*': [given]}")
-    (pillar / "given.sls").write_text("{}")
+    (pillar / "given.sls").write_text(json.dumps(ALWAYS))
     opts = salt.config.minion_config(None, minion_id="minion")
     places = {
         "cachedir": root / "cache",
@@ -62,7 +66,7 @@ def minion_opts(tmp_path_factory, minion_overrides):
         enable_gpu_grains=False,
         enable_fqdns_grains=False,
     )
-    opts.update(minion_overrides)
+    opts.update({"pillar": ALWAYS, "__cli": "salt-call", **minion_overrides})
     return opts
 
 
@@ -97,6 +101,7 @@ def pillar(loaders):
     root = Path(loaders.opts["pillar_roots"]["base"][0])
 
     def give(data):
+        data = {**ALWAYS, **data}
         (root / "given.sls").write_text(json.dumps(data))
         seen = loaders.modules.pack["__pillar__"]
         for key in list(seen):

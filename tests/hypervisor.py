@@ -47,6 +47,8 @@ TEMPLATE = """
 DISK = """<disk type='file' device='disk'><driver name='qemu' type='{format}' cache='unsafe'/>
   <source file='{path}'/><target dev='{target}' bus='virtio'/></disk>"""
 
+# Mounts that are not ours (a lab's hosts): we would hold them beyond their end.
+OTHERS = '$5 ~ "^/(run|var/lib/onepass-lab)/"'
 libvirt.registerErrorHandler(lambda *_: None, None)
 # When the tests were killed, what is left in the network namespace ends too.
 END = """
@@ -91,6 +93,7 @@ class Hypervisor:
         binds.append(f"mount --bind {self.root}/etc /etc/libvirt")
         script = [
             "mount --make-rprivate /",
+            f"awk '{OTHERS} {{print $5}}' /proc/self/mountinfo | sort -r | xargs -r -n 1 umount --lazy",
             "mount -t tmpfs none /run",
             *binds,
             "ip link set lo up",

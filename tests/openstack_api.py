@@ -80,25 +80,30 @@ def neutron_databases(home):
 
     url = f"sqlite:///{home}/neutron.db"
     model_base.BASEV2.metadata.create_all(sqlalchemy.create_engine(url))
-    _add_agent(f"{home}/neutron.db")
+    _add_agents(f"{home}/neutron.db")
 
 
-def _add_agent(database):
-    """A live Open vSwitch agent on the host ``compute``, so that ports can be bound there."""
-    now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None).isoformat(" ")
-    configuration = {
+def _add_agents(database):
+    """Live agents, so that ports can be bound there: Open vSwitch's on the host ``compute``, SR-IOV's on ``nic``."""
+    switch = {
         "bridge_mappings": {"physnet1": "br-1", "physnet2": "br-2"},
         "datapath_type": "system",
         "tunnel_types": [],
         "ovs_capabilities": {"datapath_types": [], "iface_types": []},
     }
-    fixed = (str(uuid.uuid4()), "Open vSwitch agent", "neutron-openvswitch-agent", "N/A", "compute", True, 0)
+    card = {"device_mappings": {"physnet1": ["eth1"]}}
+    agents = (
+        ("Open vSwitch agent", "neutron-openvswitch-agent", "compute", switch),
+        ("NIC Switch agent", "neutron-sriov-nic-agent", "nic", card),
+    )
+    now = datetime.datetime.now(datetime.timezone.utc).replace(tzinfo=None).isoformat(" ")
     with sqlite3.connect(database) as connection:
-        connection.execute(
-            "insert into agents (id, agent_type, binary, topic, host, admin_state_up, load, created_at, started_at,"
-            " heartbeat_timestamp, configurations) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (*fixed, now, now, now, json.dumps(configuration)),
-        )
+        for kind, binary, host, configuration in agents:
+            connection.execute(
+                "insert into agents (id, agent_type, binary, topic, host, admin_state_up, load, created_at, started_at,"
+                " heartbeat_timestamp, configurations) values (?, ?, ?, 'N/A', ?, ?, ?, ?, ?, ?, ?)",
+                (str(uuid.uuid4()), kind, binary, host, True, 0, now, now, now, json.dumps(configuration)),
+            )
 
 
 # Serving

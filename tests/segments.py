@@ -86,33 +86,43 @@ class Segment:
 
     def run(self, name, *words, text=None, check=True):
         """A command in a namespace; its output."""
-        command = ["ip", "netns", "exec", f"{self.prefix}-{name}", *words]
+        return self._done(name, ["ip", "netns", "exec", f"{self.prefix}-{name}", *words], text, check)
+
+    def link(self, name, *words, text=None):
+        """``ip`` in a namespace."""
+        return self._done(name, ["ip", "-n", f"{self.prefix}-{name}", *words], text)
+
+    def links(self, name, *lines):
+        """Several at once."""
+        self.link(name, "-batch", "-", text="".join(f"{line}\n" for line in lines))
+
+    @staticmethod
+    def _done(name, command, text=None, check=True):
         done = subprocess.run(command, input=text, capture_output=True, text=True)
         if check and done.returncode:
-            raise RuntimeError(f"{name}: {' '.join(words)}: {done.stdout}{done.stderr}")
+            raise RuntimeError(f"{name}: {' '.join(command)}: {done.stdout}{done.stderr}")
         return done.stdout
-
-    def link(self, name, *words):
-        """``ip`` in a namespace."""
-        return self.run(name, "ip", *words)
 
     def set(self, name, **values):
         """Kernel settings; a double underscore stands for a dot."""
-        for key, value in values.items():
-            self.run(name, "sysctl", "-qw", f"{key.replace('__', '.')}={value}")
+        self.run(name, "sysctl", "-qw", *[f"{key.replace('__', '.')}={value}" for key, value in values.items()])
 
     def serve(self, name, *ports):
         """A server in a namespace that says its name and the client's address, and then echoes."""
-        program = [sys.executable, "-c", SERVER, name.upper(), *map(str, ports)]
-        command = ["ip", "netns", "exec", f"{self.prefix}-{name}", *program]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        self.servers.setdefault(name, []).append(server)
+        server = self._launch(name, *ports)
         for _ in ports:
             server.stdout.readline()
 
+    def _launch(self, name, *ports):
+        program = [sys.executable, "-S", "-c", SERVER, name.upper(), *map(str, ports)]
+        command = ["ip", "netns", "exec", f"{self.prefix}-{name}", *program]
+        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        self.servers.setdefault(name, []).append(server)
+        return server
+
     def get(self, name, address, port, timeout=1.5):
         """What a new connection from a namespace is greeted with; ``None`` when nobody answers in time."""
-        self.run("gw", "ip", "neigh", "flush", "all", check=False)
+        self._done("gw", ["ip", "-n", f"{self.prefix}-gw", "neigh", "flush", "all"], check=False)
         with contextlib.suppress(OSError), self.connect(name, address, port, timeout) as connection:
             return connection.recv(99).decode().strip()
 
@@ -126,9 +136,8 @@ class Segment:
         peer = ["peer", "name", "eth0", "address", self.mac(number), "netns", f"{self.prefix}-{vm}"]
         self.link(host, "link", "add", "vnet0", "type", "veth", *peer)
         self.link(host, "link", "set", "vnet0", "master", bridge, "up")
-        self.link(vm, "link", "set", "eth0", "up")
-        self.link(vm, "address", "add", f"{self.ip(number)}/24", "dev", "eth0")
-        self.link(vm, "route", "add", "default", "via", "10.1.5.1")
+        address = f"address add {self.ip(number)}/24 dev eth0"
+        self.links(vm, "link set eth0 up", address, "route add default via 10.1.5.1")
         if vm not in self.servers:
             self.serve(vm, 22, 3389)
 
@@ -152,25 +161,22 @@ class Segment:
         for name in NAMES:
             subprocess.run(["ip", "netns", "add", f"{self.prefix}-{name}"], check=True)
             self.link(name, "link", "set", "lo", "up")
+        starting = [self._launch(name, port) for name, port in (("h1", 22), ("h2", 22), ("hq", 80))]
         self._cable("hq", "wan0", "gw", "wan0")
-        self.link("hq", "address", "add", "192.0.2.10/24", "dev", "wan0")
-        self.link("gw", "address", "add", "192.0.2.1/24", "dev", "wan0")
-        self.link("hq", "route", "add", "10.1.5.0/24", "via", "192.0.2.1")
-        self.link("switch", "link", "add", "sw0", "up", "type", "bridge")
+        self.links("hq", "address add 192.0.2.10/24 dev wan0", "route add 10.1.5.0/24 via 192.0.2.1")
         for name in ("gw", "h1", "h2"):
             self._cable(name, "eth0", "switch", f"to-{name}")
-            self.link("switch", "link", "set", f"to-{name}", "master", "sw0")
-        self.link("gw", "address", "add", "10.1.5.1/24", "dev", "eth0")
+        ports = [f"link set to-{name} master sw0" for name in ("gw", "h1", "h2")]
+        self.links("switch", "link add sw0 up type bridge", *ports)
+        self.links("gw", "address add 192.0.2.1/24 dev wan0", "address add 10.1.5.1/24 dev eth0")
         for name in ("switch", "h1", "h2"):
             self.set(name, **{"net__bridge__bridge-nf-call-iptables": 0, "net__bridge__bridge-nf-call-ip6tables": 0})
-        for name in ("h1", "h2"):
-            self.serve(name, 22)
-        self.serve("hq", 80)
+        for server in starting:
+            server.stdout.readline()
 
     def _cable(self, one, device, other, peer):
-        words = ["type", "veth", "peer", "name", peer, "netns", f"{self.prefix}-{other}"]
-        self.link(one, "link", "add", device, *words)
-        self.link(one, "link", "set", device, "up")
+        pair = f"type veth peer name {peer} netns {self.prefix}-{other}"
+        self.links(one, f"link add {device} {pair}", f"link set {device} up")
         self.link(other, "link", "set", peer, "up")
 
     def _remove(self):

@@ -19,6 +19,7 @@ def minions(opts, roots):
     made = {}
     for name, root in roots.items():
         own = {"id": f"{name}.rosario", "root_dir": str(root), "master_uri": "tcp://192.0.2.10:4506"}
+        own["__cli"] = "salt-minion"
         made[name] = Loaders({**opts, **own}, loaded_base_name=f"salt.{name}")
     return made
 

@@ -15,6 +15,8 @@ from labs import command_lines
 
 from segments import Segment, wait_until
 
+SILENCE = 0.5  # seconds after which nobody will answer: who does, does so in milliseconds
+
 
 @pytest.fixture(params=["nft", "ebtables"])
 def way(request):
@@ -63,7 +65,7 @@ def test_every_path_with_the_vm_up_down_and_up_again(up):
     segment.vm_down(1)
     assert get("hq", "10.1.5.11", 22) == HOST1
     assert segment.mac(1) in segment.link("gw", "neigh", "show", "10.1.5.11")
-    assert get("hq", "10.1.5.11", 3389) is None
+    assert get("hq", "10.1.5.11", 3389, SILENCE) is None
     segment.vm_up(1)
     assert get("hq", "10.1.5.11", 3389) == VM1
     assert get("hq", "10.1.5.11", 22) == HOST1
@@ -75,7 +77,7 @@ def test_without_our_rules_nothing_of_it_works(up):
         assert up.state(name, "absent", name="virbr0").result is True
     assert up.segment.get("hq", "10.1.5.11", 22) == "VM1:22 from 169.254.0.1"
     up.segment.vm_down(1)
-    assert up.segment.get("hq", "10.1.5.11", 22) is None
+    assert up.segment.get("hq", "10.1.5.11", 22, SILENCE) is None
 
 
 def test_strict_filters_do_not_matter(up):
@@ -94,7 +96,7 @@ def test_a_forward_policy_of_drop_does_not_matter_while_frames_do_not_cross_ipta
     assert up.call("h1", "bridge_nat_check.conditions", *conditions(up, "h1"))["forwarding of the VM"]["state"] == "ok"
     up.segment.set("h1", **{"net__bridge__bridge-nf-call-iptables": 1})
     assert up.segment.get("hq", "10.1.5.11", 22) == HOST1
-    assert up.segment.get("hq", "10.1.5.11", 3389) is None
+    assert up.segment.get("hq", "10.1.5.11", 3389, SILENCE) is None
     found = up.call("h1", "bridge_nat_check.conditions", *conditions(up, "h1"))["forwarding of the VM"]
     assert (found["state"], "FORWARD policy DROP" in found["evidence"]) == ("broken", True)
 
@@ -209,7 +211,7 @@ def test_a_gateway_asks_in_vain_for_a_vm_that_is_down_without_an_entry(branch6):
     """So that the test above cannot pass for another reason."""
     branch6.present("h1", **branch6.six["h1"])
     branch6.present("gw", network6=SIX)
-    assert branch6.segment.get("hq", VM6, 22) is None
+    assert branch6.segment.get("hq", VM6, 22, SILENCE) is None
 
 
 # The state contract
@@ -586,7 +588,7 @@ def test_the_gateways_settings(up):
     for key, value in read.items():
         assert up.segment.run("gw", "sysctl", "-n", key).strip() == value
     up.segment.set("gw", net__ipv4__ip_forward=0)
-    assert up.segment.get("hq", "10.1.5.11", 22) is None
+    assert up.segment.get("hq", "10.1.5.11", 22, SILENCE) is None
     assert list(up.present("gw").changes) == ["net.ipv4.ip_forward"]
     assert up.segment.get("hq", "10.1.5.11", 22) == HOST1
 

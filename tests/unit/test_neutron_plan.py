@@ -43,6 +43,12 @@ def subnet(number, network_id, cidr="10.0.12.0/24", project="p-demo", **more):
     return read.subnet({**answer, **more})
 
 
+def port(number, network_id, subnet_id="s1", kind="ovs", host="", owner="", device=""):
+    fixed = [{"subnet_id": subnet_id, "ip_address": "10.0.12.9"}]
+    answer = {"id": number, "network_id": network_id, "fixed_ips": fixed, "device_owner": owner, "device_id": device}
+    return read.port({**answer, "binding:vif_type": kind, "binding:host_id": host})
+
+
 def world(networks=(), subnets=(), **more):
     base = {"domain_id": "default", "projects": PROJECTS, "networks": list(networks), "subnets": list(subnets)}
     known = {"router_ports": [], "routers": [], "ports": [], "shares": [], "physical_networks": ["physnet1"]}
@@ -64,6 +70,7 @@ MULTI = {
         for vlan in (12, 20)
     ]
 }
+OUTSIDE = network("out", "internet", "p-shop", vlan=21, **{"router:external": True})
 SAME = world([network("n1")], [subnet("s1", "n1")])
 # VLAN held by, network by name: the result, a part of what is said, and the steps when nothing is in the way.
 DECISIONS = {
@@ -82,6 +89,17 @@ DECISIONS = {
         "drift",
         "",
         ["change network"],
+    ),
+    "nobody, has another VLAN, move, but a port of SR-IOV's is bound": (
+        world(
+            [network("n1", vlan=13)],
+            [subnet("s1", "n1")],
+            ports=[port("a1", "n1", host="h1"), port("a2", "n1", kind="hw_veb", host="h2")],
+        ),
+        {"on_drift": "move"},
+        "drift",
+        "from VLAN 13 to 12 while ports are bound by SR-IOV or macvtap, which cannot follow: unowned a2 (hw_veb on h2)",
+        [],
     ),
     "same project under another name: adopt": (
         world([network("n1", name="old")], [subnet("s1", "n1")]),
@@ -209,6 +227,25 @@ DECISIONS = {
         {"router": {"external": "internet"}},
         "conflict",
         "no external network internet; the cloud has none",
+        [],
+    ),
+    "a router that serves an overlapping subnet": (
+        world(
+            [network("n1"), network("n2", "wide", vlan=20)],
+            [subnet("s1", "n1"), subnet("s2", "n2", "10.0.0.0/16", gateway_ip="10.0.0.1", allocation_pools=[])],
+            routers=[{"id": "r1", "name": "demo-router", "project_id": "p-demo"}],
+            router_ports=[port("a1", "n2", "s2", owner="network:router_interface", device="r1")],
+        ),
+        {"router": {}},
+        "drift",
+        "router: 10.0.12.0/24 overlaps 10.0.0.0/16 of network wide (n2) of project demo, 10.0.0.0/16",
+        [],
+    ),
+    "a router whose way out overlaps": (
+        world([OUTSIDE], [subnet("s2", "out", "10.0.0.0/16", gateway_ip="10.0.0.1", allocation_pools=[])]),
+        {"router": {"external": "internet"}},
+        "conflict",
+        "router: 10.0.12.0/24 overlaps 10.0.0.0/16 of network internet (out)",
         [],
     ),
     "share with a project that is not there": (
