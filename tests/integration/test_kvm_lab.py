@@ -18,20 +18,10 @@ TILLS = {
 }
 PILLAR, OURS = "/srv/onepass/pillar/branch/cordoba.sls", "/srv/lab/cordoba.sls"
 GUESTS = ["till-1.cordoba", "till-2.cordoba", "win-001.cordoba", "win-002.cordoba"]
-READ = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=10).read().decode())"
 
 
 class KvmLab(BranchLab):
     """The lab whose workstations are KVM hosts."""
-
-    def page(self, address, path, host="hq"):
-        """What a guest serves, read from a host of the lab."""
-        return self.command("exec", host, "python3", "-c", READ, f"http://{address}/{path}").strip()
-
-    def salt(self, host, *words):
-        code, out, err = self.run("salt", "--out=json", "--static", host, *words)
-        assert code == 0, out + err
-        return json.loads(out)[host]
 
     def accepted(self):
         return json.loads(self.run("salt-key", "-l", "accepted", "--out=json")[1])["minions"]
