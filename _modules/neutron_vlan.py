@@ -339,7 +339,19 @@ def export(physical_network=None, cloud=None, clouds_yaml=None):
     exported = __salt__["neutron_report.table"](__salt__["neutron_read.base"](cloud, clouds_yaml), physical_network)
     given = {"cloud": cloud, "clouds_yaml": clouds_yaml}
     above = {**_login(__salt__["neutron_rules.given"]() or {}), **{key: each for key, each in given.items() if each}}
-    return {**exported, "openstack": {**above, **exported["openstack"]}}
+    return _without_refused({**above, **exported["openstack"]}, exported["left_out"])
+
+
+def _without_refused(table, left_out):
+    """What Neutron lets be and a table does not say, such as a gateway that is no host's, is left out as well."""
+    refused = {}
+    for each in __salt__["neutron_rules.faults"](table):
+        for name in table["projects"]:
+            if each["path"].startswith(f"openstack:projects:{name}:"):
+                refused.setdefault(name, f"a table refuses its {each['path'].split(':')[-1]}: {each['fault']}")
+    rows = {name: row for name, row in table["projects"].items() if name not in refused}
+    more = {table["projects"][name]["network"]: why for name, why in refused.items()}
+    return {"openstack": {**table, "projects": rows}, "left_out": {**left_out, **more}}
 
 
 def trunk_list(physical_network=None, cloud=None, clouds_yaml=None):

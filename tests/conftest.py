@@ -3,6 +3,7 @@
 import json
 import os
 import platform
+import signal
 import subprocess
 from pathlib import Path
 
@@ -17,6 +18,8 @@ from tree import ROOT
 # It keeps messages until a program of Salt's sets up its logging, and prints them after pytest's last line.
 salt._logging.shutdown_temp_handler()
 quick.loaders()
+# A shell that starts the tests in the background has them and their children ignore Ctrl-C.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # Of every minion; were there none, Salt would look for its pillar anew in every state.
 ALWAYS = {"given_to": "all minions of the tests"}

@@ -291,10 +291,12 @@ def test_a_wrong_site_file_is_refused(module, site, tmp_path, change, expected):
         module.read_site(path)
 
 
-def test_the_sites_are_the_bank_and_its_growth(module):
-    bank, growth = (module.read_site(HERE / "sites" / f"{name}.yaml") for name in ("bank", "growth"))
-    assert len(bank.roles) == 12
-    assert list(growth.roles) == [*bank.roles, "s3a.dc", "s3b.dc", "s3c.dc", "s1d.dc"]
+def test_the_sites_are_the_bank_its_data_centre_and_the_growth_of_that(module):
+    names = ("bank", "datacentre", "growth")
+    bank, centre, growth = (list(module.read_site(HERE / "sites" / f"{name}.yaml").roles) for name in names)
+    assert (len(bank), len(centre)) == (17, 12)
+    assert bank[:12] == centre
+    assert growth == [*centre, "s3a.dc", "s3b.dc", "s3c.dc", "s1d.dc"]
 
 
 def test_the_archive_is_the_same_each_time_and_carries_the_mongos_that_was_asked_for(module, monkeypatch, tmp_path):
