@@ -18,7 +18,7 @@ def blank():
 def assert_converged(lab):
     """One run that succeeds; the cluster is there."""
     code, states = lab.orchestrate()
-    assert (code, failed(states)) == (0, {})
+    assert (code, failed(states)) == (0, {}), lab.run("salt-run", "onepass.explain")[1]
     assert lab.python(SHARDS) == ["s1", "s2"]
 
 
