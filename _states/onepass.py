@@ -52,7 +52,8 @@ def checked(name, areas=None, sync=False):
     """
     The site's pillar has no fault, its hosts have accepted keys and answer; else the run stops, naming all faults.
 
-    The runner :py:func:`onepass.check` as a state, for orchestrations. It looks in a dry run too; and there too it
+    The runner :py:func:`onepass.check` as a state, for orchestrations. Minions have the master's ``timeout`` for their
+    answer, and 15 seconds at least. It looks in a dry run too; and there too it
     brings the modules that are asked for, without which no minion could say what it would do.
 
     name
@@ -78,7 +79,10 @@ def checked(name, areas=None, sync=False):
     ret = {"name": name, "result": False, "changes": {}, "comment": ""}
     try:
         with __salt__["onepass.step"](name, globals().get("__orchestration_jid__")):
-            found = __salt__["saltutil.runner"]("onepass.check", areas=areas, sync=sync, full_return=True)
+            patience = max(15, __opts__.get("timeout") or 0)
+            found = __salt__["saltutil.runner"](
+                "onepass.check", areas=areas, sync=sync, timeout=patience, full_return=True
+            )
     except CommandExecutionError as err:
         return dict(ret, comment=str(err))
     said = found["return"]
