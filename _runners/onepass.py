@@ -50,7 +50,7 @@ def __virtual__():
     return "onepass"
 
 
-def check(areas: str | list | None = None, sync: bool = False, timeout: int = 15) -> dict:
+def check(areas: str | list | None = None, sync: bool = False, timeout: int | None = None) -> dict:
     """
     Refuse a site that cannot be built, with all that is wrong at once; nothing is changed anywhere.
 
@@ -64,7 +64,7 @@ def check(areas: str | list | None = None, sync: bool = False, timeout: int = 15
     sync
         Bring the master's modules and states to the hosts that have others, once no fault is left. Default ``False``.
     timeout
-        Seconds that minions have for their answer. Default 15.
+        Seconds that minions have for their answer. Default: the master's ``timeout``, and 15 at least.
 
     Returns:
         For each area ``ok`` and what it describes; ``modules``: ``ok``, or the hosts that have others than the master
@@ -98,21 +98,21 @@ def check(areas: str | list | None = None, sync: bool = False, timeout: int = 15
     known = salt.key.get_key(__opts__).list_keys()
     accepted = [minion for minion in places if minion in known["minions"]]
     answers = _execute(accepted, "onepass.fingerprint", timeout) if accepted else {}
-    faults += _minion_faults(places, known, answers, timeout)
+    faults += _minion_faults(places, known, answers, _patience(timeout))
     if faults:
         raise Refusal(_report(_located(faults, modules)))
     counted = {area: f"ok: {_counted(_ask(modules, area, 'summary', pillar[area]))}" for area in wanted}
     return {**counted, "modules": _modules(answers, sync)}
 
 
-def bring(minions: list, timeout: int = 15) -> dict:
+def bring(minions: list, timeout: int | None = None) -> dict:
     """
     Minions have the modules and states that the master serves, and their pillar anew; a silent one is no error.
 
     minions
         Ids.
     timeout
-        Seconds that minions have for their answer. Default 15.
+        Seconds that minions have for their answer. Default: the master's ``timeout``, and 15 at least.
 
     Returns:
         ``brought`` (list of those that had others), ``silent`` (list) and ``failed`` (minion to what it answered).
@@ -184,10 +184,14 @@ def _areas(areas: str | list | None, pillar: dict) -> list:
 # What only a master knows: keys, who answers, and who has which modules
 
 
-def _execute(minions: list, function: str | list, timeout: int, arg: tuple | list = ()) -> dict:
+def _execute(minions: list, function: str | list, timeout: int | None, arg: tuple | list = ()) -> dict:
     """Minion to answer; one that is silent has none, though Salt has a sentence in its place."""
-    answers = __salt__["salt.execute"](minions, function, arg=arg, tgt_type="list", timeout=timeout)
+    answers = __salt__["salt.execute"](minions, function, arg=arg, tgt_type="list", timeout=_patience(timeout))
     return {minion: answer for minion, answer in answers.items() if not str(answer).startswith(NO_ANSWER)}
+
+
+def _patience(timeout: int | None, least: int = 15) -> int:
+    return timeout or max(least, __opts__.get("timeout") or 0)
 
 
 def _minion_faults(places: dict, keys: dict, answers: dict, timeout: int) -> list:
@@ -230,7 +234,7 @@ def _modules(answers: dict, sync: bool) -> str | dict:
 def _bring(minions: list) -> dict:
     """The master's modules are brought to the minions; those that they did not reach, with what these answered."""
     arguments = [[__opts__.get("saltenv") or "base", True]] * len(SYNCED)
-    synced = _execute(minions, list(SYNCED.values()), 60, arguments)
+    synced = _execute(minions, list(SYNCED.values()), _patience(None, least=60), arguments)
     return {minion: synced.get(minion) for minion in minions if not _is_synced(synced.get(minion))}
 
 
@@ -254,7 +258,7 @@ def _is_synced(answer) -> bool:
 # Keys of guests that are minions
 
 
-def guest_keys(keys: dict | None = None, test: bool = False, timeout: int = 30) -> dict:
+def guest_keys(keys: dict | None = None, test: bool = False, timeout: int | None = None) -> dict:
     """
     The master has accepted the keys of the branches' guests, and has none of guests that are no longer there.
 
@@ -267,7 +271,7 @@ def guest_keys(keys: dict | None = None, test: bool = False, timeout: int = 30) 
     test
         Say what would be done; guests that are still to be made count as made. Default ``False``.
     timeout
-        Seconds that hosts have for their answer. Default 30.
+        Seconds that hosts have for their answer. Default: the master's ``timeout``, and 15 at least.
 
     Returns:
         ``steps`` (list of mappings with ``do``, ``what``, ``old``, ``new``) and ``silent`` (list of hosts).
@@ -350,7 +354,7 @@ def _one(what: str) -> str:
 # What is there
 
 
-def status(areas: str | list | None = None, timeout: int = 15):
+def status(areas: str | list | None = None, timeout: int | None = None):
     """
     The estate as it is, all areas in one call: sets with their members, tenants, branches; and who is silent.
 
@@ -359,7 +363,7 @@ def status(areas: str | list | None = None, timeout: int = 15):
     areas
         Parts of the pillar to look at, such as ``mongodb`` or a list. Default: all that are there.
     timeout
-        Seconds that minions have for their answer. Default 15.
+        Seconds that minions have for their answer. Default: the master's ``timeout``, and 15 at least.
 
     Returns:
         For each area a mapping of things to one line each, and ``silent``: minions that do not answer.
@@ -380,7 +384,7 @@ def status(areas: str | list | None = None, timeout: int = 15):
     return _told(data, text, any(each["fault"] for each in seen.values()))
 
 
-def graph(path: str = "estate.html", title: str = "The estate", state: bool = False, timeout: int = 15):
+def graph(path: str = "estate.html", title: str = "The estate", state: bool = False, timeout: int | None = None):
     """
     The estate as one page for a browser or a wall: data centre, tenants and branches; on request with their state.
 
@@ -393,7 +397,7 @@ def graph(path: str = "estate.html", title: str = "The estate", state: bool = Fa
     state
         Look at everything as :py:func:`status` does, and colour it. Default ``False``.
     timeout
-        Seconds that minions have for their answer. Default 15.
+        Seconds that minions have for their answer. Default: the master's ``timeout``, and 15 at least.
 
     Returns:
         ``written``: the file. With ``state``, ``silent`` and ``fault`` as far as there are any.
@@ -427,7 +431,7 @@ def _laid_out(picture: str, modules) -> str:
         raise Refusal(f"{err}; Graphviz lays the picture out: apt-get install graphviz") from None
 
 
-def _seen(areas: str | list | None, timeout: int, modules) -> dict:
+def _seen(areas: str | list | None, timeout: int | None, modules) -> dict:
     """Area to what its module makes of the answers."""
     pillar, found = _pillar(), {}
     for area in _areas(areas, pillar):
@@ -437,7 +441,7 @@ def _seen(areas: str | list | None, timeout: int, modules) -> dict:
     return found
 
 
-def _answer(question: dict, timeout: int, modules) -> dict:
+def _answer(question: dict, timeout: int | None, modules) -> dict:
     """Minion to answer; a question to no minion is the master's own, ``""``."""
     function, arg = question["function"], question["arg"]
     if question["minions"]:

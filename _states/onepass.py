@@ -52,9 +52,8 @@ def checked(name, areas=None, sync=False):
     """
     The site's pillar has no fault, its hosts have accepted keys and answer; else the run stops, naming all faults.
 
-    The runner :py:func:`onepass.check` as a state, for orchestrations. Minions have the master's ``timeout`` for their
-    answer, and 15 seconds at least. It looks in a dry run too; and there too it
-    brings the modules that are asked for, without which no minion could say what it would do.
+    The runner :py:func:`onepass.check` as a state, for orchestrations. It looks in a dry run too; and there too it brings
+    the modules that are asked for, without which no minion could say what it would do.
 
     name
         Any text.
@@ -78,16 +77,9 @@ def checked(name, areas=None, sync=False):
     """
     ret = {"name": name, "result": False, "changes": {}, "comment": ""}
     try:
-        with __salt__["onepass.step"](name, globals().get("__orchestration_jid__")):
-            patience = max(15, __opts__.get("timeout") or 0)
-            found = __salt__["saltutil.runner"](
-                "onepass.check", areas=areas, sync=sync, timeout=patience, full_return=True
-            )
+        said = _asked(name, "onepass.check", areas=areas, sync=sync)
     except CommandExecutionError as err:
         return dict(ret, comment=str(err))
-    said = found["return"]
-    if not found["success"]:
-        return dict(ret, comment=str(said))
     modules = said["modules"]
     brought = modules.get("brought to", []) if isinstance(modules, dict) else []
     changes = {f"modules of {minion}": {"old": "others", "new": "the master's"} for minion in brought}
@@ -125,13 +117,9 @@ def modules(name, minions, failures=0):
     """
     ret = {"name": name, "result": False, "changes": {}, "comment": ""}
     try:
-        with __salt__["onepass.step"](name, globals().get("__orchestration_jid__")):
-            found = __salt__["saltutil.runner"]("onepass.bring", minions=minions, full_return=True)
+        said = _asked(name, "onepass.bring", minions=minions)
     except CommandExecutionError as err:
         return dict(ret, comment=str(err))
-    said = found["return"]
-    if not found["success"]:
-        return dict(ret, comment=str(said))
     missed = {**dict.fromkeys(said["silent"], False), **said["failed"]}
     new = {
         "__id__": name,
@@ -173,15 +161,9 @@ def guest_keys(name, keys):
     """
     ret = {"name": name, "result": False, "changes": {}, "comment": ""}
     try:
-        with __salt__["onepass.step"](name, globals().get("__orchestration_jid__")):
-            found = __salt__["saltutil.runner"](
-                "onepass.guest_keys", keys=keys, test=__opts__["test"], full_return=True
-            )
+        said = _asked(name, "onepass.guest_keys", keys=keys, test=__opts__["test"])
     except CommandExecutionError as err:
         return dict(ret, comment=str(err))
-    said = found["return"]
-    if not found["success"]:
-        return dict(ret, comment=str(said))
     silent = f"; not asked, as they are silent: {', '.join(said['silent'])}" if said["silent"] else ""
     if not said["steps"]:
         return dict(ret, result=True, comment=f"The guests' keys are as they should be{silent}")
@@ -190,3 +172,12 @@ def guest_keys(name, keys):
     return dict(
         ret, result=None if __opts__["test"] else True, changes=changes, comment=f"{len(changes)} {verb}{silent}"
     )
+
+
+def _asked(step, runner, **arguments):
+    """What a runner answers to a step of an orchestration, whose begin and end are told; its refusal is an error."""
+    with __salt__["onepass.step"](step, globals().get("__orchestration_jid__")):
+        found = __salt__["saltutil.runner"](runner, full_return=True, **arguments)
+    if not found["success"]:
+        raise CommandExecutionError(str(found["return"]))
+    return found["return"]

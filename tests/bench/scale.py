@@ -14,6 +14,7 @@ import datetime
 import json
 import os
 import secrets
+import shutil
 import socket
 import subprocess
 import sys
@@ -154,17 +155,18 @@ def running(home, sizes):
 
 @contextlib.contextmanager
 def farm(home, minions):
-    """These minions run and answer."""
+    """These minions run and answer; they begin with nothing."""
     began = time.monotonic()
-    with process(sys.executable, bench.HERE / "farm.py", home, *minions):
+    shutil.rmtree(home / "minions", ignore_errors=True)
+    with process(sys.executable, bench.HERE / "farm.py", home, *minions) as pid:
         waiting = set(minions)
         while waiting:
             ping = [BIN / "salt", "-c", home, *PING, "-L", ",".join(sorted(waiting)), "test.ping"]
             said = subprocess.run(list(map(str, ping)), capture_output=True, text=True).stdout
             answers = json.loads(said) if said.startswith("{") else {}
             waiting -= {minion for minion, answer in answers.items() if answer is True}
-            if time.monotonic() - began > 600:
-                raise SystemExit(f"Silent after 600 s: {', '.join(sorted(waiting))}")
+            if time.monotonic() - began > 600 or psutil.Process(pid).status() == psutil.STATUS_ZOMBIE:
+                raise SystemExit(f"Silent: {', '.join(sorted(waiting))}")
         print(f"{len(minions)} minions answer after {time.monotonic() - began:.0f} s", flush=True)
         yield
 
