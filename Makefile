@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-branch demo-clone demo-openstack test test-3008 test-3006 test-site test-areas test-fast fast-unit fast-functional lint docs bench lab-down clean environments packages all-packages
+.PHONY: help demo demo-branch demo-clone demo-openstack test test-3008 test-3006 test-site test-areas test-faults test-fast fast-unit fast-functional lint docs bench lab-down clean environments packages all-packages
 
 PYTHON ?= python3
 FETCHED_MONGOD := $(CURDIR)/.venv/mongod/mongod
@@ -58,6 +58,10 @@ test-3008: ; $(PYTEST_3008) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /
 test-3006: ; $(PYTEST_3006) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /'
 test-site: ; $(PYTEST_3008) $(SITE_TESTS) 2>&1 | sed -u 's/^/$@: /'
 test-areas: ; $(PYTEST_3008) tests/integration tests/lab $(SITE_TESTS:%=--ignore=%) 2>&1 | sed -u 's/^/$@: /'
+
+# Each kind of fault in each phase of a run over the whole site: an hour or two, and no part of `make test`.
+test-faults: all-packages environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done
+	$(PYTEST_3008) tests/integration/test_site_faults.py --every-phase -s
 
 test-fast: .venv/3008/done $(ONEPASS_MONGOD)
 	$(MAKE) --no-print-directory lint

@@ -339,9 +339,8 @@ def edit(path: str, offset: int, filesystem: str, edits: dict, files: dict):
     .. versionadded:: 0.1.0
     """
     with _export(path, "qcow2", writable=True) as device:
-        WRITERS[filesystem](device, offset, edits, files)
         directories = {posixpath.dirname(each) for each in (*edits["write"], *edits["remove"])}
-        now = READERS[filesystem](device, offset, directories, list(edits["write"]))
+        now = WRITERS[filesystem](device, offset, edits, files, directories)
     wrong = [each for each, held in edits["write"].items() if now.get(each, {}).get("text") != held["text"]]
     wrong += [each for each in edits["remove"] if each in now]
     if wrong:
@@ -469,7 +468,7 @@ def _filesystem(device: Path, offset: int):
 # ext2, ext3, ext4: debugfs. It exits with 0 whatever happens, so what it did is read back.
 
 
-def _debugfs(device: Path, offset: int, commands: list, writable: bool = False) -> str:
+def _debugfs(device: Path, offset: int, commands: list, writable: bool) -> str:
     argv = ["debugfs", *(["-w"] if writable else []), "-f", "-", f"{device}?offset={offset}"]
     script = "".join(f"{command}\n" for command in commands)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
@@ -477,11 +476,13 @@ def _debugfs(device: Path, offset: int, commands: list, writable: bool = False) 
     return subprocess.run(argv, input=script, **pipes, text=True, errors="replace", env=env).stdout
 
 
-def _ext_read(device: Path, offset: int, directories, texts) -> dict:
+def _ext_read(device: Path, offset: int, directories, texts, changes=()) -> dict:
+    """What is there, after the changes if there are any: it is opened once more then, to be read from the disk."""
     dumps = {path: device.with_name(f"read{number}") for number, path in enumerate(texts)}
-    commands = [f"ls -p {directory}" for directory in sorted(directories)]
+    commands = [*changes, "close", f"open {device}?offset={offset}"] if changes else []
+    commands += [f"ls -p {directory}" for directory in sorted(directories)]
     commands += [f"dump {path} {dump}" for path, dump in dumps.items()]
-    files = _ext_listed(_debugfs(device, offset, commands))
+    files = _ext_listed(_debugfs(device, offset, commands, writable=bool(changes)))
     for path, dump in dumps.items():
         if files.get(path, {}).get("kind") == "file" and dump.exists():
             files[path]["text"] = dump.read_text(errors="replace")
@@ -504,7 +505,7 @@ def _ext_listed(output: str) -> dict:
     return files
 
 
-def _ext_write(device: Path, offset: int, edits: dict, files: dict):
+def _ext_write(device: Path, offset: int, edits: dict, files: dict, directories) -> dict:
     commands = [f"rm {path}" for path in edits["remove"]]
     made = set()
     for number, (path, held) in enumerate(edits["write"].items()):
@@ -515,7 +516,7 @@ def _ext_write(device: Path, offset: int, edits: dict, files: dict):
         commands += [f"mkdir {each}" for each in _missing(path, files) if not (each in made or made.add(each))]
         commands += [f"rm {path}"] if path in files else []
         commands.append(f"write {source} {path}")
-    _debugfs(device, offset, commands, writable=True)
+    return _ext_read(device, offset, directories, list(edits["write"]), changes=commands)
 
 
 def _missing(path: str, files: dict) -> list:
@@ -567,8 +568,9 @@ def _mount_read(device: Path, offset: int, directories, texts) -> dict:
     return _mounted(device, offset, "ro", asked)
 
 
-def _mount_write(device: Path, offset: int, edits: dict, files: dict):
+def _mount_write(device: Path, offset: int, edits: dict, files: dict, directories) -> dict:
     _mounted(device, offset, "rw", {**edits, "directories": [], "texts": []})
+    return _mount_read(device, offset, directories, list(edits["write"]))
 
 
 def _mounted(device: Path, offset: int, mode: str, asked: dict) -> dict:

@@ -52,7 +52,7 @@ def checked(name, areas=None, sync=False):
     """
     The site's pillar has no fault, its hosts have accepted keys and answer; else the run stops, naming all faults.
 
-    The runner :py:func:`onepass.check` as a state, for orchestrations. It looks in a dry run too; and there too it brings
+    The runner :py:func:`onepass.check` as a state, for orchestrations. It looks in a dry run too, and brings there too
     the modules that are asked for, without which no minion could say what it would do.
 
     name

@@ -28,6 +28,7 @@ sys.path.insert(0, str(ROOT / "tests"))
 
 import mongods  # noqa: E402
 
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # on a user's host Python compiles a module once
 REPORT = ROOT / "docs/benchmarks.md"
 MONGOD = Path(os.environ.get("ONEPASS_MONGOD") or ROOT / ".venv/mongod/mongod")
 SALT_CALL = Path(sys.executable).parent / "salt-call"

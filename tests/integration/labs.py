@@ -1,5 +1,6 @@
 """The lab as tests use it: hosts, orchestrations with their states, pymongo on hq."""
 
+import contextlib
 import json
 import os
 import subprocess
@@ -111,21 +112,22 @@ class Lab:
         return code, _flat(json.loads(out))
 
     def disturb(self, disturbances, sls="orchestrate.mongodb"):
-        """Begin an orchestration, let each disturbance loose when its step begins, wait for the run; its exit code."""
-        left, watch = dict(disturbances), self.spawn("salt-run", "onepass.watch", "every=600")
+        """Run an orchestration, let each disturbance loose when its step begins; exit code, and steps that did not."""
+        left, loose, watch = dict(disturbances), [], self.spawn("salt-run", "onepass.watch", "every=600")
         _read_until(watch, "waiting for an orchestration")
         run = self.spawn("salt-run", "state.orchestrate", sls)
         with ThreadPoolExecutor() as threads:
-            loose = []
-            while left:
-                line = _read_until(watch, *left)
-                loose += [threads.submit(left.pop(step)) for step in list(left) if step in line]
+            reading = threads.submit(
+                lambda: [loose.append(threads.submit(left.pop(step))) for step in _begun(watch, left)]
+            )
             run.communicate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                watch.wait(5)
+            self.exec("hq", "pkill -KILL -f [o]nepass.watch || true")
+            reading.result()
         for each in loose:
             each.result()
-        self.exec("hq", "pkill -KILL -f [o]nepass.watch || true")
-        watch.communicate()
-        return run.returncode
+        return run.returncode, list(left)
 
     def write(self, host, router, concern):
         """From now on a client on a host writes one document after another, and notes those that are acknowledged."""
@@ -297,6 +299,14 @@ def _flat(minions):
         for state in states.values()
         if isinstance(state, dict)
     }
+
+
+def _begun(watch, steps):
+    """Those of the steps that a watch sees begin, one by one."""
+    for line in watch.stdout:
+        name = line.rpartition("] ")[2].partition(":")[0].strip()
+        if name in steps:
+            yield name
 
 
 def _read_until(process, *words):

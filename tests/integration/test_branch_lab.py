@@ -74,7 +74,7 @@ def test_a_host_that_loses_its_link_for_a_moment_is_waited_for(lab):
         lab.command("cut", "ws017.rosario")
         lab.command("mend", "ws017.rosario")
 
-    assert lab.disturb({"branches-canary-hosts": blink}, "orchestrate.branches") == 0
+    assert lab.disturb({"branches-canary-hosts": blink}, "orchestrate.branches") == (0, [])
     assert lab.has_rules("ws017.rosario")
     assert lab.orchestrate() == (0, {})
 

@@ -172,7 +172,8 @@ def test_growth_under_load_loses_nothing(bank, first_run):
             "s1": {"role": "shard", "members": ["s1a.dc", "s1b.dc", {"host": "s1c.dc", "priority": 0.5}, "s1d.dc"]},
         }
     )
-    bank.disturb({"replica-sets": lambda: bank.exec("s2a.dc", "systemctl kill --signal=KILL mongod-s2")})
+    kill = {"mongodb-replica-sets": lambda: bank.exec("s2a.dc", "systemctl kill --signal=KILL mongod-s2")}
+    assert bank.disturb(kill)[1] == []
     code, states = bank.orchestrate()
     assert (code, failed(states)) == (0, {})
     acknowledged = bank.acknowledged("r2.dc")

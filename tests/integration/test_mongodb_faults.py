@@ -36,7 +36,8 @@ def test_a_plain_highstate_on_all_blank_hosts_at_once_converges_in_one_pass(blan
 def test_a_run_cut_as_each_phase_begins_is_finished_by_the_next(blank):
     blank.blank()
     for phase in PHASES:
-        blank.disturb({phase: lambda: blank.exec("hq", "pkill -KILL -f [s]tate.orchestrate")})
+        cut = {f"mongodb-{phase}": lambda: blank.exec("hq", "pkill -KILL -f [s]tate.orchestrate")}
+        assert blank.disturb(cut)[1] == []
     assert_converged(blank)
 
 
@@ -60,7 +61,7 @@ def kill_master(lab):
 )
 def test_the_run_after_a_kill_converges(blank, phase, fault):
     blank.blank()
-    blank.disturb({phase: lambda: fault(blank)})
+    assert blank.disturb({f"mongodb-{phase}": lambda: fault(blank)})[1] == []
     assert_converged(blank)
 
 
@@ -68,6 +69,6 @@ def test_documents_survive_faults_and_runs(blank):
     assert_converged(blank)
     blank.python(INSERT)
     for fault in (kill_primary, kill_minion, kill_master):
-        blank.disturb({"replica-sets": lambda fault=fault: fault(blank)})
+        assert blank.disturb({"mongodb-replica-sets": lambda fault=fault: fault(blank)})[1] == []
     assert_converged(blank)
     assert blank.python(COUNT) == 500
