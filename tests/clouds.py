@@ -32,7 +32,8 @@ HOME = ROOT / ".venv/openstack"
 PYTHON = HOME / "bin/python"
 PROGRAM = ROOT / "tests/openstack_api.py"
 START_SECONDS = 90
-SECRETS = ("admin-secret", "member-secret", "neutron-secret")
+LOGINS = {"admin": "admin", "manager": "demo", "member": "demo", "reader": "demo"}  # users, each with its project
+SECRETS = ("neutron-secret", *(f"{user}-secret" for user in LOGINS))
 
 KEYSTONE_CONF = """[DEFAULT]
 log_file = {home}/log
@@ -192,7 +193,7 @@ class Cloud:
             api.kill()
 
     def connect(self, cloud: str = "admin"):
-        """An openstacksdk connection of a test's own: ``admin``, or ``member`` of the project ``demo``."""
+        """An openstacksdk connection of a test's own: ``admin``, or whose name is its role in ``demo``."""
         return connect(self.clouds_yaml, cloud)
 
     def multiply(self, project: str, rows: dict):
@@ -233,12 +234,11 @@ class Cloud:
 
     def _write_clouds(self, auth):
         login = {"auth_url": auth, "user_domain_name": "Default", "project_domain_name": "Default"}
-        people = {"admin": "admin", "member": "demo"}
         clouds = {
             user: {"auth": {**login, "username": user, "project_name": project}, "region_name": "RegionOne"}
-            for user, project in people.items()
+            for user, project in LOGINS.items()
         }
-        secure = {user: {"auth": {"password": f"{user}-secret"}} for user in people}
+        secure = {user: {"auth": {"password": f"{user}-secret"}} for user in LOGINS}
         self.clouds_yaml.write_text(json.dumps({"clouds": clouds}))
         self.clouds_yaml.with_name("secure.yaml").write_text(json.dumps({"clouds": secure}))
 

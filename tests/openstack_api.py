@@ -12,7 +12,7 @@ import uuid
 from pathlib import Path
 
 ENDPOINT = "http://neutron"  # in the databases that are kept; a cloud's own address takes its place
-USERS = (("service", "neutron", "service"), ("demo", "member", "member"))
+USERS = (("service", "neutron", "service"), *(("demo", role, role) for role in ("reader", "member", "manager")))
 
 
 def main(command, *words):
@@ -49,13 +49,14 @@ def _add_users():
     from keystone.common.provider_api import ProviderAPIs as api
 
     roles = {role["name"]: role["id"] for role in api.role_api.list_roles()}
+    projects = {project: uuid.uuid4().hex for project, _, _ in USERS}
+    for project, number in projects.items():
+        body = {"id": number, "name": project, "domain_id": "default", "enabled": True}
+        api.resource_api.create_project(number, body)
     for project, user, role in USERS:
-        number = uuid.uuid4().hex
-        body = {"name": project, "domain_id": "default", "enabled": True}
-        api.resource_api.create_project(number, {"id": number, **body})
         body = {"name": user, "password": f"{user}-secret", "domain_id": "default", "enabled": True}
         made = api.identity_api.create_user(body)
-        api.assignment_api.create_grant(roles[role], user_id=made["id"], project_id=number)
+        api.assignment_api.create_grant(roles[role], user_id=made["id"], project_id=projects[project])
 
 
 def _add_endpoints():

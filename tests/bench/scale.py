@@ -71,8 +71,8 @@ def estate(home):
         "pillar_roots": {"base": [str(home / "pillar"), str(bench.ROOT / "pillar")]},
         "module_dirs": [str(bench.ROOT)],
         "runner_dirs": [str(bench.ROOT / "_runners")],
-        "timeout": 60,
-        "gather_job_timeout": 20,
+        "timeout": 300,  # a blank minion that shares two cores with a hundred others is slow, and not silent
+        "gather_job_timeout": 60,
         "enable_fqdns_grains": False,
     }
     (home / "master").write_text(yaml.safe_dump(settings))

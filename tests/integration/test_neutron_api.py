@@ -519,14 +519,15 @@ def test_a_member_sees_networks_and_no_vlan_and_nothing_is_concluded_of_it(site)
     assert "The login does not see the networks' VLANs" in found["refusals"][0]
 
 
-def test_a_member_may_not_write_what_we_write(site):
+@pytest.mark.parametrize("role", ["reader", "member", "manager"])
+def test_only_an_admin_may_write_what_we_write(site, role):
     demo = site.sdk.identity.find_project("demo").id
-    member = site.cloud.connect("member").network
+    user = site.cloud.connect(role).network
     fields = {"network_type": "vlan", "physical_network": "physnet1", "segmentation_id": site.first}
     body = {f"provider:{key}": value for key, value in fields.items()}
-    made = member.post("/networks", json={"networks": [{"name": "mine", "project_id": demo, **body}]})
+    made = user.post("/networks", json={"networks": [{"name": "mine", "project_id": demo, **body}]})
     assert (made.status_code, made.json()["NeutronError"]["type"]) == (403, "PolicyNotAuthorized")
-    login = {**site.login, "cloud": "member"}
+    login = {**site.login, "cloud": role}
     with pytest.raises(Exception, match=r"refuses POST /networks \(403 PolicyNotAuthorized\).*has to be an admin's"):
         site.modules.neutron_cloud.create("networks", [{"name": "mine", "project_id": demo, **body}], **login)
 

@@ -184,9 +184,10 @@ def test_a_token_that_is_gone_is_said(site, tmp_path):
     assert token not in ret.comment
 
 
-def test_a_member_is_told_that_an_admin_is_needed(site):
+@pytest.mark.parametrize("role", ["reader", "member", "manager"])
+def test_who_is_no_admin_is_told_that_one_is_needed(site, role):
     before = site.count()
-    ret = site.apply({**site.table(), "cloud": "member"})
+    ret = site.apply({**site.table(), "cloud": role})
     assert (ret.result, ret.changes) == (False, {})
     assert "Keystone refuses GET /projects (403" in ret.comment
     assert "The login has to be an admin's" in ret.comment
@@ -196,7 +197,7 @@ def test_a_member_is_told_that_an_admin_is_needed(site):
 @pytest.mark.parametrize(
     "change,words",
     [
-        ({"cloud": "nowhere"}, "; it has admin, member"),
+        ({"cloud": "nowhere"}, "; it has admin, manager, member, reader"),
         ({"clouds_yaml": "/nowhere/clouds.yaml"}, "There is no /nowhere/clouds.yaml"),
     ],
 )
@@ -204,6 +205,21 @@ def test_a_cloud_that_is_not_there(site, change, words):
     ret = site.apply({**site.table(), **change})
     assert ret.result is False
     assert words in ret.comment
+
+
+def test_a_region_that_is_not_there(site, tmp_path):
+    data, secure = (
+        json.loads(site.cloud.clouds_yaml.with_name(f"{name}.yaml").read_text()) for name in ("clouds", "secure")
+    )
+    data["clouds"]["admin"].update(auth=data["clouds"]["admin"]["auth"] | secure["clouds"]["admin"]["auth"])
+    data["clouds"]["admin"]["region_name"] = "Nowhere"
+    (tmp_path / "clouds.yaml").write_text(json.dumps(data))
+    before = site.count()
+    ret = site.apply({**site.table(), "clouds_yaml": str(tmp_path / "clouds.yaml")})
+    assert (ret.result, ret.changes) == (False, {})
+    assert "in Nowhere region not found" in ret.comment
+    assert "-secret" not in ret.comment
+    assert site.since(before)[1] == []
 
 
 def test_a_wrong_password_is_said_and_not_shown(site, tmp_path):
