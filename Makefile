@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-branch demo-clone demo-openstack test test-3008 test-3006 test-site test-areas test-faults test-fast fast-unit fast-functional lint docs bench lab-down clean environments packages all-packages
+.PHONY: help demo demo-branch demo-clone demo-openstack test test-3008 test-3006 test-site test-labs test-areas test-faults test-fast fast-unit fast-functional lint docs bench lab-down clean environments packages all-packages
 
 PYTHON ?= python3
 FETCHED_MONGOD := $(CURDIR)/.venv/mongod/mongod
@@ -23,6 +23,7 @@ help:
 	@echo "make demo-openstack  a Keystone and a Neutron; 20 projects on 20 VLANs in one run, and again: 0 changes"
 	@echo "make lab-down        remove these labs"
 	@echo "make test            everything: lint, unit and functional tests on Salt 3008 and 3006, the ways in, the lab"
+	@echo "make test-faults     the whole site, each kind of fault in each phase of a run: an hour or two"
 	@echo "make test-fast       lint, unit and functional tests on Salt 3008: no root, no lab"
 	@echo "make lint            ruff, yamllint, salt-lint"
 	@echo "make docs            the site, into build/docs; any warning is an error"
@@ -50,14 +51,17 @@ test: environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done $(RE
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory docs
 	$(MAKE) --no-print-directory --jobs=2 --keep-going test-3008 test-3006
-	$(MAKE) --no-print-directory --jobs=2 --keep-going test-site test-areas
+	$(MAKE) --no-print-directory --jobs=3 --keep-going test-site test-labs test-areas
 
-# Two at a time, each line with its name in front: what is waited for in one is used by the other.
-SITE_TESTS := $(addprefix tests/integration/test_,branch_lab.py demo.py kvm_lab.py mongodb_faults.py site.py site_faults.py)
+# Side by side, each line with its part's name in front: what is waited for in one is used by the others.
+SITE_TESTS := $(addprefix tests/integration/test_,demo.py site.py site_faults.py)
+LAB_TESTS := $(addprefix tests/integration/test_,branch_lab.py kvm_lab.py mongodb.py mongodb_faults.py) tests/lab
+AREA_TESTS := tests/integration $(patsubst %,--ignore=%,$(SITE_TESTS) $(LAB_TESTS))
 test-3008: ; $(PYTEST_3008) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /'
 test-3006: ; $(PYTEST_3006) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /'
-test-site: ; $(PYTEST_3008) $(SITE_TESTS) 2>&1 | sed -u 's/^/$@: /'
-test-areas: ; $(PYTEST_3008) tests/integration tests/lab $(SITE_TESTS:%=--ignore=%) 2>&1 | sed -u 's/^/$@: /'
+test-site: ; $(PYTEST_3008) --durations=10 $(SITE_TESTS) 2>&1 | sed -u 's/^/$@: /'
+test-labs: ; $(PYTEST_3008) --durations=10 $(LAB_TESTS) 2>&1 | sed -u 's/^/$@: /'
+test-areas: ; $(PYTEST_3008) --durations=10 $(AREA_TESTS) 2>&1 | sed -u 's/^/$@: /'
 
 # Each kind of fault in each phase of a run over the whole site: an hour or two, and no part of `make test`.
 test-faults: all-packages environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done

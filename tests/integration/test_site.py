@@ -5,6 +5,8 @@ from labs import SiteLab
 
 MONGODB = [f"mongodb-{phase}" for phase in ("daemons", "replica-sets", "routers", "shards", "collections", "verify")]
 
+GREEN, GREY = "#c9ecd6", "#d5dbe1"  # of what is as wanted, and of what is silent
+
 
 @pytest.fixture(scope="module")
 def site():
@@ -39,6 +41,15 @@ def test_status_and_a_second_run_find_all_as_wanted(site, first_run):
     code, second = site.onepass("run")
     assert second["causes"] == []
     assert (code, second["changes"], second["failed"]) == (0, 0, [])
+
+
+def test_a_picture_shows_what_is_there(site, first_run):
+    code, told = site.onepass("graph", "/root/estate.html", "state=True")
+    assert (code, told) == (0, {"written": "/root/estate.html"})
+    page = site.exec("hq", "cat /root/estate.html")
+    assert [name for name in ("r1.dc", "tellers", "win-001") if name not in page] == []
+    assert page.count(GREEN) > 10
+    assert page.count(GREY) == 1  # the legend's
 
 
 def test_a_plan_runs_as_long_as_the_world_has_not_moved(site, first_run):
@@ -115,6 +126,9 @@ def test_silent_hosts_are_named(site, silent):
     assert code == 0
     assert status == {"branches": {"cordoba": status["branches"]["cordoba"], "silent": silent}}
     assert f"1 silent ({silent})" in status["branches"]["cordoba"]
+    code, told = site.onepass("graph", "/root/silent.svg", "state=True", "timeout=5")
+    assert (code, told) == (0, {"written": "/root/silent.svg", "silent": silent})
+    assert site.exec("hq", "cat /root/silent.svg").count(GREY) > 1
 
 
 def test_a_failing_branch_does_not_stop_the_data_centre(site, silent):
