@@ -1,7 +1,8 @@
 """
 All areas by a plain highstate; then disasters while one run works on all of them: the next single run converges.
 
-With --every-phase each disaster meets each step of the orchestration, which takes an hour or two.
+Each disaster meets each step of the orchestration; those that end a run or are slow do so with --every-phase only,
+which takes an hour or two.
 """
 
 import json
@@ -73,6 +74,9 @@ def reboot(host):
         with ONE_BOOTS:
             site.command("kill", host)
             site.up("site.yaml")
+            if host == "gw.cordoba":  # whose addresses and DHCP server are no configuration of the lab's
+                site.world("wan")
+                site.world("dhcp", "cordoba")
 
     return fault
 
@@ -111,28 +115,23 @@ PROCESSES = {
     **dict.fromkeys(OPENSTACK, lambda site: site.cloud("kill")),
     **{step: kill("libvirtd", host) for step, host in BRANCHES.items()},
 }
-# A disaster's fault at each step; and the steps that it meets where not each is asked for.
+# A disaster's fault at each step.
 DISASTERS = {
-    "processes die": (PROCESSES, ["mongodb-replica-sets", "openstack-vlans", "branches-canary-guests-made"]),
-    "minions die": (
-        {step: kill("salt-minion", host) for step, host in HOSTS.items()},
-        ["mongodb-daemons", "branches-canary-hosts"],
-    ),
-    "hosts reboot": (
-        {step: reboot(host) for step, host in HOSTS.items()},
-        ["mongodb-routers", "branches-canary-guests"],
-    ),
-    "links are cut for 30 s": (
-        {step: cut(host) for step, host in HOSTS.items()},
-        ["mongodb-shards", "branches-canary-gateways"],
-    ),
-    "the master dies": (
-        dict.fromkeys([*HOSTS, *OPENSTACK], kill("salt-master", "hq")),
-        ["branches-canary-hosts", "branches-canary-guests"],
-    ),
-    "the run is killed": (dict.fromkeys([*HOSTS, *OPENSTACK], kill_run), ["branches-canary-guests-made"]),
+    "processes die": PROCESSES,
+    "minions die": {step: kill("salt-minion", host) for step, host in HOSTS.items()},
+    "hosts reboot": {step: reboot(host) for step, host in HOSTS.items()},
+    "links are cut for 30 s": {step: cut(host) for step, host in HOSTS.items()},
+    "the master dies": dict.fromkeys([*HOSTS, *OPENSTACK], kill("salt-master", "hq")),
+    "the run is killed": dict.fromkeys([*HOSTS, *OPENSTACK], kill_run),
 }
-AT_ONCE = {"the master dies": 1, "the run is killed": 1}  # faults in one run; of others as many as it meets
+# Those that a run survives meet all steps in one. Of the others one run has so many (after more cuts on end Salt's
+# minion itself may stay deaf), and without --every-phase they meet these steps only.
+AT_ONCE = {"links are cut for 30 s": 2, "the master dies": 1, "the run is killed": 1}
+CHOSEN = {
+    "links are cut for 30 s": ["mongodb-shards", "branches-canary-gateways"],
+    "the master dies": ["branches-canary-hosts", "branches-canary-guests"],
+    "the run is killed": ["branches-canary-guests-made"],
+}
 
 
 def assert_converges(site):
@@ -143,8 +142,8 @@ def assert_converges(site):
 
 @pytest.mark.parametrize("disaster", DISASTERS)
 def test_the_run_after_a_disaster_converges(site, highstate, disaster, every_phase):
-    faults, chosen = DISASTERS[disaster]
-    left = list(faults) if every_phase else chosen
+    faults = DISASTERS[disaster]
+    left = list(faults) if every_phase else CHOSEN.get(disaster, list(faults))
     while left:
         damage(site)
         armed = left[: AT_ONCE.get(disaster)]
