@@ -116,7 +116,7 @@ class Lab:
         left, loose, watch = dict(disturbances), [], self.spawn("salt-run", "onepass.watch", "every=600")
         _read_until(watch, "waiting for an orchestration")
         run = self.spawn("salt-run", "state.orchestrate", sls)
-        with ThreadPoolExecutor() as threads:
+        with ThreadPoolExecutor(1 + len(left)) as threads:
             reading = threads.submit(
                 lambda: [loose.append(threads.submit(left.pop(step))) for step in _begun(watch, left)]
             )

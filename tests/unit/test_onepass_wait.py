@@ -1,6 +1,7 @@
 """A long wait tells the master's bus what it waits for, for those who follow the run; a short one costs nothing."""
 
 import itertools
+import types
 
 import pytest
 from salt.exceptions import CommandExecutionError
@@ -9,15 +10,15 @@ import tree
 
 
 @pytest.fixture
-def waiting(monkeypatch):
+def waiting():
     """``waiting(seen, opts)`` waits until ``seen`` is at its end, a second each; what was told of it."""
 
     def wait(seen, opts=None, timeout=100):
         told, clock = [], itertools.count()
         module = tree.load("_modules/onepass.py", __opts__=opts or {"file_client": "remote"})
         module.__salt__ = {"event.fire_master": lambda data, tag: told.append((tag, data["what"], data["seen"]))}
-        monkeypatch.setattr(module.time, "monotonic", lambda: next(clock))
-        monkeypatch.setattr(module.time, "sleep", lambda seconds: None)
+        # Its own clock: other threads of the tests look at the real one.
+        module.time = types.SimpleNamespace(monotonic=lambda: next(clock), sleep=lambda seconds: None)
         looks = iter(seen)
         condition = lambda: (False, look) if (look := next(looks, None)) else (True, "there")  # noqa: E731
         try:
