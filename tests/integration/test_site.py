@@ -1,5 +1,7 @@
 """The whole site by the runner's commands, on a lab of real hosts: areas side by side, plans, failures, Ctrl-C."""
 
+import html
+
 import pytest
 from labs import SiteLab
 
@@ -46,7 +48,7 @@ def test_status_and_a_second_run_find_all_as_wanted(site, first_run):
 def test_a_picture_shows_what_is_there(site, first_run):
     code, told = site.onepass("graph", "/root/estate.html", "state=True")
     assert (code, told) == (0, {"written": "/root/estate.html"})
-    page = site.exec("hq", "cat /root/estate.html")
+    page = html.unescape(site.exec("hq", "cat /root/estate.html"))
     assert [name for name in ("r1.dc", "tellers", "win-001") if name not in page] == []
     assert page.count(GREEN) > 5
     assert page.count(GREY) == 1  # the legend's
