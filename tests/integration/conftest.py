@@ -27,7 +27,9 @@ def clone(tmp_path_factory):
     for name in _files_of_the_checkout():
         (copy / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
-    return copy
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONDONTWRITEBYTECODE", "1")  # it stays one, whatever runs from it
+        yield copy
 
 
 def _files_of_the_checkout():

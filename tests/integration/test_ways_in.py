@@ -99,7 +99,7 @@ def estate(request, salt_factories, clone):
 
 
 def files_below(folder):
-    return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    return {path.relative_to(folder) for path in folder.rglob("*") if path.is_file()}
 
 
 def test_served_files_are_the_bundle_and_never_its_pillar(estate, clone):
@@ -107,7 +107,7 @@ def test_served_files_are_the_bundle_and_never_its_pillar(estate, clone):
     found = set(master.salt_cli(timeout=120).run("cp.list_master", minion_tgt=minion.id).data)
     wanted = {str(path) for path in files_below(clone / "salt") if path.parts[0] not in PARTS}
     wanted |= {f"{part}/{path}" for part in PARTS for path in files_below(clone / part)}
-    assert {name for name in found - PARTS if not name.endswith(".pyc")} == wanted
+    assert found - PARTS == wanted
     assert {"top.sls", "orchestrate/mongodb.sls", "_modules/mongo_shard.py"} <= found
     assert not [name for name in found if "pillar" in Path(name).parts]
 
