@@ -32,7 +32,8 @@ HOME = ROOT / ".venv/openstack"
 PYTHON = HOME / "bin/python"
 PROGRAM = ROOT / "tests/openstack_api.py"
 START_SECONDS = 90
-LOGINS = {"admin": "admin", "manager": "demo", "member": "demo", "reader": "demo"}  # users, each with its project
+ROLES = ("manager", "member", "reader")  # in the project `demo`, each with a user of its name
+LOGINS = {"admin": "admin", **dict.fromkeys(ROLES, "demo")}  # users, each with its project
 SECRETS = ("neutron-secret", *(f"{user}-secret" for user in LOGINS))
 
 KEYSTONE_CONF = """[DEFAULT]

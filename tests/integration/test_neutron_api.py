@@ -9,6 +9,8 @@ import openstack.exceptions
 import pytest
 from tenants import TAG
 
+import clouds
+
 
 def refused(call, *words, **more):
     """Status and name of the error with which Neutron refuses a call."""
@@ -519,7 +521,7 @@ def test_a_member_sees_networks_and_no_vlan_and_nothing_is_concluded_of_it(site)
     assert "The login does not see the networks' VLANs" in found["refusals"][0]
 
 
-@pytest.mark.parametrize("role", ["reader", "member", "manager"])
+@pytest.mark.parametrize("role", clouds.ROLES)
 def test_only_an_admin_may_write_what_we_write(site, role):
     demo = site.sdk.identity.find_project("demo").id
     user = site.cloud.connect(role).network

@@ -184,7 +184,7 @@ def test_a_token_that_is_gone_is_said(site, tmp_path):
     assert token not in ret.comment
 
 
-@pytest.mark.parametrize("role", ["reader", "member", "manager"])
+@pytest.mark.parametrize("role", clouds.ROLES)
 def test_who_is_no_admin_is_told_that_one_is_needed(site, role):
     before = site.count()
     ret = site.apply({**site.table(), "cloud": role})
@@ -207,15 +207,18 @@ def test_a_cloud_that_is_not_there(site, change, words):
     assert words in ret.comment
 
 
-def test_a_region_that_is_not_there(site, tmp_path):
-    data, secure = (
-        json.loads(site.cloud.clouds_yaml.with_name(f"{name}.yaml").read_text()) for name in ("clouds", "secure")
-    )
-    data["clouds"]["admin"].update(auth=data["clouds"]["admin"]["auth"] | secure["clouds"]["admin"]["auth"])
-    data["clouds"]["admin"]["region_name"] = "Nowhere"
+def by_another_login(site, tmp_path, password="admin-secret", **more):
+    """A table of one project, with a clouds.yaml of its own."""
+    data = json.loads(site.cloud.clouds_yaml.read_text())
+    data["clouds"]["admin"].update(more)
+    data["clouds"]["admin"]["auth"]["password"] = password
     (tmp_path / "clouds.yaml").write_text(json.dumps(data))
+    return {**site.table(), "clouds_yaml": str(tmp_path / "clouds.yaml")}
+
+
+def test_a_region_that_is_not_there(site, tmp_path):
     before = site.count()
-    ret = site.apply({**site.table(), "clouds_yaml": str(tmp_path / "clouds.yaml")})
+    ret = site.apply(by_another_login(site, tmp_path, region_name="Nowhere"))
     assert (ret.result, ret.changes) == (False, {})
     assert "in Nowhere region not found" in ret.comment
     assert "-secret" not in ret.comment
@@ -223,10 +226,7 @@ def test_a_region_that_is_not_there(site, tmp_path):
 
 
 def test_a_wrong_password_is_said_and_not_shown(site, tmp_path):
-    data = json.loads(site.cloud.clouds_yaml.read_text())
-    data["clouds"]["admin"]["auth"]["password"] = "kept-out-of-sight"
-    (tmp_path / "clouds.yaml").write_text(json.dumps(data))
-    ret = site.apply({**site.table(), "clouds_yaml": str(tmp_path / "clouds.yaml")})
+    ret = site.apply(by_another_login(site, tmp_path, password="kept-out-of-sight"))
     assert ret.result is False
     assert "Keystone refuses the login of cloud admin" in ret.comment and "secure.yaml beside it" in ret.comment
     assert "kept-out-of-sight" not in ret.comment
