@@ -54,7 +54,7 @@ test: environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done $(RE
 	$(MAKE) --no-print-directory --jobs=3 --keep-going test-site test-labs test-areas
 
 # Side by side, each line with its part's name in front: what is waited for in one is used by the others.
-SITE_TESTS := $(addprefix tests/integration/test_,demo.py site.py site_faults.py)
+SITE_TESTS := $(addprefix tests/integration/test_,demo.py site_faults.py site_runner.py)
 LAB_TESTS := $(addprefix tests/integration/test_,branch_lab.py kvm_lab.py mongodb.py mongodb_faults.py) tests/lab
 AREA_TESTS := tests/integration $(patsubst %,--ignore=%,$(SITE_TESTS) $(LAB_TESTS))
 test-3008: ; $(PYTEST_3008) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /'

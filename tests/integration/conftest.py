@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 import tenants
+from labs import SiteLab
 
 import clouds
 from tree import ROOT
@@ -55,6 +56,13 @@ def cloud():
         pytest.fail("No Keystone and Neutron: run `make .venv/openstack/done`", pytrace=False)
     with clouds.cloud() as running:
         yield running
+
+
+@pytest.fixture(scope="session")
+def site_lab():
+    """A lab of all areas: blank for ``test_site_faults``, and as that leaves it for ``test_site_runner``."""
+    with SiteLab("site", "site.yaml") as lab:
+        yield lab
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from labs import BranchLab
+from labs import BranchLab, changed, failed
 
 from segments import wait_until
 
@@ -40,11 +40,9 @@ def test_the_second_run_changes_nothing(lab):
 
 
 def test_a_highstate_changes_nothing_either(lab):
-    code, out, err = lab.run("salt", "--out=json", "--static", "*.rosario", "state.highstate")
-    assert code == 0, out + err
-    assert not [
-        state["changes"] for states in json.loads(out).values() for state in states.values() if state["changes"]
-    ]
+    code, states = lab.highstate("*.rosario")
+    assert (code, failed(states), changed(states)) == (0, {}, {})
+    assert {host for host, _ in states} == {"gw.rosario", "ws017.rosario", "ws018.rosario", "ws019.rosario"}
 
 
 def test_hosts_reach_headquarters_through_the_gateway(lab):

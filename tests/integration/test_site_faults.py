@@ -11,7 +11,7 @@ import time
 from functools import partial
 
 import pytest
-from labs import OVERLAY, PHASES, SiteLab, failed
+from labs import OVERLAY, PHASES, failed
 
 # In a highstate nobody but a minion talks to the cloud, here hq's; and who has an area's pillar has that role.
 OVERLAY_BY_ROLE = """
@@ -27,9 +27,8 @@ OVERLAY_BY_ROLE = """
 
 
 @pytest.fixture(scope="module")
-def site():
-    with SiteLab("faults", "site.yaml") as lab:
-        yield lab
+def site(site_lab):
+    return site_lab
 
 
 @pytest.fixture(scope="module")

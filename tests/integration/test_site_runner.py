@@ -3,7 +3,6 @@
 import html
 
 import pytest
-from labs import SiteLab
 
 MONGODB = [f"mongodb-{phase}" for phase in ("daemons", "replica-sets", "routers", "shards", "collections", "verify")]
 
@@ -11,9 +10,8 @@ GREEN, GREY = "#c9ecd6", "#d5dbe1"  # of what is as wanted, and of what is silen
 
 
 @pytest.fixture(scope="module")
-def site():
-    with SiteLab("site", "site.yaml") as lab:
-        yield lab
+def site(site_lab):
+    return site_lab
 
 
 @pytest.fixture(scope="module")
