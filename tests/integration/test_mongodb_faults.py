@@ -5,6 +5,8 @@ from functools import partial
 import pytest
 from labs import PHASES, Lab, changed, failed
 
+INSERT = "router.bank.transfers.insert_many([{'_id': n, 'account': n} for n in range(500)]); print(1)"
+COUNT = "print(len({each['_id'] for each in router.bank.transfers.find({}, {'_id': 1})}))"
 SHARDS = "print(json.dumps(sorted(shard['_id'] for shard in router.admin.command('listShards')['shards'])))"
 
 
@@ -70,3 +72,12 @@ def test_the_run_after_kills_converges(blank, faults):
         assert len(missed) < len(faults)
         faults = {phase: fault for phase, fault in faults.items() if f"mongodb-{phase}" in missed}
     assert_converged(blank)
+
+
+def test_documents_survive_faults_and_runs(blank):
+    assert_converged(blank)
+    blank.python(INSERT)
+    for fault in (kill_primary, kill_minion, kill_master):
+        assert blank.disturb({"mongodb-replica-sets": lambda fault=fault: fault(blank)})[1] == []
+    assert_converged(blank)
+    assert blank.python(COUNT) == 500
