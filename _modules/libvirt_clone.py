@@ -78,7 +78,7 @@ def clone(template, *names, start=True, until="ssh", timeout=300, **options):
         Wait for: ``started``, ``address``, ``name`` (DNS answers) or ``ssh`` (sshd shows the new host key). Default
         ``ssh``.
     timeout
-        Seconds for that, all VMs together. Default 300.
+        Seconds for that, all VMs together, and before it for each boot that identity ``ssh`` needs. Default 300.
     linked
         Thin overlays over the sealed generation; ``False``: full copies. Default ``True``.
     pool
@@ -119,11 +119,11 @@ def clone(template, *names, start=True, until="ssh", timeout=300, **options):
     """
     options = _options(options)
     _check({"template": template, "names": names, "start": start, "until": until, "timeout": timeout, **options})
-    deadline = time.monotonic() + timeout
     left = __salt__["libvirt_plan.missing"](template, names)
     if left and options["generation"] is None and not __salt__["libvirt_template.source"](template)["generation"]:
         _say(template, f"sealed as generation {seal(template)['generation']}")
-    results = make(template, left, options) if left else {}
+    results = make(template, left, options, timeout) if left else {}
+    deadline = time.monotonic() + timeout
     for name in names:
         result = results.setdefault(name, {"result": True, "comment": "is there already"})
         with _kept(result):
@@ -166,7 +166,7 @@ def _say(name, text):
         print(f"{name}: {text}", file=sys.stderr, flush=True)
 
 
-def make(template, names, options=None):
+def make(template, names, options=None, timeout=300):
     """
     The clones are defined and have their identity; none is started. What fails is undone and told, the others go on.
 
@@ -174,6 +174,8 @@ def make(template, names, options=None):
         The sealed template, and the list of clones: each absent, or unfinished.
     options
         Mapping of the other arguments of :py:func:`clone`. Default: theirs.
+    timeout
+        Seconds for each boot that identity ``ssh`` needs. Default 300.
 
     Returns:
         VM to mapping: ``result`` and ``comment``.
@@ -191,7 +193,7 @@ def make(template, names, options=None):
         prepared = __salt__["libvirt_make.prepare"](template, names, _options(options or {}))
         for name in names:
             with _kept(results[name]):
-                _say(name, f"cloned, identity: {__salt__['libvirt_make.make'](prepared, name)}")
+                _say(name, f"cloned, identity: {__salt__['libvirt_make.make'](prepared, name, timeout)}")
     with contextlib.suppress(CommandExecutionError):  # of a libvirtd that is gone, which looks again at its start
         __salt__["libvirt_host.forget_files"](prepared["pool"]["directory"])
     return results

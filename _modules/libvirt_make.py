@@ -210,7 +210,7 @@ def wanted(prepared, name):
     }
 
 
-def make(prepared, name):
+def make(prepared, name, timeout):
     """
     The clone is defined and has its identity; it is off. With an error, nothing of it is left.
 
@@ -218,6 +218,8 @@ def make(prepared, name):
         What :py:func:`prepare` answered for a list of names that this one is in.
     name
         The clone: absent, or unfinished.
+    timeout
+        Seconds for its boot, if it gets its identity over ssh.
 
     Returns:
         How it got its identity, and why so.
@@ -243,7 +245,7 @@ def make(prepared, name):
         __salt__["libvirt_host.define"](xml)
         _fill(prepared, vm, identity)
         if prepared["way"] == "ssh":
-            __salt__["libvirt_ssh.identify"](name, identity)
+            __salt__["libvirt_ssh.identify"](name, identity, timeout)
             _release(own(name))
         if prepared["options"]["autostart"]:
             __salt__["libvirt_host.change"](name, "autostart", True)

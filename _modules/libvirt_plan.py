@@ -91,12 +91,14 @@ def steps(name, template, wanted, vm):
     return planned
 
 
-def act(name, template, options, step):
+def act(name, template, options, timeout, step):
     """
     Execute one of :py:func:`steps`.
 
     name, template, options
         As for :py:func:`observe`.
+    timeout
+        Seconds for the boot that identity ``ssh`` needs.
     step
         The step.
 
@@ -109,7 +111,7 @@ def act(name, template, options, step):
     .. versionadded:: 0.1.0
     """
     if step["do"] == "clone":
-        result = __salt__["libvirt_clone.make"](template, [name], options)[name]
+        result = __salt__["libvirt_clone.make"](template, [name], options, timeout)[name]
         if not result["result"]:
             raise CommandExecutionError(result["comment"])
     elif step["do"] == "start":

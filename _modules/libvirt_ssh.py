@@ -52,7 +52,7 @@ def key() -> str | None:
     return next((place for place in places if Path(place).is_file()), None)
 
 
-def identify(name: str, identity: dict, timeout: float = 300):
+def identify(name: str, identity: dict, timeout: float):
     """
     The clone has this identity, and is off again; its lease as the template is given back.
 
@@ -61,7 +61,7 @@ def identify(name: str, identity: dict, timeout: float = 300):
     identity
         What :py:func:`libvirt_identity.new` answered.
     timeout
-        Seconds for its boot, and again for its shutdown. Default 300.
+        Seconds for its boot, and again for its shutdown.
 
     Raises ``CommandExecutionError`` when nobody lets us in, or a file is not as wanted.
 

@@ -10,33 +10,21 @@ To check the whole site, from the master::
 Requires on the master what the execution modules of the areas require (``mongo_schema``: ``jsonschema`` 4).
 """
 
-import difflib
-import hashlib
 import os
 import shutil
 import textwrap
 
 import salt.exceptions
-import salt.fileclient
 import salt.key
 import salt.loader
 import salt.pillar
 import salt.utils.cloud
 from salt.exceptions import CommandExecutionError, SaltInvocationError
-from salt.utils.stringutils import to_str
 
 # A part of the pillar, and the execution module that judges it by faults, places and summary.
 AREAS = {"mongodb": "mongo_pillar", "openstack": "neutron_rules", "branches": "branch_fleet"}
-KEY_STATES = {
-    "minions_pre": ("is not accepted yet", "salt-key -a {}"),
-    "minions_rejected": ("is rejected", "salt-key -d {}, then restart that minion"),
-    "minions_denied": ("is denied, another minion has its id", "salt-key -d {}, then restart the right minion"),
-}
-# What minions fetch from the master's file server, and the function of theirs that fetches it.
-SYNCED = {"modules": "saltutil.sync_modules", "states": "saltutil.sync_states"}
 # The module of each area that knows what to ask and how to draw it, by questions, seen and drawn.
 ESTATES = {"mongodb": "mongo_estate", "openstack": "neutron_estate", "branches": "branch_estate"}
-NO_ANSWER = "Minion did not return"
 SITE = "orchestrate.site"
 NO_CAUSE = "nothing failed"
 HINT = "What a message means, and what to do: salt-run onepass.solution 'the message'"
@@ -95,42 +83,12 @@ def check(areas: str | list | None = None, sync: bool = False, timeout: int | No
     for area in wanted:
         faults += _ask(modules, area, "faults", pillar.get(area))
         places = {**_ask(modules, area, "places", pillar.get(area)), **places}
-    known = salt.key.get_key(__opts__).list_keys()
-    accepted = [minion for minion in places if minion in known["minions"]]
-    answers = _execute(accepted, "onepass.fingerprint", timeout) if accepted else {}
-    faults += _minion_faults(places, known, answers, _patience(timeout))
+    hosts = __salt__["onepass_hosts.look"](places, timeout)
+    faults += hosts["faults"]
     if faults:
         raise Refusal(_report(_located(faults, modules)))
     counted = {area: f"ok: {_counted(_ask(modules, area, 'summary', pillar[area]))}" for area in wanted}
-    return {**counted, "modules": _modules(answers, sync)}
-
-
-def bring(minions: list, timeout: int | None = None) -> dict:
-    """
-    Minions have the modules and states that the master serves, and their pillar anew; a silent one is no error.
-
-    minions
-        Ids.
-    timeout
-        Seconds that minions have for their answer. Default: the master's ``timeout``, and 15 at least.
-
-    Returns:
-        ``brought`` (list of those that had others), ``silent`` (list) and ``failed`` (minion to what it answered).
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-run onepass.bring '[ws001.salta, ws002.salta]'
-
-    .. versionadded:: 0.1.0
-    """
-    told = _execute(minions, ["onepass.fingerprint", "saltutil.refresh_pillar"], timeout, [[], []])
-    served = _fingerprint()
-    others = sorted(minion for minion, answer in told.items() if answer["onepass.fingerprint"] != served)
-    failed = _bring(others) if others else {}
-    silent = sorted(set(minions) - set(told))
-    return {"brought": sorted(set(others) - set(failed)), "silent": silent, "failed": failed}
+    return {**counted, "modules": _modules(hosts["others"], sync)}
 
 
 # The pillar and the modules as an orchestration has them
@@ -181,78 +139,16 @@ def _areas(areas: str | list | None, pillar: dict) -> list:
     return wanted
 
 
-# What only a master knows: keys, who answers, and who has which modules
-
-
-def _execute(minions: list, function: str | list, timeout: int | None, arg: tuple | list = ()) -> dict:
-    """Minion to answer; one that is silent has none, though Salt has a sentence in its place."""
-    answers = __salt__["salt.execute"](minions, function, arg=arg, tgt_type="list", timeout=_patience(timeout))
-    return {minion: answer for minion, answer in answers.items() if not str(answer).startswith(NO_ANSWER)}
-
-
-def _patience(timeout: int | None, least: int = 15) -> int:
-    return timeout or max(least, __opts__.get("timeout") or 0)
-
-
-def _minion_faults(places: dict, keys: dict, answers: dict, timeout: int) -> list:
-    free = sorted(set(keys["minions"]) - set(places))
-    unknown = [minion for minion in places if minion not in keys["minions"]]
-    silent = [minion for minion in places if minion not in unknown and not answers.get(minion)]
-    return [_key_fault(places[minion], minion, keys, free) for minion in unknown] + [
-        _silent_fault(places[minion], minion, timeout) for minion in silent
-    ]
-
-
-def _key_fault(path: str, minion: str, keys: dict, free: list) -> dict:
-    for state, (fault, remedy) in KEY_STATES.items():
-        if minion in keys.get(state, ()):
-            return {"path": path, "fault": f"the key of minion {minion} {fault}", "remedy": remedy.format(minion)}
-    close = difflib.get_close_matches(minion, free, n=1)
-    remedy = f"did you mean {close[0]!r}?" if close else "a minion of that id, its key accepted"
-    return {"path": path, "fault": f"no minion has the id {minion!r}", "remedy": remedy}
-
-
-def _silent_fault(path: str, minion: str, timeout: int) -> dict:
-    fault = f"minion {minion} does not answer within {timeout} s"
-    return {"path": path, "fault": fault, "remedy": "a running salt-minion on that host, connected to this master"}
-
-
-def _modules(answers: dict, sync: bool) -> str | dict:
-    """Who has other modules than the master serves; a minion that has none cannot tell a fingerprint, only an error."""
-    served = _fingerprint()
-    others = sorted(minion for minion, answer in answers.items() if answer != served)
+def _modules(others: list, sync: bool) -> str | dict:
+    """Who has other modules than the master serves, or had."""
     if not others:
         return "ok"
     if not sync:
         return {"differ on": others}
-    failed = _bring(others)
+    failed = __salt__["onepass_hosts.sync"](others)
     if failed:
         raise Refusal("\n  ".join(["The master's modules did not reach", *(f"{m}: {e}" for m, e in failed.items())]))
     return {"brought to": others}
-
-
-def _bring(minions: list) -> dict:
-    """The master's modules are brought to the minions; those that they did not reach, with what these answered."""
-    arguments = [[__opts__.get("saltenv") or "base", True]] * len(SYNCED)
-    synced = _execute(minions, list(SYNCED.values()), _patience(None, least=60), arguments)
-    return {minion: synced.get(minion) for minion in minions if not _is_synced(synced.get(minion))}
-
-
-def _fingerprint() -> str:
-    """:py:func:`onepass.fingerprint` of a minion that has all that the master serves."""
-    saltenv = __opts__.get("saltenv") or "base"
-    with salt.fileclient.FSClient(_opts()) as client:
-        files = {
-            path.removeprefix("_"): to_str(client.hash_file(f"salt://{path}", saltenv)["hsum"])
-            for kind in SYNCED
-            for path in client.file_list(saltenv, prefix=f"_{kind}/")
-            if path.endswith(".py")
-        }
-    return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
-
-
-def _is_synced(answer) -> bool:
-    return isinstance(answer, dict) and all(isinstance(names, list) for names in answer.values())
 
 
 # Keys of guests that are minions
@@ -290,7 +186,7 @@ def guest_keys(keys: dict | None = None, test: bool = False, timeout: int | None
         rings = _ask(modules, "branches", "rings", _pillar().get("branches"))
         keys = {minion: each for ring in rings for minion, each in ring["keys"].items()}
     hosts = sorted({each["host"] for each in keys.values()})
-    told = _execute(hosts, "libvirt_clone.list", timeout) if hosts else {}
+    told = __salt__["onepass_hosts.ask"](hosts, "libvirt_clone.list", timeout=timeout) if hosts else {}
     told = {host: clones for host, clones in told.items() if isinstance(clones, dict)}
     known = salt.key.get_key(__opts__)
     steps = modules["branch_guests.key_steps"](keys, told, _held(known, keys), test)
@@ -445,7 +341,7 @@ def _answer(question: dict, timeout: int | None, modules) -> dict:
     """Minion to answer; a question to no minion is the master's own, ``""``."""
     function, arg = question["function"], question["arg"]
     if question["minions"]:
-        return _execute(question["minions"], function, timeout, arg)
+        return __salt__["onepass_hosts.ask"](question["minions"], function, arg, timeout)
     if function not in modules:
         return {"": f"{function} is not available: {modules.missing_fun_string(function)}"}
     try:

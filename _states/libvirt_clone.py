@@ -219,11 +219,12 @@ def _converge(name, template, options, running=None):
     if refused:
         return refused
     wanted = {**options, **(running or {})}
+    timeout = wanted.get("timeout", 300)
     ret = __salt__["onepass.converge"](
         name,
         lambda: __salt__["libvirt_plan.observe"](name, template, options, __opts__["test"]),
         lambda observed: __salt__["libvirt_plan.steps"](name, template, wanted, observed["vm"]),
-        lambda step: __salt__["libvirt_plan.act"](name, template, options, step),
+        lambda step: __salt__["libvirt_plan.act"](name, template, options, timeout, step),
         lambda observed: f"{name} is a clone of {template}, {'running' if observed['vm']['active'] else 'off'}",
         __opts__["test"],
     )

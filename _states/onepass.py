@@ -90,7 +90,7 @@ def modules(name, minions, failures=0):
     """
     Minions have the modules and states that the master serves, and their pillar anew, before states are applied.
 
-    The runner :py:func:`onepass.bring` as a state, for orchestrations; it answers as ``salt.state`` does, so that
+    The runner :py:func:`onepass_hosts.bring` as a state, for orchestrations; it answers as ``salt.state`` does, so that
     silent minions are seen as those of any step are. In a dry run too, as without them no minion could look.
 
     name
@@ -117,7 +117,7 @@ def modules(name, minions, failures=0):
     """
     ret = {"name": name, "result": False, "changes": {}, "comment": ""}
     try:
-        said = _asked(name, "onepass.bring", minions=minions)
+        said = _asked(name, "onepass_hosts.bring", minions=minions)
     except CommandExecutionError as err:
         return dict(ret, comment=str(err))
     missed = {**dict.fromkeys(said["silent"], False), **said["failed"]}

@@ -241,7 +241,7 @@ def make_disk(path, files, image_format="qcow2", size=48):
         path.chmod(0o644)
 
 
-def read(address, path, timeout=60):
+def read(address, path, timeout=180):
     """What a guest serves at a path, waited for until it does."""
     deadline = time.monotonic() + timeout
     while True:

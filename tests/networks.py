@@ -252,7 +252,7 @@ class Guest:
             )
             script.chmod(0o755)
         words = ("-i", "eth0", "-n", "-q", "-f", "-t", "10", "-T", "1", "-x", f"hostname:{self.name}", "-s", script)
-        within(self.name, "busybox", "udhcpc", *words, timeout=15)
+        within(self.name, "busybox", "udhcpc", *words, timeout=60)
         return re.search(r"inet ([0-9.]+)/", within(self.name, "ip", "-4", "address", "show", "dev", "eth0")).group(1)
 
     def ping(self, address):
@@ -262,7 +262,7 @@ class Guest:
 
         def result():
             process.send_signal(signal.SIGINT)
-            seen = [int(each) for each in re.findall(r"icmp_seq=(\d+)", process.communicate(timeout=5)[0])]
+            seen = [int(each) for each in re.findall(r"icmp_seq=(\d+)", process.communicate(timeout=30)[0])]
             return len(seen), max(seen) - len(seen)  # the last one may still be on its way
 
         return result

@@ -53,9 +53,9 @@ def test_a_blank_set_is_born_in_one_run(replset, states):
     assert [entry["host"] for entry in seen_config(members[0])["members"]] == wanted["members"]
     for member in members:
         connection = {**wanted["connection"], "port": member.port}
-        ready = states.mongo_replset.member_ready(name="s1", connection=connection, timeout=20)
+        ready = states.mongo_replset.member_ready(name="s1", connection=connection, timeout=60)
         assert ready.result is True, ready.comment
-        assert states.mongo_replset.admin_present(name="admin", connection=connection, timeout=20).changes == {}
+        assert states.mongo_replset.admin_present(name="admin", connection=connection, timeout=60).changes == {}
     again = states.mongo_replset.replset_present(**wanted)
     assert (again.result, again.changes) == (True, {})
 
@@ -113,7 +113,7 @@ def test_the_primary_can_be_removed(replset, states):
     keep = {**wanted, "members": wanted["members"][1:], "connection": {**wanted["connection"], "port": members[1].port}}
     for member in members:
         states.mongo_replset.member_ready(
-            name="s1", connection={**wanted["connection"], "port": member.port}, timeout=20
+            name="s1", connection={**wanted["connection"], "port": member.port}, timeout=60
         )
     assert list(run(states, keep, remove_extra=True)) == [f"member {members[0].address}"]
     assert [entry["_id"] for entry in seen_config(members[1])["members"]] == [1, 2]
@@ -184,11 +184,11 @@ def test_the_administrator_of_a_set_that_somebody_initiated(replset, states):
     )
     connection = wanted["connection"]
     dry = states.mongo_replset.admin_present(name="admin", connection=connection, test=True)
-    real = states.mongo_replset.admin_present(name="admin", connection=connection, timeout=20)
+    real = states.mongo_replset.admin_present(name="admin", connection=connection, timeout=60)
     assert (dry.result, real.result) == (None, True), real.comment
     assert real.changes == dry.changes != {}
     admin_client(members[0]).admin.command("updateUser", "admin", roles=["clusterAdmin", "userAdminAnyDatabase"])
-    mended = states.mongo_replset.admin_present(name="admin", connection=connection, timeout=20)
+    mended = states.mongo_replset.admin_present(name="admin", connection=connection, timeout=60)
     assert mended.changes == {
         "user admin@admin": {
             "old": {"roles": ["clusterAdmin@admin", "userAdminAnyDatabase@admin"]},

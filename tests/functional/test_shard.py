@@ -112,7 +112,7 @@ def run(state, **arguments):
 
 
 def test_the_router_is_waited_for(states, connection, servers):
-    assert states.mongo_shard.router_ready(name="router", connection=connection, timeout=5).result is True
+    assert states.mongo_shard.router_ready(name="router", connection=connection, timeout=60).result is True
     silent = states.mongo_shard.router_ready(name="router", connection={**connection, "port": 1}, timeout=1)
     assert silent.result is False
     assert "Waited 1 s for router 127.0.0.1:1" in silent.comment
@@ -359,7 +359,7 @@ def test_the_cluster_at_a_glance(states, modules, cluster, servers):
 def test_health(states, cluster, servers):
     healthy = {"s1": [servers["s1"].address]}
     assert (
-        states.mongo_shard.cluster_healthy(name="cluster", replsets=healthy, connection=cluster, timeout=5).result
+        states.mongo_shard.cluster_healthy(name="cluster", replsets=healthy, connection=cluster, timeout=60).result
         is True
     )
     ill = states.mongo_shard.cluster_healthy(

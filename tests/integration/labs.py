@@ -34,7 +34,7 @@ GOES_ON = """
 now=$(wc -l < /root/acknowledged)
 timeout 60 sh -c "until [ \\$(wc -l < /root/acknowledged) -gt $((now + 50)) ]; do sleep 0.1; done"
 """
-READ = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=10).read().decode())"
+READ = "import sys, urllib.request as u; print(u.urlopen(sys.argv[1], timeout=30).read().decode())"
 PRELUDE = """
 import json, yaml, pymongo
 places = [f"/srv/lab/pillar/secrets/{name}.sls" for name in ("mongodb", "mongodb_users")]
@@ -263,8 +263,8 @@ class SiteLab(BranchLab):
 
 
 def minion_states(steps):
-    """``{(minion, state id): return}`` of all states that ran in an orchestration's steps, quiet ones included."""
-    found = {}
+    """``{(minion, state id): return}`` of an orchestration's states, quiet ones included, and its own that failed."""
+    found = {("", step["__id__"]): {**step, "changes": {}} for step in steps.values() if step["result"] is False}
     for step in steps.values():
         found.update(_flat(step.get("changes", {}).get("ret", {})))
     return found

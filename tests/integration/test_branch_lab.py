@@ -29,7 +29,7 @@ def test_ssh_to_the_address_of_each_vm_lands_on_its_host(lab):
     assert landed(lab) == wanted
     lab.world("vm-up", "ws017.rosario")
     assert landed(lab) == wanted
-    page = "import urllib.request as u; print(u.urlopen('http://10.20.30.17:3389', timeout=5).read().decode())"
+    page = "import urllib.request as u; print(u.urlopen('http://10.20.30.17:3389', timeout=20).read().decode())"
     assert lab.run("python3", "-c", page)[1].strip() == "the VM of ws017.rosario"
     lab.world("vm-down", "ws017.rosario")
     assert landed(lab) == wanted

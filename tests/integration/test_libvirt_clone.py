@@ -92,7 +92,7 @@ def trusted(hypervisor):
 def test_a_clone_is_itself_in_the_running_guest(hypervisor, modules):
     path = hypervisor.template()["vda"]
     before = written(path)[str(path)]
-    made = modules.libvirt_clone.clone("tiny", "vm1", "vm2", until="name", timeout=120)
+    made = modules.libvirt_clone.clone("tiny", "vm1", "vm2", until="name", timeout=300)
     assert {name: (vm["result"], vm["comment"]) for name, vm in made.items()} == {
         "vm1": (True, "cloned from tiny"),
         "vm2": (True, "cloned from tiny"),
@@ -124,20 +124,20 @@ def test_a_clone_is_itself_in_the_running_guest(hypervisor, modules):
 
 
 def test_destroy_withdraws_all_of_it_and_the_same_name_comes_back_with_its_address(hypervisor, modules, template):
-    vm = modules.libvirt_clone.clone("tiny", "vm1", until="name", timeout=120)["vm1"]
+    vm = modules.libvirt_clone.clone("tiny", "vm1", until="name", timeout=300)["vm1"]
     assert modules.libvirt_clone.destroy("vm1", "never") == {"vm1": "destroyed", "never": "was not there"}
     assert left_of(hypervisor, "vm1") == []
     assert trusted(hypervisor) == []
     assert modules.libvirt_host.leases("guests", vm["macs"][0]) == []
     assert modules.libvirt_guest.query(f"vm1.{DOMAIN}", GATEWAY) == []
-    again = modules.libvirt_clone.clone("tiny", "vm1", until="address", timeout=120)["vm1"]
+    again = modules.libvirt_clone.clone("tiny", "vm1", until="address", timeout=300)["vm1"]
     assert (again["macs"], again["address"]) == (vm["macs"], vm["address"])
     assert again["machine_id"] != vm["machine_id"]
 
 
 def test_all_disks_are_cloned_over_a_raw_template(hypervisor, modules):
     paths = hypervisor.template(disks=("vda", "vdb"), image_format="raw")
-    vm = modules.libvirt_clone.clone("tiny", "vm1", until="address", timeout=120)["vm1"]
+    vm = modules.libvirt_clone.clone("tiny", "vm1", until="address", timeout=300)["vm1"]
     assert vm["result"], vm["comment"]
     heads = {path: modules.libvirt_disk.header(path) for path in vm["files"] if path.endswith("qcow2")}
     assert [head["backing"] for head in heads.values()] == [
@@ -155,7 +155,7 @@ def test_a_full_copy_and_a_flattened_clone_need_no_generation(hypervisor, module
     assert modules.libvirt_clone.flatten("thin") == [str(hypervisor.pool / "thin.qcow2")]
     for name in ("full", "thin"):
         assert modules.libvirt_disk.header(str(hypervisor.pool / f"{name}.qcow2"))["backing"] is None
-    vm = modules.libvirt_clone.clone("tiny", "full", until="address", timeout=120)["full"]
+    vm = modules.libvirt_clone.clone("tiny", "full", until="address", timeout=300)["full"]
     assert read(vm["address"], "hostname") == "full\n"
 
 
@@ -193,7 +193,7 @@ def motd(hypervisor, modules, name):
 
 def test_cloud_init_gets_an_iso_as_well(hypervisor, modules):
     hypervisor.template(files={"etc/cloud/cloud.cfg": ("# cloud-init\n", 0o644)})
-    vm = modules.libvirt_clone.clone("tiny", "vm1", until="address", timeout=120, minion={"master": "salt.test"})["vm1"]
+    vm = modules.libvirt_clone.clone("tiny", "vm1", until="address", timeout=300, minion={"master": "salt.test"})["vm1"]
     assert vm["identity"] == "nocloud (cloud-init and ext at 1048576 of vda)"
     image = pycdlib.PyCdlib()
     image.open(str(hypervisor.pool / "vm1-cidata.iso"))
@@ -334,11 +334,11 @@ def is_logged_into_by_its_name(hypervisor, vm):
 def test_a_real_debian_boots_as_itself_and_one_that_does_not_let_us_in_is_undone(hypervisor, modules, debian):
     modules.libvirt_clone.clone("debian12", "vm1", until="started")  # the two boot side by side
     with another_key(hypervisor):
-        denied = modules.libvirt_clone.clone("debian12", "vm2", identity="ssh")["vm2"]
+        denied = modules.libvirt_clone.clone("debian12", "vm2", identity="ssh", timeout=900)["vm2"]
     assert denied["result"] is False
     assert "Permission denied" in denied["comment"] and "root must trust" in denied["comment"]
     assert left_of(hypervisor, "vm2") == []
-    modules.libvirt_clone.wait("vm1", until="ssh", timeout=600)
+    modules.libvirt_clone.wait("vm1", until="ssh", timeout=900)
     vm = modules.libvirt_clone.info("vm1")
     assert vm["identity"] == "disk (ext at 1048576 of vda)"
     is_logged_into_by_its_name(hypervisor, vm)
@@ -358,13 +358,21 @@ def another_key(hypervisor):
 
 def test_a_disk_that_cannot_be_read_is_given_its_identity_over_ssh(hypervisor, modules, debian):
     in_a_logical_partition(hypervisor, debian)
-    vm = modules.libvirt_clone.clone("debian12", "vm1", until="ssh", timeout=600)["vm1"]
+    vm = modules.libvirt_clone.clone("debian12", "vm1", until="ssh", timeout=900)["vm1"]
     assert vm["result"], vm["comment"]
     assert vm["identity"] == "ssh (vda: no system on it, but nothing known)"
     is_logged_into_by_its_name(hypervisor, vm)
     with hypervisor.connection() as host:
         leases = host.networkLookupByName("guests").DHCPLeases(vm["macs"][0])
     assert [lease["hostname"] for lease in leases] == ["vm1"], "its lease as the template is gone"
+
+
+def test_a_login_over_ssh_is_waited_for_as_long_as_is_said(hypervisor, modules, template):
+    hypervisor.root.joinpath("root_key").touch()
+    vm = modules.libvirt_clone.clone("tiny", "vm1", identity="ssh", timeout=1)["vm1"]
+    assert vm["result"] is False
+    assert "Waited 1 s for root's login on vm1 as its template" in vm["comment"]
+    assert left_of(hypervisor, "vm1") == []
 
 
 # States
@@ -397,14 +405,14 @@ def test_a_running_vm_is_seen_by_its_state_from_a_blank_host(hypervisor, states)
     dry = states.libvirt_clone.running(name="vm1", template="tiny", test=True)
     assert dry.result is None and "if tiny is sealed by then" in dry.comment
     assert states.libvirt_clone.template_sealed(name="tiny").result is True
-    real = states.libvirt_clone.running(name="vm1", template="tiny", memory=120, timeout=120)
+    real = states.libvirt_clone.running(name="vm1", template="tiny", memory=120, timeout=300)
     assert real.result is True, real.comment
     assert real.changes == dry.changes == {"VM vm1": {"old": None, "new": "clone of tiny, running"}}
     with hypervisor.connection() as host:
         vm = host.lookupByName("vm1")
         assert vm.isActive() and vm.maxMemory() == 120 << 10
         vm.destroy()
-    repaired = states.libvirt_clone.running(name="vm1", template="tiny", timeout=120)
+    repaired = states.libvirt_clone.running(name="vm1", template="tiny", timeout=300)
     assert repaired.changes == {"VM vm1": {"old": "clone of tiny, off", "new": "clone of tiny, running"}}
 
 

@@ -117,16 +117,16 @@ def test_what_cannot_be_is_said_in_a_line(site, first_run, words, said):
 def silent(site, first_run):
     """A host of the branch whose minion is off, for the tests from here on."""
     site.exec("ws002.cordoba", "systemctl stop salt-minion")
-    site.exec("hq", "rm /etc/salt/master.d/busy.conf")  # and a master that is less patient
+    site.exec("hq", "mkdir -p /etc/salt/master.d; echo 'timeout: 15' > /etc/salt/master.d/timeout.conf")
     return "ws002.cordoba"
 
 
 def test_silent_hosts_are_named(site, silent):
-    code, status = site.onepass("status", "areas=branches", "timeout=5")
+    code, status = site.onepass("status", "areas=branches", "timeout=15")
     assert code == 0
     assert status == {"branches": {"cordoba": status["branches"]["cordoba"], "silent": silent}}
     assert f"1 silent ({silent})" in status["branches"]["cordoba"]
-    code, told = site.onepass("graph", "/root/silent.svg", "state=True", "timeout=5")
+    code, told = site.onepass("graph", "/root/silent.svg", "state=True", "timeout=15")
     assert (code, told) == (0, {"written": "/root/silent.svg", "silent": silent})
     assert site.exec("hq", "cat /root/silent.svg").count(GREY) > 1
 

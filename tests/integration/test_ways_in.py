@@ -126,7 +126,7 @@ def test_served_modules_and_states_arrive(estate, mongod):
 
 def served_fingerprint(master):
     """What ``onepass.check`` holds a minion's own fingerprint against."""
-    return tree.load("_runners/onepass.py", __opts__=master_config(master.config_file))._fingerprint()
+    return tree.load("_runners/onepass_hosts.py", __opts__=master_config(master.config_file))._fingerprint()
 
 
 def test_served_runners_arrive(estate):

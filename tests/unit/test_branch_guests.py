@@ -121,9 +121,10 @@ def master(tmp_path):
     opts.update(directories, root_dir=str(tmp_path), __role="master", id="hq_master")
     for place in (*directories.values(), *(tmp_path / "pki_dir" / kind for kind in ("minions", "minions_pre"))):
         Path(place).mkdir(exist_ok=True)
-    runner = tree.load("_runners/onepass.py", __opts__=opts)
+    hosts = tree.load("_runners/onepass_hosts.py", __opts__=opts)
+    runner = tree.load("_runners/onepass.py", __opts__=opts, __salt__={"onepass_hosts.ask": hosts.ask})
     runner.told = {}
-    runner.__salt__ = {"salt.execute": lambda hosts, *_, **__: dict.fromkeys(hosts, runner.told)}
+    hosts.__salt__ = {"salt.execute": lambda minions, *_, **__: dict.fromkeys(minions, runner.told)}
     runner._execution_modules = lambda: SALT
     return runner
 

@@ -44,12 +44,14 @@ def master(monkeypatch):
             done = {"saltutil.sync_modules": ["modules.onepass"], "saltutil.sync_states": []}
             return {minion: done for minion in minions if minion not in unreached}
 
-        module = tree.load("_runners/onepass.py", __opts__={"id": "hq_master", "pillar": pillar})
-        module.__salt__ = {"salt.execute": execute}
-        module.asked = asked
-        monkeypatch.setattr(module, "_fingerprint", lambda: SERVED)
+        opts = {"id": "hq_master", "pillar": pillar}
+        hosts = tree.load("_runners/onepass_hosts.py", __opts__=opts, __salt__={"salt.execute": execute})
+        monkeypatch.setattr(hosts, "_fingerprint", lambda: SERVED)
         key = type("Key", (), {"list_keys": lambda self: keys})
-        monkeypatch.setattr(module.salt.key, "get_key", lambda opts: key())
+        monkeypatch.setattr(hosts.salt.key, "get_key", lambda opts: key())
+        beside = {f"onepass_hosts.{name}": getattr(hosts, name) for name in ("look", "sync")}
+        module = tree.load("_runners/onepass.py", __opts__=opts, __salt__=beside)
+        module.asked = asked
         monkeypatch.setattr(module, "_execution_modules", lambda: modules if modules is not None else Modules())
         return module
 

@@ -1,0 +1,184 @@
+"""
+The site's hosts as the master knows them: whose keys it has, who answers, and who has which modules.
+
+.. versionadded:: 0.1.0
+
+The other runners of the bundle, and its states in orchestrations, ask here; a silent host is an answer, and no error::
+
+    salt-run onepass_hosts.look '{s1a.dc: the first member of s1}'
+"""
+
+import difflib
+import hashlib
+
+import salt.fileclient
+import salt.key
+from salt.utils.stringutils import to_str
+
+KEY_STATES = {
+    "minions_pre": ("is not accepted yet", "salt-key -a {}"),
+    "minions_rejected": ("is rejected", "salt-key -d {}, then restart that minion"),
+    "minions_denied": ("is denied, another minion has its id", "salt-key -d {}, then restart the right minion"),
+}
+# What minions fetch from the master's file server, and the function of theirs that fetches it.
+SYNCED = {"modules": "saltutil.sync_modules", "states": "saltutil.sync_states"}
+NO_ANSWER = "Minion did not return"
+# Seconds that a minion has at least: for an answer, and to fetch modules.
+ANSWER_SECONDS, SYNC_SECONDS = 15, 60
+
+
+def __virtual__():
+    return "onepass_hosts"
+
+
+def ask(minions: list, function: str | list, arg: tuple | list = (), timeout: int | None = None) -> dict:
+    """
+    What minions answer; one that is silent has no answer, though Salt has a sentence in its place.
+
+    minions
+        Ids.
+    function
+        The execution function, or a list of several.
+    arg
+        Its arguments; of several functions, a list for each. Default: none.
+    timeout
+        Seconds that minions have for their answer. Default: the master's ``timeout``, and 15 at least.
+
+    Returns:
+        Minion to answer; of several functions, to a mapping of function to answer.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass_hosts.ask '[s1a.dc, s1b.dc]' test.version
+
+    .. versionadded:: 0.1.0
+    """
+    answers = __salt__["salt.execute"](minions, function, arg=arg, tgt_type="list", timeout=_patience(timeout))
+    return {minion: answer for minion, answer in answers.items() if not str(answer).startswith(NO_ANSWER)}
+
+
+def look(places: dict, timeout: int | None = None) -> dict:
+    """
+    Hosts without an accepted key, hosts that do not answer, and hosts that have other modules than the master serves.
+
+    places
+        Minion to the place in the pillar that names it.
+    timeout
+        Seconds that minions have for their answer. Default: the master's ``timeout``, and 15 at least.
+
+    Returns:
+        ``faults`` (list of mappings with ``path``, ``fault`` and ``remedy``) and ``others`` (list of minions).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass_hosts.look '{s1a.dc: "mongodb:replsets:s1:members:0"}'
+
+    .. versionadded:: 0.1.0
+    """
+    keys = salt.key.get_key(__opts__).list_keys()
+    accepted = [minion for minion in places if minion in keys["minions"]]
+    answers = ask(accepted, "onepass.fingerprint", timeout=timeout) if accepted else {}
+    served = _fingerprint()  # of which a minion that has no modules of ours says an error
+    return {
+        "faults": _faults(places, keys, answers, _patience(timeout)),
+        "others": sorted(minion for minion, answer in answers.items() if answer != served),
+    }
+
+
+def sync(minions: list) -> dict:
+    """
+    Minions fetch the modules and states that the master serves.
+
+    minions
+        Ids.
+
+    Returns:
+        Those that these did not reach, to what they answered.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass_hosts.sync '[s1a.dc, s1b.dc]'
+
+    .. versionadded:: 0.1.0
+    """
+    arguments = [[__opts__.get("saltenv") or "base", True]] * len(SYNCED)
+    synced = ask(minions, list(SYNCED.values()), arguments, _patience(None, SYNC_SECONDS))
+    return {minion: synced.get(minion) for minion in minions if not _is_synced(synced.get(minion))}
+
+
+def bring(minions: list, timeout: int | None = None) -> dict:
+    """
+    Minions have the modules and states that the master serves, and their pillar anew; a silent one is no error.
+
+    minions
+        Ids.
+    timeout
+        Seconds that minions have for their answer. Default: the master's ``timeout``, and 15 at least.
+
+    Returns:
+        ``brought`` (list of those that had others), ``silent`` (list) and ``failed`` (minion to what it answered).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass_hosts.bring '[ws001.salta, ws002.salta]'
+
+    .. versionadded:: 0.1.0
+    """
+    told = ask(minions, ["onepass.fingerprint", "saltutil.refresh_pillar"], [[], []], timeout)
+    served = _fingerprint()
+    others = sorted(minion for minion, answer in told.items() if answer["onepass.fingerprint"] != served)
+    failed = sync(others) if others else {}
+    silent = sorted(set(minions) - set(told))
+    return {"brought": sorted(set(others) - set(failed)), "silent": silent, "failed": failed}
+
+
+def _patience(timeout: int | None, least: int = ANSWER_SECONDS) -> int:
+    return timeout or max(least, __opts__.get("timeout") or 0)
+
+
+def _faults(places: dict, keys: dict, answers: dict, timeout: int) -> list:
+    free = sorted(set(keys["minions"]) - set(places))
+    unknown = [minion for minion in places if minion not in keys["minions"]]
+    silent = [minion for minion in places if minion not in unknown and not answers.get(minion)]
+    return [_key_fault(places[minion], minion, keys, free) for minion in unknown] + [
+        _silent_fault(places[minion], minion, timeout) for minion in silent
+    ]
+
+
+def _key_fault(path: str, minion: str, keys: dict, free: list) -> dict:
+    for state, (fault, remedy) in KEY_STATES.items():
+        if minion in keys.get(state, ()):
+            return {"path": path, "fault": f"the key of minion {minion} {fault}", "remedy": remedy.format(minion)}
+    close = difflib.get_close_matches(minion, free, n=1)
+    remedy = f"did you mean {close[0]!r}?" if close else "a minion of that id, its key accepted"
+    return {"path": path, "fault": f"no minion has the id {minion!r}", "remedy": remedy}
+
+
+def _silent_fault(path: str, minion: str, timeout: int) -> dict:
+    fault = f"minion {minion} does not answer within {timeout} s"
+    return {"path": path, "fault": fault, "remedy": "a running salt-minion on that host, connected to this master"}
+
+
+def _fingerprint() -> str:
+    """:py:func:`onepass.fingerprint` of a minion that has all that the master serves."""
+    saltenv = __opts__.get("saltenv") or "base"
+    with salt.fileclient.FSClient(__opts__) as client:
+        files = {
+            path.removeprefix("_"): to_str(client.hash_file(f"salt://{path}", saltenv)["hsum"])
+            for kind in SYNCED
+            for path in client.file_list(saltenv, prefix=f"_{kind}/")
+            if path.endswith(".py")
+        }
+    return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+
+
+def _is_synced(answer) -> bool:
+    return isinstance(answer, dict) and all(isinstance(names, list) for names in answer.values())
