@@ -95,6 +95,11 @@ class Lab:
             text=True,
         )
 
+    def patience(self, seconds):
+        """How long the master waits for hosts from now on: for an answer, and for word of a job that goes on."""
+        waits = f"timeout: {seconds}\ngather_job_timeout: {seconds}\n"
+        self.command("run", "sh", "-c", "mkdir -p /etc/salt/master.d; cat > /etc/salt/master.d/wait.conf", input=waits)
+
     def python(self, code):
         """Python on hq, where ``router`` and ``connect(host)`` are logged in; the JSON that it prints."""
         return json.loads(self.command("run", "/opt/salt/bin/python", "-", input=PRELUDE + code))
@@ -257,7 +262,8 @@ class SiteLab(BranchLab):
             assert [line for line in networks.splitlines() if name in line and vlan in line], networks
         for address, (name, host) in self.VMS.items():
             assert self.page(address, "hostname") == name
-            assert self.world("ssh", address) == host
+            seen = self.world("ssh", address)
+            assert seen == host, f"ssh to {address} lands on {seen!r}, not on {host}"
         one, two = (self.salt("ws001.cordoba", "libvirt_clone.info", name)["address"] for name in ("till-1", "till-2"))
         assert two in self.page(one, "cgi-bin/lookup?till-2.guests.example", "ws001.cordoba")
 

@@ -78,6 +78,7 @@ def test_a_host_that_loses_its_link_for_a_moment_is_waited_for(lab):
 
 
 def test_failures_stop_the_rings_once_their_budget_is_spent_and_a_rerun_skips_what_is_done(lab):
+    lab.patience(20)
     lab.exec("ws001.salta", "nft flush ruleset")
     lab.command("kill", "ws018.rosario")
     code, _ = lab.orchestrate()

@@ -73,6 +73,13 @@ def test_the_run_after_kills_converges(blank):
     assert_converged(blank)
 
 
+def test_a_daemon_that_failed_again_and_again_is_started_by_the_next_run(blank):
+    """As on a host that booted without its configuration."""
+    fails = "systemctl restart mongod-s2; sleep 0.1; " * 8
+    blank.exec("s2c.dc", f"rm -r /etc/mongodb; {fails}")
+    assert_converged(blank)
+
+
 def test_documents_survive_faults_and_runs(blank):
     assert_converged(blank)
     blank.python(INSERT)

@@ -117,7 +117,7 @@ def test_what_cannot_be_is_said_in_a_line(site, first_run, words, said):
 def silent(site, first_run):
     """A host of the branch whose minion is off, for the tests from here on."""
     site.exec("ws002.cordoba", "systemctl stop salt-minion")
-    site.exec("hq", "mkdir -p /etc/salt/master.d; echo 'timeout: 15' > /etc/salt/master.d/timeout.conf")
+    site.patience(15)
     return "ws002.cordoba"
 
 
