@@ -254,6 +254,10 @@ class SiteLab(BranchLab):
         """The same as somebody at a terminal calls it: exit code, what it says, and its progress."""
         return self.run("salt-run", f"onepass.{command}", *words)
 
+    def lands(self, address, host):
+        """A login lands on a host; a gateway that booted has a new card, for which its neighbours look some eight s."""
+        return wait_until(lambda: self.world("ssh", address) == host, 30)
+
     def assert_all_areas_are_there(self):
         """What a client, a tenant's network, headquarters and a guest see."""
         shards = self.python("print(json.dumps(sorted(each['_id'] for each in router.config.shards.find())))")
@@ -263,8 +267,7 @@ class SiteLab(BranchLab):
             assert [line for line in networks.splitlines() if name in line and vlan in line], networks
         for address, (name, host) in self.VMS.items():
             assert self.page(address, "hostname") == name
-            # A gateway has a new card after each boot, which its neighbours look for: some eight seconds.
-            assert wait_until(lambda: self.world("ssh", address) == host, 30), f"ssh to {address}"
+            assert self.lands(address, host), f"ssh to {address}"
         one, two = (self.salt("ws001.cordoba", "libvirt_clone.info", name)["address"] for name in ("till-1", "till-2"))
         assert two in self.page(one, "cgi-bin/lookup?till-2.guests.example", "ws001.cordoba")
 
