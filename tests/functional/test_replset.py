@@ -5,6 +5,8 @@ import os
 
 import pytest
 
+from segments import wait_until
+
 KEYFILE = base64.b64encode(os.urandom(96)).decode()
 ADMIN = {"mongodb": {"auth": {"admin": {"username": "admin", "password": "kept-out-of-sight"}}}}
 PATH = "mongodb:auth:admin"
@@ -183,6 +185,7 @@ def test_the_administrator_of_a_set_that_somebody_initiated(replset, states):
         "replSetInitiate", {"_id": "s1", "members": [{"_id": 0, "host": members[0].address}]}
     )
     connection = wanted["connection"]
+    assert wait_until(lambda: members[0].client().admin.command("hello")["isWritablePrimary"], 60)
     dry = states.mongo_replset.admin_present(name="admin", connection=connection, test=True)
     real = states.mongo_replset.admin_present(name="admin", connection=connection, timeout=60)
     assert (dry.result, real.result) == (None, True), real.comment
