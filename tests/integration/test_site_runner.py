@@ -81,6 +81,7 @@ def test_a_failing_gate_stops_what_stands_on_it_and_no_other_area(site, first_ru
 
 
 def test_ctrl_c_ends_the_watching_and_anybody_can_go_on(site, first_run):
+    site.exec("r1.dc", "systemctl stop mongos")
     run = site.spawn("salt-run", "onepass.run")
     said = []
     for line in run.stdout:
