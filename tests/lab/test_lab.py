@@ -18,6 +18,8 @@ from pathlib import Path
 import pytest
 import yaml
 
+from segments import wait_until
+
 HERE = Path(__file__).resolve().parent
 NUMBERS = itertools.count()
 
@@ -209,10 +211,11 @@ def test_an_interrupted_build_leaves_no_process_and_no_mount(fresh, tmp_path):
     time.sleep(3)
     up.kill()
     up.wait()
-    deadline = time.monotonic() + 30
-    while left := [trace for trace in traces(str(tmp_path)) if not trace.startswith("/tmp")]:
-        assert time.monotonic() < deadline, left
-        time.sleep(0.1)
+
+    def left():
+        return [trace for trace in traces(str(tmp_path)) if not trace.startswith("/tmp")]
+
+    assert wait_until(lambda: left() == [], 30), left()
     assert not list((tmp_path / "onepass-lab").glob("?" * 12))
 
 
