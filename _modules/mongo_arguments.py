@@ -205,6 +205,10 @@ def _is_address(value):
     return bool(host) and port.isdecimal() and 0 < int(port) < 65536
 
 
+def _is_path(value):
+    return isinstance(value, str) and value.startswith("/")
+
+
 def _is_collection(value):
     database, _, collection = value.partition(".") if isinstance(value, str) else ("", "", "")
     return bool(database and collection)
@@ -282,6 +286,9 @@ def _password(value):
 
 _roles = _list(_role, "list of roles, each a name or a mapping with role and db")
 _members = _list(_member, "list of host:port, or of mappings with host")
+_addresses = _list(_address, "list of host:port")
+_files = _list(_one(_is_path, "an absolute path"), "list of absolute paths")
+_turn_fields = {"address": _address, "peers": _addresses, "replset": _text, "hosts": _addresses}
 CONNECTION = {"host": _text, "port": _number("1 to 65535", 1, 65535), "credentials": _or_none(_text)}
 # Whose value is the object's own name.
 NAMES = ("collection", "new_database")
@@ -305,4 +312,7 @@ FORMS = {
     "database": _text,
     "roles": _or_none(_roles),
     "password": _password,
+    "files": _files,
+    "together": _files,
+    "turn": _or_none(_fields(_turn_fields, list(_turn_fields), "a mapping with address, peers, replset and hosts")),
 }

@@ -31,9 +31,9 @@ def settings(minion_id=None, pillar=None):
 
     Returns:
         ``method``, ``version``, ``source``, ``source_hash``, ``home``, ``programs`` (installation); ``kernel``,
-        ``huge_pages`` (tuning); ``daemons`` (``name``, ``what``, ``program``, ``file``, ``config``, ``data``);
-        ``replsets``, ``router``, ``cluster``, ``shards``, ``all_members``, ``databases``, ``collections``, ``users``,
-        ``default_rw_concern``, ``admin``, ``timeout`` (arguments of the states).
+        ``huge_pages`` (tuning); ``daemons`` (``name``, ``what``, ``program``, ``file``, ``config``,
+        ``secret`` (it may hold a secret: options of the site's own), ``data``, ``turn``, ``connection``); ``replsets``, ``router``, ``cluster``, ``shards``, ``all_members``, ``databases``,
+        ``collections``, ``users``, ``default_rw_concern``, ``admin``, ``timeout`` (arguments of the states).
 
     CLI Example:
 
@@ -52,7 +52,7 @@ def settings(minion_id=None, pillar=None):
         **installation(pillar),
         "timeout": pillar.get("timeout", DEFAULT_TIMEOUT),
         "admin": _at(pillar, "auth", "admin").get("username"),
-        "daemons": _daemons(pillar, node),
+        "daemons": _daemons(pillar, node, site["routers"]),
         "replsets": [_replset(pillar, replset) for replset in node["replsets"]],
         "router": connection(pillar, router["port"]) if router else None,
         "cluster": bool(router.get("cluster")),
@@ -179,7 +179,7 @@ def connection(pillar, port):
     return {"host": "localhost", "port": port, "credentials": LOGIN_PATH, **options}
 
 
-def _daemons(pillar, node):
+def _daemons(pillar, node, routers):
     programs = installation(pillar)["programs"]
     daemons = [
         {
@@ -187,16 +187,32 @@ def _daemons(pillar, node):
             "what": f"member of replica set {replset['name']}",
             "program": programs["mongod"],
             "config": mongod(pillar, replset),
+            "secret": bool(_at(pillar, "options")),
             "data": f"/var/lib/mongodb/{replset['name']}",
+            "turn": _turn(replset["host"], None, replset["name"], [each["host"] for each in replset["members"]]),
+            "connection": connection(pillar, replset["port"]),
         }
         for replset in node["replsets"]
     ]
     if node["router"]:
-        config = mongos(pillar, node["router"])
-        daemons.append(
-            {"name": "mongos", "what": "router", "program": programs["mongos"], "config": config, "data": None}
-        )
+        keeper, _, hosts = node["router"]["config_db"].partition("/")
+        router = {
+            "name": "mongos",
+            "what": "router",
+            "program": programs["mongos"],
+            "config": mongos(pillar, node["router"]),
+            "secret": bool(_at(pillar, "router_options")),
+            "data": None,
+            "turn": _turn(node["router"]["host"], routers, keeper, hosts.split(",")),
+            "connection": connection(pillar, node["router"]["port"]),
+        }
+        daemons.append(router)
     return [{**daemon, "file": f"/etc/mongodb/{daemon['name']}.conf"} for daemon in daemons]
+
+
+def _turn(address, peers, replset, hosts):
+    """Whom a daemon takes turns with when it is restarted, see :py:func:`mongo_daemon.restart`."""
+    return {"address": address, "peers": peers or hosts, "replset": replset, "hosts": hosts}
 
 
 def _common(pillar, name, port):

@@ -64,6 +64,23 @@ ERRORS = {
             "Two runs on purpose: one without the member, one with it.",
         ),
         (
+            "* does not start; journalctl -u * says why",
+            "systemd could not execute the daemon with its new files. Of its set no other member was restarted.",
+            "Read what journalctl says, correct the pillar, then run again, which starts the daemon.",
+        ),
+        (
+            "* does not stay up; its own log or journalctl -u * says why",
+            "The daemon ends when it has read its new files; mostly it refuses a key or a value of mongodb:options. "
+            "Of its set no other member was restarted, so the set goes on.",
+            "Its log below /var/log/mongodb ends with the reason. Correct the pillar, then run again.",
+        ),
+        (
+            "* did not serve again after its restart, so * was not restarted",
+            "A member of the same set, or another router, was restarted first and did not come back; this one goes on "
+            "with its former files.",
+            "Mend that one, which the run names with its own error, then run again; the others have their turns then.",
+        ),
+        (
             "is not sharded; mongo_shard.collections lists",
             "The question makes sense for sharded collections only.",
             "Take a name from mongo_shard.collections.",

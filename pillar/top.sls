@@ -1,5 +1,5 @@
 # Who is given what. Secrets go by minion id, never by grains: a minion says of itself what its grains are.
-# hq_master is the master's own pillar, which orchestrations see: <the master's host name>_master.
+# hq_master is the master's own pillar, which orchestrations see; its id, from: salt-run config.get id
 base:
   '*.dc':
     - mongodb

@@ -45,7 +45,10 @@ mongodb-{{ daemon.name }}-config:
     - name: {{ daemon.file }}
     - dataset: {{ daemon.config | tojson }}
     - serializer: yaml
-    - mode: '0644'
+    - user: root
+    - group: mongodb
+    - mode: '0640'
+    - show_changes: {{ not daemon.secret }}
     - require:
       - file: mongodb-etc
 
@@ -63,8 +66,25 @@ mongodb-{{ daemon.name }}:
     - enable: True
     - require:
       - file: mongodb-directories
+      - file: mongodb-keyfile
+      - file: mongodb-{{ daemon.name }}-config
+      - file: mongodb-{{ daemon.name }}-unit
+
+mongodb-{{ daemon.name }}-current:
+  mongo_daemon.current:
+    - name: {{ daemon.name }}
+    - files:
+      - {{ daemon.file }}
+      - /etc/systemd/system/{{ daemon.name }}.service
+    - together:
+      - /etc/mongodb/keyfile
+    - turn: {{ daemon.turn | tojson }}
+    - connection: {{ daemon.connection | tojson }}
+    - timeout: {{ settings.timeout }}
     - watch:
       - file: mongodb-keyfile
       - file: mongodb-{{ daemon.name }}-config
       - file: mongodb-{{ daemon.name }}-unit
+    - require:
+      - service: mongodb-{{ daemon.name }}
 {% endfor %}

@@ -8,7 +8,7 @@ import yaml
 
 import tree
 
-STATES = {name: tree.load(f"_states/{name}.py") for name in ("mongo_replset", "mongo_shard")}
+STATES = {name: tree.load(f"_states/{name}.py") for name in ("mongo_daemon", "mongo_replset", "mongo_shard")}
 NOWHERE = {"host": "127.0.0.1", "port": 1, "serverSelectionTimeoutMS": 20, "connectTimeoutMS": 20}
 CASES = yaml.safe_load(Path(__file__).with_name("bad_arguments.yaml").read_text())
 
@@ -61,6 +61,7 @@ def every_argument():
 
 
 GOOD = {
+    "files": [],
     "members": ["s1a.dc:27017"],
     "key": {"account": 1},
     "indexes": [{"keys": {"account": 1}}],

@@ -1,5 +1,7 @@
 """The bank's cluster on a lab of real hosts, by one orchestration: blank, dry, real, again, disturbed, grown."""
 
+import contextlib
+import re
 import threading
 
 import pytest
@@ -22,6 +24,10 @@ print(json.dumps({
     "auth": connect("s1a.dc").admin.command("getCmdLineOpts")["parsed"]["security"],
 }))
 """
+CACHE = """
+storage = connect("s2b.dc").admin.command("getCmdLineOpts")["parsed"]["storage"]
+print(json.dumps(storage["wiredTiger"]["engineConfig"]["cacheSizeGB"]))
+"""
 GROWN = """
 config = connect("s1b.dc").admin.command("replSetGetConfig")["config"]
 print(json.dumps({
@@ -29,6 +35,17 @@ print(json.dumps({
     "shards": sorted(shard["_id"] for shard in router.admin.command("listShards")["shards"]),
     "ids of s1": [entry["_id"] for entry in config["members"]],
 }))
+"""
+DOWN = """
+import socket, sys, time
+def listens(host):
+    try:
+        return socket.create_connection((host, 27017), 0.5).close() is None
+    except OSError:
+        return False
+while True:
+    print(*[host for host in sys.argv[1:] if not listens(host)], flush=True)
+    time.sleep(0.05)
 """
 SECRETS = """
 auth, users = secrets[0]["auth"], secrets[1]["users"]
@@ -160,6 +177,70 @@ def test_a_bad_pillar_and_a_missing_host_are_refused_before_anything_is_touched(
     assert "mongodb:routers:1" in out
     assert "no minion has the id 'r9.dc'" in out
     assert bank.exec("s1a.dc", "stat -c %Y /etc/mongodb/*.conf") == before
+
+
+KINDS = {"cfg": ["cfg1.dc", "cfg2.dc", "cfg3.dc"], "routers": ["r1.dc", "r2.dc"]}
+KINDS.update({name: [f"{name}{letter}.dc" for letter in "abc"] for name in ("s1", "s2")})
+CURRENT = re.compile("mongodb-.*-current")
+
+
+@contextlib.contextmanager
+def downs(lab):
+    """All that is seen of hosts that are down at the same time, while the block runs."""
+    seen, hosts = set(), " ".join(host for hosts in KINDS.values() for host in hosts)
+    lab.command("run", "sh", "-c", "cat > /root/downs.py", input=DOWN)
+    lab.exec("hq", f"systemd-run --quiet --unit=downs sh -c 'python3 /root/downs.py {hosts} > /root/downs'")
+    yield seen
+    lab.exec("hq", "systemctl stop downs")
+    seen.update(frozenset(line.split()) for line in lab.exec("hq", "cat /root/downs").splitlines())
+
+
+def assert_one_at_a_time(seen):
+    for down in seen:
+        assert not [kind for kind, hosts in KINDS.items() if len(down & set(hosts)) > 1], down
+
+
+def restarts(states):
+    return {key: changes for key, changes in changed(states).items() if CURRENT.match(key[1])}
+
+
+def test_new_settings_restart_one_member_of_a_set_at_a_time(bank, first_run):
+    bank.overlay(cache_gib=0.3, router_options={"net": {"maxIncomingConnections": 5000}})
+    _, dry = bank.orchestrate("test=True")
+    with downs(bank) as seen:
+        code, real = bank.orchestrate()
+    assert (code, failed(real)) == (0, {})
+    assert restarts(real) == restarts(dry)
+    assert {host for host, _ in restarts(real)} == set().union(*KINDS.values())
+    assert set().union(*seen), "nobody was seen to be down"
+    assert_one_at_a_time(seen)
+    assert bank.python(CACHE) == 0.3
+    code, states = bank.orchestrate()
+    assert (code, failed(states), changed(states)) == (0, {}, {})
+
+
+def test_a_setting_that_mongod_refuses_costs_each_set_one_member(bank, first_run):
+    bank.overlay(options={"setParameter": {"noSuchParameter": 1}})
+    with downs(bank) as seen:
+        code, states = bank.orchestrate()
+    assert_one_at_a_time(seen)
+    assert code == 1
+    comments = list(failed(states).values())
+    assert len([each for each in comments if "does not stay up" in each]) == 3, comments
+    assert len([each for each in comments if "did not serve again after its restart" in each]) == 6, comments
+    bank.overlay(options={})
+    with downs(bank) as seen:
+        code, states = bank.orchestrate()
+    assert (code, failed(states)) == (0, {})
+    assert_one_at_a_time(seen)
+    code, states = bank.orchestrate()
+    assert (code, failed(states), changed(states)) == (0, {}, {})
+
+
+def test_a_run_that_was_cut_before_a_restart_is_made_up_for(bank, first_run):
+    bank.exec("s1b.dc", "touch /etc/mongodb/mongod-s1.conf")
+    code, states = bank.orchestrate()
+    assert (code, failed(states), list(changed(states))) == (0, {}, [("s1b.dc", "mongodb-mongod-s1-current")])
 
 
 def test_growth_under_load_loses_nothing(bank, first_run):

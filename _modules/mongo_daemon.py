@@ -1,0 +1,253 @@
+"""
+A MongoDB daemon's systemd unit: does it run with its files as they are, and whose turn is it to restart?
+
+.. versionadded:: 0.1.0
+
+A daemon reads its files once, when it starts. One that started before its file was written is restarted, and of those
+that can replace each other one at a time: a set's members, a cluster's routers. Whose turn it is stands in a document
+of ``admin.onepass`` on the set's primary (for routers: on the config servers'), and so it holds in an orchestration as
+well as in a highstate of all hosts at once::
+
+    salt-call --local -m . mongo_daemon.observe mongod-s1 '[/etc/mongodb/mongod-s1.conf]'
+
+Requires systemd, and PyMongo (see :py:mod:`mongo_client`).
+"""
+
+import contextlib
+import os
+import time
+
+from salt.exceptions import CommandExecutionError
+
+__virtualname__ = "mongo_daemon"
+
+COLLECTION = "onepass"
+# From "the others are healthy" to "this one is seen to be down"; longer restarts are seen by the others' look.
+TURN_SECONDS = 60
+READY = ("PRIMARY", "SECONDARY", "ARBITER", "ROUTER")
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def observe(unit, files):
+    """
+    Whether a unit runs, and which of its files were written after its process had started.
+
+    unit
+        The systemd unit's name.
+    files
+        List of absolute paths. One that does not exist counts as older, one from the future too.
+
+    Returns:
+        ``running`` and ``newer`` (a list of paths; empty while the unit does not run).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_daemon.observe mongod-s1 '[/etc/mongodb/mongod-s1.conf]'
+
+    .. versionadded:: 0.1.0
+    """
+    shown = __salt__["service.show"](unit)
+    running = shown.get("ActiveState") == "active"
+    now = time.time()
+    started = now - time.monotonic() + int(shown.get("ExecMainStartTimestampMonotonic") or 0) / 1e6
+    newer = [path for path in files if running and started < _written(path) <= now]
+    return {"running": running, "newer": newer}
+
+
+def plan(unit, observed, changed=False):
+    """
+    The step from a daemon that runs with its former files to one that has read them, or none. Pure.
+
+    unit
+        The systemd unit's name.
+    observed
+        What :py:func:`observe` answered.
+    changed
+        Whether a file is about to be written, as a dry run knows it. Default ``False``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_daemon.plan mongod-s1 '{running: true, newer: [/etc/mongodb/mongod-s1.conf]}'
+
+    .. versionadded:: 0.1.0
+    """
+    if not observed["running"] or not (observed["newer"] or changed):
+        return []
+    return [{"do": "restart", "what": f"daemon {unit}", "old": "with its former files", "new": "restarted"}]
+
+
+def restart(unit, turn=None, connection=None, timeout=120):
+    r"""
+    Restart a unit; with ``turn`` only when the others are healthy and none of them is at it, and until it serves again.
+
+    unit
+        The systemd unit's name.
+    turn
+        Whom it takes turns with: a mapping of ``address`` (its own ``host:port``), ``peers`` (``host:port`` of all that
+        can replace each other), ``replset`` and ``hosts`` (the set, and its members, whose primary keeps the turns).
+        Default ``None``: it is restarted at once.
+    connection
+        The daemon over loopback, with an administrator's credentials.
+    timeout
+        Seconds for the turn to come, and for the daemon to serve again. Default 120.
+
+    Raises ``CommandExecutionError`` when the turn does not come, or when the daemon does not serve again; then the
+    others are not restarted.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_daemon.restart mongod-s1
+
+    .. versionadded:: 0.1.0
+    """
+    if not turn or _alone(turn, connection):
+        _restart(unit)
+        return
+    take_turn(turn, connection, timeout)
+    try:
+        _restart(unit)
+        __salt__["mongo_client.wait"](lambda: _serves(unit, connection), f"{turn['address']} to serve again", timeout)
+    except CommandExecutionError:
+        with contextlib.suppress(CommandExecutionError):
+            _write(turn, connection, {"host": turn["address"]}, {**_claim(turn), "failed": True})
+        raise
+    end_turn(turn, connection)
+
+
+def take_turn(turn, connection=None, timeout=120):
+    r"""
+    Wait until all peers are healthy and none of them has the turn, and take it, for a minute.
+
+    turn, connection, timeout
+        As for :py:func:`restart`.
+
+    Raises ``CommandExecutionError`` when the time is up, and at once when a peer that had its turn did not come back.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_daemon.take_turn \
+            '{address: "s1a.dc:27017", peers: ["s1a.dc:27017"], replset: s1, hosts: ["s1a.dc:27017"]}'
+
+    .. versionadded:: 0.1.0
+    """
+    __salt__["mongo_client.wait"](
+        lambda: _taken(turn, connection), f"the turn of {turn['address']} to restart", timeout
+    )
+
+
+def end_turn(turn, connection=None):
+    r"""
+    Let the next one have its turn.
+
+    turn, connection
+        As for :py:func:`restart`.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_daemon.end_turn \
+            '{address: "s1a.dc:27017", peers: ["s1a.dc:27017"], replset: s1, hosts: ["s1a.dc:27017"]}'
+
+    .. versionadded:: 0.1.0
+    """
+
+    def ended():
+        _write(turn, connection, {"host": turn["address"]}, None)
+        return True, ""
+
+    __salt__["mongo_client.wait"](ended, f"the turn of {turn['address']} to end", TURN_SECONDS)
+
+
+def _written(path):
+    try:
+        return os.stat(path).st_mtime
+    except OSError:
+        return 0
+
+
+def _restart(unit):
+    if not __salt__["service.restart"](unit):
+        raise CommandExecutionError(f"{unit} does not start; journalctl -u {unit} says why")
+
+
+def _serves(unit, connection):
+    state = _state(connection)
+    unit_state = __salt__["service.show"](unit).get("SubState")
+    if state == "DOWN" and unit_state != "running":
+        raise CommandExecutionError(f"{unit} does not stay up; its own log or journalctl -u {unit} says why")
+    return state in READY, state
+
+
+def _state(connection):
+    try:
+        said = __salt__["mongo_client.hello"](connection)
+    except CommandExecutionError:
+        return "DOWN"
+    return "ROUTER" if said.get("msg") == "isdbgrid" else __salt__["mongo_replset.member_state"](said)
+
+
+def _alone(turn, connection):
+    """Nobody can be disturbed: the set is not initiated, or has no user yet (what an arbiter never has)."""
+    said = __salt__["mongo_replset.hellos"](turn["hosts"], connection)
+    if not any(each and each.get("setName") for each in said.values()):
+        return True
+    own = said.get(turn["address"])
+    return bool(own) and not own.get("arbiterOnly") and __salt__["mongo_user.userless"](connection)
+
+
+def _taken(turn, connection):
+    """Who has the turn is read first, and what is taken at the end is taken from exactly that one."""
+    find = {"find": COLLECTION, "filter": {"_id": _kind(turn)}, "limit": 1}
+    holder = next(iter(_at_keeper(turn, connection, find)["cursor"]["firstBatch"]), {})
+    states = {peer: _state(__salt__["mongo_client.at"](peer, connection)) for peer in turn["peers"]}
+    sick = [f"{peer} is {state}" for peer, state in states.items() if state not in READY and peer != turn["address"]]
+    others = holder and holder["host"] != turn["address"]
+    if sick and others and holder.get("failed"):
+        raise CommandExecutionError(
+            f"{holder['host']} did not serve again after its restart, so {turn['address']} was not restarted; mend "
+            "that one, then run again"
+        )
+    if sick:
+        return False, ", ".join(sick)
+    if others and not holder.get("failed") and holder["until"] > time.time():
+        return False, f"{holder['host']} has it"
+    return _write(turn, connection, holder, _claim(turn)), "another one was faster"
+
+
+def _kind(turn):
+    """A set's members take turns with each other, and so do a cluster's routers."""
+    return "members" if turn["address"] in turn["hosts"] else "routers"
+
+
+def _claim(turn):
+    return {"host": turn["address"], "until": time.time() + TURN_SECONDS}
+
+
+def _write(turn, connection, former, claim):
+    """Put ``claim`` in the place of the former one, if that is still there; whether it was."""
+    mine = {"_id": _kind(turn), **(claim or {})}
+    place = {"_id": _kind(turn), **former}
+    if not claim:
+        command = {"delete": COLLECTION, "deletes": [{"q": place, "limit": 1}]}
+    elif former:
+        command = {"update": COLLECTION, "updates": [{"q": place, "u": mine}]}
+    else:
+        command = {"insert": COLLECTION, "documents": [mine]}
+    return _at_keeper(turn, connection, {**command, "writeConcern": {"w": "majority"}})["n"] == 1
+
+
+def _at_keeper(turn, connection, command):
+    primary = __salt__["mongo_replset.find_primary"](turn["replset"], turn["hosts"], connection)
+    return __salt__["mongo_client.command"](command, connection=__salt__["mongo_client.at"](primary, connection))

@@ -1,0 +1,95 @@
+"""
+The state of a MongoDB daemon that runs with its files as they are.
+
+.. versionadded:: 0.1.0
+
+Requires systemd, and PyMongo 4.6 or later in Salt's Python.
+"""
+
+__virtualname__ = "mongo_daemon"
+
+
+def __virtual__():
+    if "mongo_client.command" not in __salt__:
+        return False, "The MongoDB states need PyMongo in Salt's Python: salt-pip install 'pymongo>=4.6'"
+    return __virtualname__
+
+
+def current(name, files, together=None, turn=None, connection=None, timeout=120):
+    """
+    The running daemon has read its files: it is restarted when it started before one of them was written.
+
+    Members of a set, and routers of a cluster, are restarted one at a time, each when all others are healthy; one that
+    does not serve again is the only one. A restart of the primary is an election. One that does not run is left to
+    ``service.running``.
+
+    name
+        The systemd unit.
+    files
+        List of the files that it reads: configuration, unit.
+    together
+        Files that all must have alike, so that one that has another cannot speak to the others (a key file); after a
+        change of these there are no turns. Default none.
+    turn
+        Whom it takes turns with, see :py:func:`mongo_daemon.restart`. Default ``None``: it is restarted at once.
+    connection
+        The daemon over loopback, see :py:mod:`mongo_client`, with an administrator's credentials.
+    timeout
+        Seconds to wait for the turn, and for the daemon to serve again. Default 120.
+
+    .. code-block:: yaml
+
+        mongod-s1:
+          mongo_daemon.current:
+            - files: [/etc/mongodb/mongod-s1.conf]
+
+        mongodb-mongod-s1-current:
+          mongo_daemon.current:
+            - name: mongod-s1
+            - files: [/etc/mongodb/mongod-s1.conf, /etc/systemd/system/mongod-s1.service]
+            - turn:
+                address: s1a.dc:27017
+                peers: [s1a.dc:27017, s1b.dc:27017, s1c.dc:27017]
+                replset: s1
+                hosts: [s1a.dc:27017, s1b.dc:27017, s1c.dc:27017]
+            - connection: {port: 27017, credentials: mongodb:auth:admin}
+            - watch:
+              - file: mongodb-mongod-s1-config
+
+    .. versionadded:: 0.1.0
+    """
+    # A real run sees what was written; only a dry run has to be told of what would be.
+    return dict(_current(name, files, together, turn, connection, timeout), skip_watch=not __opts__["test"])
+
+
+def mod_watch(name, files, together=None, turn=None, connection=None, timeout=120, **_):
+    """
+    What a dry run of :py:func:`current` shows when a watched file would be written.
+
+    name, files, together, turn, connection, timeout
+        As there; Salt passes more, which is not used.
+
+    .. versionadded:: 0.1.0
+    """
+    return _current(name, files, together, turn, connection, timeout, changed=True)
+
+
+def _current(name, files, together, turn, connection, timeout, changed=False):
+    together = [] if together is None else together
+    given = {"files": files, "together": together, "turn": turn, "connection": connection, "timeout": timeout}
+    refused = __salt__["mongo_arguments.refusal"](name, f"daemon {name}", given)
+    if refused:
+        return refused
+
+    def act(step):
+        alike = __salt__["mongo_daemon.observe"](name, together)["newer"]
+        __salt__["mongo_daemon.restart"](name, None if alike else turn, connection, timeout)
+
+    return __salt__["onepass.converge"](
+        name,
+        read=lambda: __salt__["mongo_daemon.observe"](name, [*files, *together]),
+        plan=lambda observed: __salt__["mongo_daemon.plan"](name, observed, changed),
+        act=act,
+        fact=lambda observed: f"{name} runs with its files" if observed["running"] else f"{name} does not run",
+        test=__opts__["test"],
+    )
