@@ -31,9 +31,10 @@ def settings(minion_id=None, pillar=None):
 
     Returns:
         ``method``, ``version``, ``source``, ``source_hash``, ``home``, ``programs`` (installation); ``kernel``,
-        ``huge_pages`` (tuning); ``daemons`` (``name``, ``what``, ``program``, ``file``, ``config``,
-        ``secret`` (it may hold a secret: options of the site's own), ``data``, ``turn``, ``connection``); ``replsets``, ``router``, ``cluster``, ``shards``, ``all_members``, ``databases``,
-        ``collections``, ``users``, ``default_rw_concern``, ``admin``, ``timeout`` (arguments of the states).
+        ``huge_pages`` (tuning); ``daemons`` (``name``, ``what``, ``program``, ``file``, ``config``, ``secret`` (options
+        of the site's own may hold one), ``data``, ``turn``, ``connection``); ``replsets``, ``router``, ``cluster``,
+        ``shards``, ``all_members``, ``databases``, ``collections``, ``users``, ``default_rw_concern``, ``admin``,
+        ``timeout`` (arguments of the states).
 
     CLI Example:
 
