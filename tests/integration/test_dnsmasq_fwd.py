@@ -168,6 +168,20 @@ def test_a_network_that_runs_already_is_taken_over_with_what_it_has(lab, states)
     assert ask("www.example.org") == ["203.0.113.9"]
 
 
+@pytest.mark.parametrize("backend", ["network"], indirect=True)
+def test_a_reservation_without_a_name_that_is_ours_now_gets_one(lab, running):
+    host = "<host mac='52:54:00:bf:57:bc' ip='192.168.150.8'/>"
+    networks.run("virsh", "-q", "net-update", "lab", "add", "ip-dhcp-host", host, "--live", "--config")
+    change = {"hosts": {**LAB["hosts"], "db": {"address": "192.168.150.9", "mac": "52:54:00:bf:57:bc"}}}
+    dry, real = lab(test=True, **change), lab(**change)
+    assert real.result, real.comment
+    assert dry.changes == real.changes
+    xml = networks.run("virsh", "-q", "net-dumpxml", "lab")
+    assert "192.168.150.8" not in xml
+    assert "<host mac='52:54:00:bf:57:bc' name='db' ip='192.168.150.9'/>" in xml
+    assert lab(**change).changes == {}
+
+
 OTHER = {
     "domain": "other.example",
     "hosts": {"db": {"address": "192.168.150.6"}},

@@ -174,6 +174,12 @@ def test_a_name_of_ours_goes_when_it_is_not_wanted_any_more(modules, lab):
     assert set(after["entries"]["reservations"]) == {"52:54:00:00:00:77"}
 
 
+def test_a_reservation_without_a_name_is_an_entry_too(modules):
+    ((mac, each),) = modules.dnsmasq_xml.read(OTHERS.replace(" name='clone'", ""))["entries"]["reservations"].items()
+    xml = modules.dnsmasq_xml.host_xml("reservations", mac, *each)
+    assert xml == '<host mac="52:54:00:00:00:77" ip="192.168.150.77" />'
+
+
 @pytest.mark.parametrize("nat, forward", [(True, "nat"), (False, None)])
 def test_without_nat_there_is_no_way_out(modules, nat, forward):
     lab = modules.dnsmasq_model.complete({**GOOD, "nat": nat, "backend": "bridge", "bridge": "virbr7"})
