@@ -496,6 +496,45 @@ def test_a_device_of_another_kind_is_not_taken(lab, testmode):
     assert f"{BRIDGE} is a device already, and no bridge (veth)" in ret.comment
 
 
+@pytest.mark.parametrize("backend", ["bridge"], indirect=True)
+@pytest.mark.parametrize("theirs", ["10.9.9.9/24", f"{GATEWAY}/24"])
+def test_a_bridge_of_somebody_elses_keeps_its_address(lab, testmode, theirs):
+    networks.run("ip", "link", "add", BRIDGE, "type", "bridge")
+    networks.run("ip", "address", "add", theirs, "dev", BRIDGE)
+    before = traces()
+    ret = lab(test=testmode)
+    after, address = traces(), networks.run("ip", "-o", "-4", "address", "show", "dev", BRIDGE)
+    networks.run("ip", "link", "delete", BRIDGE)
+    assert (ret.result, ret.changes) == (False, {})
+    assert f"{BRIDGE} is somebody else's bridge, with {theirs}" in ret.comment
+    assert after == before
+    assert theirs in address
+
+
+@pytest.mark.parametrize("backend", ["bridge"], indirect=True)
+def test_no_bridge_of_ours_is_forgotten(lab, running, testmode):
+    ret = lab(test=testmode, bridge="virbr8")
+    assert (ret.result, ret.changes) == (False, {})
+    assert f"lab is on the bridge {BRIDGE}: give bridge: {BRIDGE}" in ret.comment
+    assert lab().changes == {}
+    assert "virbr8" not in devices()
+
+
+def test_the_other_backend_waits_until_the_first_ones_network_is_absent(lab, running, states, testmode, backend):
+    other = next(each for each in ("network", "bridge") if each != backend)
+    wanted = {**copy.deepcopy(LAB), "bridge": "virbr8"}
+    before = traces()
+    ret = getattr(states.dnsmasq_fwd, other)(**wanted, test=testmode)
+    assert (ret.result, ret.changes) == (False, {})
+    assert f"lab is there with the backend {backend} (/" in ret.comment
+    assert traces() == before
+    assert ask("web.lab.example") == ["192.168.150.5"]
+    assert states.dnsmasq_fwd.absent(name="lab", backend=backend).result
+    real = getattr(states.dnsmasq_fwd, other)(**wanted, test=testmode)
+    assert real.changes, real.comment
+    assert states.dnsmasq_fwd.absent(name="lab", backend=other).result
+
+
 # What is told of a network
 
 
