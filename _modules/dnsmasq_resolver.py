@@ -211,6 +211,8 @@ def _reverse(network):
 
 def _resolv_conf(text, address, domain, present=True):
     """Ours is asked first, and its domain is searched first; the rest stays in its order."""
+    if not present:
+        return _without(text, address, domain)
     lines = [line for line in text.splitlines() if line.split() != ["nameserver", address]]
     search = next((line.split()[1:] for line in lines if line.startswith("search")), [])
     search = [each for each in search if each != domain]
@@ -222,6 +224,20 @@ def _resolv_conf(text, address, domain, present=True):
     servers = [line for line in others if line.startswith("nameserver")]
     options = [line for line in others if not line.startswith("nameserver")]
     return _joined([*comments, f"search {' '.join([domain, *search])}", f"nameserver {address}", *servers, *options])
+
+
+def _without(text, address, domain):
+    """Our nameserver goes, and our domain with it; a file that does not ask ours stays as it is."""
+    kept = []
+    for line in text.splitlines():
+        words = line.split()
+        if words[:1] == ["search"] and domain in words:
+            words.remove(domain)
+            line = " ".join(words)
+        if words not in (["nameserver", address], ["search"]):
+            kept.append(line)
+    asked = any(line.split() == ["nameserver", address] for line in text.splitlines())
+    return _joined(kept) if asked else text
 
 
 def _nsswitch(text, address, domain, present=True):

@@ -310,6 +310,24 @@ def test_resolv_conf_asks_the_network_first_and_keeps_the_rest(modules):
     assert sorted(without.splitlines()) == sorted(RESOLV_CONF.splitlines())
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# by hand\nsearch lab.example\nnameserver 10.0.0.53\n# last\n",
+        "search  bank.example lab.example\nnameserver\t10.0.0.53",
+        "",
+    ],
+)
+def test_a_resolv_conf_with_nothing_of_ours_stays_as_it_is(modules, text):
+    assert made(modules, "resolv.conf", {"/etc/resolv.conf": text})["without"]["/etc/resolv.conf"] == text
+
+
+def test_of_resolv_conf_our_own_lines_go_from_their_places(modules):
+    text = "nameserver 192.168.150.1\n# by hand\nsearch bank.example lab.example\n# last\nnameserver 10.0.0.53\n"
+    without = made(modules, "resolv.conf", {"/etc/resolv.conf": text})["without"]["/etc/resolv.conf"]
+    assert without == "# by hand\nsearch bank.example\n# last\nnameserver 10.0.0.53\n"
+
+
 def test_nsswitch_asks_libvirt_before_dns(modules):
     text = "passwd:         files\nhosts:          files mdns4_minimal [NOTFOUND=return] dns\n"
     wanted = made(modules, "nss", {"/etc/nsswitch.conf": text})["wanted"]["/etc/nsswitch.conf"]
