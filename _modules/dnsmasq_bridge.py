@@ -238,7 +238,7 @@ def leases(mac):
 
     .. code-block:: bash
 
-        salt-call --local -m . dnsmasq_bridge.leases 52:54:00:00:00:01
+        salt-call --local -m . dnsmasq_bridge.leases 52:54:00:bf:57:bb
 
     .. versionadded:: 0.1.0
     """

@@ -180,10 +180,7 @@ def absence(name, backend="network", force=False):
 
     .. versionadded:: 0.1.0
     """
-    wrong = name_faults(name)  # it becomes a part of paths
-    if wrong:
-        raise SaltInvocationError(__salt__["pillar_form.report"]("network", wrong))
-    return __salt__[f"{_module(backend)}.plan_absence"](name, force)
+    return __salt__[f"{_module(backend)}.plan_absence"](_checked(name), force)
 
 
 def act(step, backend="network"):
@@ -489,7 +486,7 @@ def _card(name, backend):
     if given is None:
         raise SaltInvocationError("No network is named, and the pillar has none at branch:dns")
     backend = backend or given.get("backend") or "network"
-    return backend, __salt__[f"{_module(backend)}.card"](name or given["name"])
+    return backend, __salt__[f"{_module(backend)}.card"](given["name"] if name is None else _checked(name))
 
 
 # Conditions

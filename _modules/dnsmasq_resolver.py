@@ -110,7 +110,7 @@ def plan(name, domain, address, network, way="auto", present=True):
     Returns:
         List of steps: ``do``, ``what``, ``old``, ``new``, ``path``, ``text``, ``reload``.
 
-    Raises ``SaltInvocationError`` when another program is in charge of ``/etc/resolv.conf``.
+    Raises ``SaltInvocationError`` for another way, and when another program is in charge of ``/etc/resolv.conf``.
 
     CLI Example:
 
@@ -120,6 +120,8 @@ def plan(name, domain, address, network, way="auto", present=True):
 
     .. versionadded:: 0.1.0
     """
+    if way not in ("auto", *WAYS):
+        raise SaltInvocationError(f"way is {way!r}; auto, {', '.join(WAYS[:-1])} or {WAYS[-1]}")
     owner = who()
     way = owner if way == "auto" else way
     if present and way == "resolv.conf" != owner:
@@ -217,8 +219,6 @@ def _resolv_conf(text, address, domain, present=True):
     search = next((line.split()[1:] for line in lines if line.startswith("search")), [])
     search = [each for each in search if each != domain]
     rest = [line for line in lines if not line.startswith("search")]
-    if not present:
-        return _joined([*([f"search {' '.join(search)}"] if search else []), *rest]) if text else text
     comments = [line for line in rest if line.startswith("#")]
     others = [line for line in rest if not line.startswith("#")]
     servers = [line for line in others if line.startswith("nameserver")]

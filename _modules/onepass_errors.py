@@ -222,6 +222,11 @@ ERRORS = {
             "network (libvirt's) or bridge (our own).",
         ),
         (
+            "way is *; auto, *",
+            "The host's own names cannot be looked up in a way of another name.",
+            "auto takes the program in charge; the message lists the others.",
+        ),
+        (
             "libvirt's binding in Salt's Python",
             "Salt runs in a Python of its own, which has no libvirt-python; the distribution's python3-libvirt is "
             "not seen by it.",

@@ -84,6 +84,21 @@ def test_the_other_arguments_are_judged(states, testmode, function, arguments, w
     assert [line.split(": ")[1] for line in ret.comment.splitlines()] == wrong
 
 
+@pytest.mark.parametrize("name", ["", [], {"x": 5}, "é", "../lab"])
+def test_no_name_is_taken_for_another(modules, name):
+    for function in ("status", "forwarders", "hosts", "check", "absence"):
+        with pytest.raises(Exception, match="network:? .*\n  name: is "):
+            modules[f"dnsmasq_fwd.{function}"](name, "bridge")
+
+
+@pytest.mark.parametrize("value", ["dns", 5, [], {}])
+def test_a_backend_and_a_way_are_one_of_some(modules, value):
+    with pytest.raises(Exception, match="^backend is .*; network or bridge"):
+        modules.dnsmasq_fwd.absence("lab", value)
+    with pytest.raises(Exception, match="^way is .*; auto, resolved, NetworkManager, resolv.conf or nss"):
+        modules.dnsmasq_fwd.resolver(GOOD, value)
+
+
 # What a good one becomes
 
 
