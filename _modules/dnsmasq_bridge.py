@@ -86,7 +86,8 @@ def plan(network, observed, restart=False):
         List of steps: ``do``, ``what``, ``old``, ``new``, ``needs`` (``nothing`` or ``a restart of dnsmasq``), ``act``
         and what that needs.
 
-    Raises ``SaltInvocationError`` when the bridge's name is that of another kind of device.
+    Raises ``SaltInvocationError`` when the bridge's name is that of another kind of device, or of a bridge that has
+    addresses and is not ours, and when the network is on another bridge already.
 
     CLI Example:
 
@@ -96,6 +97,7 @@ def plan(network, observed, restart=False):
 
     .. versionadded:: 0.1.0
     """
+    _refuse_other(network, observed)
     name, files = network["name"], __salt__["dnsmasq_texts.files"](network)
     # Files first: what is there of an interrupted run is told by them.
     steps = _file_steps(files, observed["files"]) + _bridge_steps(network, observed["link"])
@@ -236,7 +238,7 @@ def leases(mac):
 
     .. code-block:: bash
 
-        salt-call --local -m . dnsmasq_bridge.leases 52:54:00:00:00:01
+        salt-call --local -m . dnsmasq_bridge.leases 52:54:00:bf:57:bb
 
     .. versionadded:: 0.1.0
     """
@@ -331,11 +333,22 @@ def _forwarding(network):
     return next(argv for argv in __salt__["dnsmasq_texts.commands"](network) if argv[0] == "sysctl")
 
 
+def _refuse_other(network, observed):
+    """The host's own bridge loses no address to us, and no bridge of ours is forgotten."""
+    name, bridge, link = network["name"], network["bridge"], observed["link"]
+    if link and link["kind"] != "bridge":
+        raise SaltInvocationError(f"{bridge} is a device already, and no bridge ({link['kind']}): give another name")
+    had = _setting(observed["files"].get(_config(name)), "interface")
+    if had and had != bridge:
+        raise SaltInvocationError(f"{name} is on the bridge {had}: give bridge: {had}, or dnsmasq_fwd.absent first")
+    if link and link["addresses"] and not had:
+        theirs = ", ".join(link["addresses"])
+        raise SaltInvocationError(f"{bridge} is somebody else's bridge, with {theirs}: give another name")
+
+
 def _bridge_steps(network, link):
     bridge, address = network["bridge"], network["address"]
     make, give, up = __salt__["dnsmasq_texts.commands"](network)[:3]
-    if link and link["kind"] != "bridge":
-        raise SaltInvocationError(f"{bridge} is a device already, and no bridge ({link['kind']}): give another name")
     had = link["addresses"] if link else []
     steps = [] if link else [_step("create", f"bridge {bridge}", None, "present", "commands", commands=[make])]
     if had != [address]:

@@ -4,8 +4,8 @@ Networks whose dnsmasq knows every guest by name and asks the right nameserver f
 .. versionadded:: 0.1.0
 
 One data model, two backends: ``network`` (libvirt's own, :py:mod:`dnsmasq_libvirt`) and ``bridge`` (our own bridge, NAT
-and dnsmasq, :py:mod:`dnsmasq_bridge`). A switch of backend is a change of one word. The network of a branch's hosts is
-in the pillar at ``branch:dns``; on a laptop it is given as an argument::
+and dnsmasq, :py:mod:`dnsmasq_bridge`). A switch of backend is a change of one word, once the network of the old one is
+absent. The network of a branch's hosts is in the pillar at ``branch:dns``; on a laptop it is given as an argument::
 
     salt-call --local -m . dnsmasq_fwd.plan '{name: lab, domain: lab.example, address: 192.168.150.1/24,
         forwarders: [{address: 9.9.9.9}, {address: 10.0.0.53, domain: bank.example}]}'
@@ -145,6 +145,8 @@ def steps(network, restart=False):
     restart
         A restart of a libvirt network is allowed although guests are on it. Default ``False``.
 
+    Raises ``SaltInvocationError`` when the network is there with the other backend.
+
     CLI Example:
 
     .. code-block:: bash
@@ -155,6 +157,7 @@ def steps(network, restart=False):
     """
     whole = _wanted(network)
     module = _module(whole["backend"])
+    _refuse_both(whole)
     return __salt__[f"{module}.plan"](whole, __salt__[f"{module}.observe"](whole), restart)
 
 
@@ -177,10 +180,7 @@ def absence(name, backend="network", force=False):
 
     .. versionadded:: 0.1.0
     """
-    wrong = name_faults(name)  # it becomes a part of paths
-    if wrong:
-        raise SaltInvocationError(__salt__["pillar_form.report"]("network", wrong))
-    return __salt__[f"{_module(backend)}.plan_absence"](name, force)
+    return __salt__[f"{_module(backend)}.plan_absence"](_checked(name), force)
 
 
 def act(step, backend="network"):
@@ -452,8 +452,29 @@ def _complete(network):
     return whole
 
 
+def _refuse_both(network):
+    """One address on two bridges cuts guests off; each backend has a file as long as a network of its is there."""
+    name = network["name"]
+    files = {
+        "network": __salt__["dnsmasq_xml.servers_file"](name),
+        "bridge": f"{__salt__['dnsmasq_texts.place'](name)}/dnsmasq.conf",
+    }
+    for backend, path in files.items():
+        if backend != network["backend"] and __salt__["onepass_host.read"](path) is not None:
+            how = f"dnsmasq_fwd.absent with backend: {backend} first"
+            raise SaltInvocationError(f"{name} is there with the backend {backend} ({path}): {how}")
+
+
+def _checked(name):
+    """The name, fit to become a part of paths."""
+    wrong = name_faults(name)
+    if wrong:
+        raise SaltInvocationError(__salt__["pillar_form.report"]("network", wrong))
+    return name
+
+
 def _module(backend):
-    if backend not in MODULES:
+    if backend not in [*MODULES]:  # whatever its type
         raise SaltInvocationError(f"backend is {backend!r}; network or bridge")
     if f"{MODULES[backend]}.plan" not in __salt__:
         raise CommandExecutionError("This needs libvirt's binding in Salt's Python: salt-pip install libvirt-python")
@@ -465,7 +486,7 @@ def _card(name, backend):
     if given is None:
         raise SaltInvocationError("No network is named, and the pillar has none at branch:dns")
     backend = backend or given.get("backend") or "network"
-    return backend, __salt__[f"{_module(backend)}.card"](name or given["name"])
+    return backend, __salt__[f"{_module(backend)}.card"](given["name"] if name is None else _checked(name))
 
 
 # Conditions

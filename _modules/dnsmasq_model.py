@@ -43,6 +43,7 @@ DEFAULTS = {
     "resolver": None,
 }
 # Options that follow from an argument; dnsmasq or libvirt would refuse them a second time, or they would contradict it.
+# Without its ident dnsmasq does not tell what it has read; in the foreground its start never ends.
 TAKEN = {
     **dict.fromkeys(("server", "servers-file", "rev-server", "no-resolv", "all-servers"), "forwarders"),
     **dict.fromkeys(("domain", "local", "expand-hosts"), "domain and local_only"),
@@ -50,6 +51,7 @@ TAKEN = {
     **dict.fromkeys(("dhcp-range", "dhcp-leasefile", "dhcp-authoritative"), "dhcp"),
     **dict.fromkeys(("interface", "listen-address", "bind-dynamic", "bind-interfaces", "port"), "bridge and address"),
     **dict.fromkeys(("conf-file", "pid-file", "user", "dns-loop-detect", "strict-order"), "nothing of yours"),
+    **dict.fromkeys(("no-ident", "no-daemon", "keep-in-foreground"), "nothing of yours"),
 }
 
 

@@ -110,7 +110,7 @@ def plan(name, domain, address, network, way="auto", present=True):
     Returns:
         List of steps: ``do``, ``what``, ``old``, ``new``, ``path``, ``text``, ``reload``.
 
-    Raises ``SaltInvocationError`` when another program is in charge of ``/etc/resolv.conf``.
+    Raises ``SaltInvocationError`` for another way, and when another program is in charge of ``/etc/resolv.conf``.
 
     CLI Example:
 
@@ -120,6 +120,8 @@ def plan(name, domain, address, network, way="auto", present=True):
 
     .. versionadded:: 0.1.0
     """
+    if way not in ("auto", *WAYS):
+        raise SaltInvocationError(f"way is {way!r}; auto, {', '.join(WAYS[:-1])} or {WAYS[-1]}")
     owner = who()
     way = owner if way == "auto" else way
     if present and way == "resolv.conf" != owner:
@@ -211,17 +213,31 @@ def _reverse(network):
 
 def _resolv_conf(text, address, domain, present=True):
     """Ours is asked first, and its domain is searched first; the rest stays in its order."""
+    if not present:
+        return _without(text, address, domain)
     lines = [line for line in text.splitlines() if line.split() != ["nameserver", address]]
     search = next((line.split()[1:] for line in lines if line.startswith("search")), [])
     search = [each for each in search if each != domain]
     rest = [line for line in lines if not line.startswith("search")]
-    if not present:
-        return _joined([*([f"search {' '.join(search)}"] if search else []), *rest]) if text else text
     comments = [line for line in rest if line.startswith("#")]
     others = [line for line in rest if not line.startswith("#")]
     servers = [line for line in others if line.startswith("nameserver")]
     options = [line for line in others if not line.startswith("nameserver")]
     return _joined([*comments, f"search {' '.join([domain, *search])}", f"nameserver {address}", *servers, *options])
+
+
+def _without(text, address, domain):
+    """Our nameserver goes, and our domain with it; a file that does not ask ours stays as it is."""
+    kept = []
+    for line in text.splitlines():
+        words = line.split()
+        if words[:1] == ["search"] and domain in words:
+            words.remove(domain)
+            line = " ".join(words)
+        if words not in (["nameserver", address], ["search"]):
+            kept.append(line)
+    asked = any(line.split() == ["nameserver", address] for line in text.splitlines())
+    return _joined(kept) if asked else text
 
 
 def _nsswitch(text, address, domain, present=True):

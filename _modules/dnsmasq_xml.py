@@ -309,8 +309,10 @@ def _name_element(name: str, address: str) -> ET.Element:
     return element
 
 
-def _reservation_element(mac: str, name: str, address: str) -> ET.Element:
-    return ET.Element("host", mac=mac, name=name, ip=address)
+def _reservation_element(mac: str, name: str | None, address: str) -> ET.Element:
+    """Others' reservations may have no name."""
+    given = {"mac": mac, "name": name, "ip": address}
+    return ET.Element("host", {key: value for key, value in given.items() if value})
 
 
 def _range_element(start: str, end: str, seconds: int) -> ET.Element:

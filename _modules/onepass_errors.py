@@ -195,6 +195,23 @@ ERRORS = {
             "Give the network's bridge another name.",
         ),
         (
+            "is somebody else's bridge, with *",
+            "The bridge has addresses and none of our networks: the host's own, libvirt's or a container program's. "
+            "Taken over, it would lose them, and the host its link.",
+            "Give the network a bridge of its own. One that nobody needs any more: ip link delete dev NAME.",
+        ),
+        (
+            "is on the bridge *: give bridge: *",
+            "The network was made with another bridge, which would stay with its address and its guests.",
+            "Keep that bridge, or take the network away first (dnsmasq_fwd.absent) and make it anew.",
+        ),
+        (
+            "is there with the backend *",
+            "The other backend has a network of that name on this host; both would have one address.",
+            "dnsmasq_fwd.absent with that backend, then run again. The file named is all that is left of a network "
+            "that was removed by hand: delete it.",
+        ),
+        (
             "the pillar has none at branch:dns",
             "The function was called without a network, and this minion's pillar does not describe one either.",
             "Give name, domain and address, or fill branch:dns.",
@@ -203,6 +220,11 @@ ERRORS = {
             "backend is *; network or bridge",
             "A backend of another name does not exist.",
             "network (libvirt's) or bridge (our own).",
+        ),
+        (
+            "way is *; auto, *",
+            "The host's own names cannot be looked up in a way of another name.",
+            "auto takes the program in charge; the message lists the others.",
         ),
         (
             "libvirt's binding in Salt's Python",

@@ -6,6 +6,7 @@ States for networks whose dnsmasq knows every guest by name and asks the right n
 Each state reads what is there, plans, acts, and reads again; ``test=True`` shows the plan that a real run executes.
 Forwarders, names and reservations are changed under running guests. What needs a restart of a libvirt network is
 refused while guests are on it, unless ``restart`` allows it; then every guest's device is a port of the bridge again.
+A network that is there with the other backend is refused too: first it has to be ``absent``.
 
 Requires root, dnspython and jsonschema in Salt's Python, dnsmasq, iproute2, and libvirt's binding (``network``) or nft
 (``bridge``).
@@ -116,7 +117,8 @@ def bridge(
         As for :py:func:`network`; all files are ours. Names of others are files in ``hosts.d`` and ``dhcp-hosts.d`` of
         ``/etc/onepass/dnsmasq_fwd/<name>``.
     bridge
-        The bridge's name. Default: the network's.
+        The bridge's name. Default: the network's. One that has addresses and is not this network's is refused, and so
+        is another one than the network has.
 
     .. code-block:: yaml
 

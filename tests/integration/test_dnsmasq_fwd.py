@@ -168,6 +168,20 @@ def test_a_network_that_runs_already_is_taken_over_with_what_it_has(lab, states)
     assert ask("www.example.org") == ["203.0.113.9"]
 
 
+@pytest.mark.parametrize("backend", ["network"], indirect=True)
+def test_a_reservation_without_a_name_that_is_ours_now_gets_one(lab, running):
+    host = "<host mac='52:54:00:bf:57:bc' ip='192.168.150.8'/>"
+    networks.run("virsh", "-q", "net-update", "lab", "add", "ip-dhcp-host", host, "--live", "--config")
+    change = {"hosts": {**LAB["hosts"], "db": {"address": "192.168.150.9", "mac": "52:54:00:bf:57:bc"}}}
+    dry, real = lab(test=True, **change), lab(**change)
+    assert real.result, real.comment
+    assert dry.changes == real.changes
+    xml = networks.run("virsh", "-q", "net-dumpxml", "lab")
+    assert "192.168.150.8" not in xml
+    assert "<host mac='52:54:00:bf:57:bc' name='db' ip='192.168.150.9'/>" in xml
+    assert lab(**change).changes == {}
+
+
 OTHER = {
     "domain": "other.example",
     "hosts": {"db": {"address": "192.168.150.6"}},
@@ -480,6 +494,45 @@ def test_a_device_of_another_kind_is_not_taken(lab, testmode):
     networks.run("ip", "link", "delete", BRIDGE)
     assert (ret.result, ret.changes) == (False, {})
     assert f"{BRIDGE} is a device already, and no bridge (veth)" in ret.comment
+
+
+@pytest.mark.parametrize("backend", ["bridge"], indirect=True)
+@pytest.mark.parametrize("theirs", ["10.9.9.9/24", f"{GATEWAY}/24"])
+def test_a_bridge_of_somebody_elses_keeps_its_address(lab, testmode, theirs):
+    networks.run("ip", "link", "add", BRIDGE, "type", "bridge")
+    networks.run("ip", "address", "add", theirs, "dev", BRIDGE)
+    before = traces()
+    ret = lab(test=testmode)
+    after, address = traces(), networks.run("ip", "-o", "-4", "address", "show", "dev", BRIDGE)
+    networks.run("ip", "link", "delete", BRIDGE)
+    assert (ret.result, ret.changes) == (False, {})
+    assert f"{BRIDGE} is somebody else's bridge, with {theirs}" in ret.comment
+    assert after == before
+    assert theirs in address
+
+
+@pytest.mark.parametrize("backend", ["bridge"], indirect=True)
+def test_no_bridge_of_ours_is_forgotten(lab, running, testmode):
+    ret = lab(test=testmode, bridge="virbr8")
+    assert (ret.result, ret.changes) == (False, {})
+    assert f"lab is on the bridge {BRIDGE}: give bridge: {BRIDGE}" in ret.comment
+    assert lab().changes == {}
+    assert "virbr8" not in devices()
+
+
+def test_the_other_backend_waits_until_the_first_ones_network_is_absent(lab, running, states, testmode, backend):
+    other = next(each for each in ("network", "bridge") if each != backend)
+    wanted = {**copy.deepcopy(LAB), "bridge": "virbr8"}
+    before = traces()
+    ret = getattr(states.dnsmasq_fwd, other)(**wanted, test=testmode)
+    assert (ret.result, ret.changes) == (False, {})
+    assert f"lab is there with the backend {backend} (/" in ret.comment
+    assert traces() == before
+    assert ask("web.lab.example") == ["192.168.150.5"]
+    assert states.dnsmasq_fwd.absent(name="lab", backend=backend).result
+    real = getattr(states.dnsmasq_fwd, other)(**wanted, test=testmode)
+    assert real.changes, real.comment
+    assert states.dnsmasq_fwd.absent(name="lab", backend=other).result
 
 
 # What is told of a network

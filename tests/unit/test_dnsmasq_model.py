@@ -84,6 +84,21 @@ def test_the_other_arguments_are_judged(states, testmode, function, arguments, w
     assert [line.split(": ")[1] for line in ret.comment.splitlines()] == wrong
 
 
+@pytest.mark.parametrize("name", ["", [], {"x": 5}, "é", "../lab"])
+def test_no_name_is_taken_for_another(modules, name):
+    for function in ("status", "forwarders", "hosts", "check", "absence"):
+        with pytest.raises(Exception, match="network:? .*\n  name: is "):
+            modules[f"dnsmasq_fwd.{function}"](name, "bridge")
+
+
+@pytest.mark.parametrize("value", ["dns", 5, [], {}])
+def test_a_backend_and_a_way_are_one_of_some(modules, value):
+    with pytest.raises(Exception, match="^backend is .*; network or bridge"):
+        modules.dnsmasq_fwd.absence("lab", value)
+    with pytest.raises(Exception, match="^way is .*; auto, resolved, NetworkManager, resolv.conf or nss"):
+        modules.dnsmasq_fwd.resolver(GOOD, value)
+
+
 # What a good one becomes
 
 
@@ -172,6 +187,12 @@ def test_a_name_of_ours_goes_when_it_is_not_wanted_any_more(modules, lab):
     after = modules.dnsmasq_xml.read(modules.dnsmasq_xml.xml({**lab, "hosts": {}}, before))
     assert after["entries"]["names"] == {"clone": "192.168.150.77"}
     assert set(after["entries"]["reservations"]) == {"52:54:00:00:00:77"}
+
+
+def test_a_reservation_without_a_name_is_an_entry_too(modules):
+    ((mac, each),) = modules.dnsmasq_xml.read(OTHERS.replace(" name='clone'", ""))["entries"]["reservations"].items()
+    xml = modules.dnsmasq_xml.host_xml("reservations", mac, *each)
+    assert xml == '<host mac="52:54:00:00:00:77" ip="192.168.150.77" />'
 
 
 @pytest.mark.parametrize("nat, forward", [(True, "nat"), (False, None)])
@@ -302,6 +323,24 @@ def test_resolv_conf_asks_the_network_first_and_keeps_the_rest(modules):
     assert again["wanted"]["/etc/resolv.conf"] == wanted
     without = again["without"]["/etc/resolv.conf"]
     assert sorted(without.splitlines()) == sorted(RESOLV_CONF.splitlines())
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "# by hand\nsearch lab.example\nnameserver 10.0.0.53\n# last\n",
+        "search  bank.example lab.example\nnameserver\t10.0.0.53",
+        "",
+    ],
+)
+def test_a_resolv_conf_with_nothing_of_ours_stays_as_it_is(modules, text):
+    assert made(modules, "resolv.conf", {"/etc/resolv.conf": text})["without"]["/etc/resolv.conf"] == text
+
+
+def test_of_resolv_conf_our_own_lines_go_from_their_places(modules):
+    text = "nameserver 192.168.150.1\n# by hand\nsearch bank.example lab.example\n# last\nnameserver 10.0.0.53\n"
+    without = made(modules, "resolv.conf", {"/etc/resolv.conf": text})["without"]["/etc/resolv.conf"]
+    assert without == "# by hand\nsearch bank.example\n# last\nnameserver 10.0.0.53\n"
 
 
 def test_nsswitch_asks_libvirt_before_dns(modules):
