@@ -441,6 +441,20 @@ def test_a_router_of_another_name_serves_as_well(site):
     site.nothing_to_do(site.one(router={}))
 
 
+def test_a_router_that_was_there_serves_and_does_not_become_ours(site):
+    site.has(site.one())
+    made = site.sdk.network.create_router(name=f"{site.name()}-router", project_id=site.project().id)
+    attached = {"old": {"interface": None}, "new": {"interface": site.row()["cidr"]}}
+    assert list(site.converges(site.one(router={})).values()) == [attached]
+    assert site.sdk.network.get_router(made.id).tags == []
+    kept = site.absent(remove_project=False)
+    assert (kept.result, kept.changes) == (False, {})
+    assert f"is used by network:router_interface {made.id}; remove it first, or force: true takes it" in kept.comment
+    gone = site.absent(remove_project=False, force=True)
+    assert (gone.result, site.network()) == (True, None), gone.comment
+    assert site.sdk.network.get_router(made.id).name == made.name
+
+
 def test_a_router_takes_no_subnets_that_overlap(site):
     site.has(site.one())
     router = site.sdk.network.create_router(name=f"{site.name()}-router", project_id=site.project().id)

@@ -423,6 +423,23 @@ def test_router(ports, routers, result, steps):
     assert [step["do"] for step in found["steps"]] == steps
 
 
+@pytest.mark.parametrize(
+    "router,new",
+    [
+        ({}, {}),
+        ({"description": "by hand"}, {}),
+        ({"description": TAG}, {"tag": TAG}),
+        ({"description": TAG, "tags": [TAG]}, {}),
+    ],
+    ids=str,
+)
+def test_only_a_router_that_we_have_created_gets_our_tag(router, new):
+    there = {"id": "r1", "name": "demo-router", "project_id": "p-demo", **router}
+    [step] = plan(world([network("n1")], [subnet("s1", "n1")], routers=[there]), router={})["steps"]
+    assert (step["do"], step["new"]) == ("attach", {"interface": "10.0.12.0/24", **new})
+    assert step["old"] == dict.fromkeys(step["new"])
+
+
 def test_a_router_that_leads_elsewhere_is_not_turned():
     other = {**OUTSIDE, "id": "x2", "name": "wan", "vlan": 901}
     seen = world([network("n1"), OUTSIDE, other], [subnet("s1", "n1")], router_ports=[ROUTER_PORT, GATEWAY_PORT])
