@@ -463,7 +463,14 @@ def test_a_router_takes_no_subnets_that_overlap(site):
     attach = site.sdk.network.add_interface_to_router
     assert refused(attach, router.id, subnet_id=site.subnet().id) == (400, "BadRequest")
     table = {**site.one(router={}), "overlap": "allow"}
-    site.refuses(table, f"router: {site.row()['cidr']} overlaps {wide.cidr} of network wide")
+    port = site.sdk.network.create_port(network_id=wide.network_id, device_owner="compute:nova")
+    said = f"router: {site.row()['cidr']} overlaps {wide.cidr} of network wide ({wide.network_id}) of project admin"
+    used = f"{said}, {wide.cidr}, 1 ports: compute:nova {port.id}"
+    site.refuses(table, used)
+    site.has({**table, "projects": {site.name(1): site.row(2)}})
+    drifted = {site.name(1): {**site.row(2), "vlan": site.first + 3}, **table["projects"]}
+    site.refuses({**table, "projects": drifted}, "on_drift: move", used)
+    site.sdk.network.delete_port(port.id)
     site.sdk.network.remove_interface_from_router(router.id, subnet_id=wide.id)
     site.converges(table)
 
