@@ -285,11 +285,15 @@ def _ask(service, method, path, cloud, clouds_yaml, **arguments):
     try:
         adapter = getattr(connection, service)
         answer = adapter.request(path, method.upper(), raise_exc=False, **arguments)
-    except (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException) as err:
+    except (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException, OSError) as err:
         raise CloudError(f"{_NAMES[service]} does not serve {method.upper()} {path}: {_first_line(err)}") from None
     if answer.status_code >= 400:
         raise _refusal(service, method, path, answer)
-    return answer.json() if answer.content else {}
+    try:
+        return answer.json() if answer.content else {}
+    except ValueError:
+        what = f"{_NAMES[service]} answers {method.upper()} {path}"
+        raise CloudError(f"{what} with no JSON; look at its endpoint in Keystone's catalog") from None
 
 
 _NAMES = {"identity": "Keystone", "network": "Neutron"}
@@ -346,7 +350,7 @@ def _connect(path, name):
     except keystoneauth1.exceptions.Unauthorized:
         remedy = "look at its user, password and project there, and in secure.yaml beside it"
         raise CloudError(f"Keystone refuses the login of cloud {name} in {path}; {remedy}", 401) from None
-    except (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException) as err:
+    except (openstack.exceptions.SDKException, keystoneauth1.exceptions.ClientException, OSError) as err:
         raise CloudError(f"No login to cloud {name} of {path}: {_first_line(err)}") from None
 
 

@@ -39,7 +39,8 @@ def __virtual__():
 
 def needs(rows, seen, options=None):
     """
-    Which further kinds have to be read before a plan can be made, those that have been read left out.
+    Which further kinds have to be read before a plan can be made, those that have been read left out. Ports come last,
+    when it is known which networks are in the way.
 
     rows
         The wanted rows, see :py:func:`neutron_rules.rows`.
@@ -72,9 +73,11 @@ def needs(rows, seen, options=None):
         wanted["quotas"] = {}
     if any(row["share_with"] for row in rows):
         wanted["shares"] = {"object_type": "network"}
-    if ports_of := sorted({number for each in judged for number in each["ports_of"]}):
-        wanted["ports"] = {"network_id": ports_of}
-    return {kind: query for kind, query in wanted.items() if seen.get(kind) is None}
+    missing = {kind: query for kind, query in wanted.items() if seen.get(kind) is None}
+    ports_of = sorted({number for each in judged for number in each["ports_of"]})
+    if ports_of and not missing and seen.get("ports") is None:
+        return {"ports": {"network_id": ports_of}}
+    return missing
 
 
 # The plan

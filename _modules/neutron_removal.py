@@ -51,7 +51,7 @@ def plan(row, seen, remove_project=False, force=False):
     remove_project
         Remove the project as well, if we have created it and nothing else of Neutron is in it. Default ``False``.
     force
-        Remove what has not our tag, too. Default ``False``.
+        Remove what has not our tag, too; such a router only loses its interface. Default ``False``.
 
     Returns:
         ``steps`` and ``refusals``; one of them is empty.
@@ -106,7 +106,10 @@ def _refusals(row, one, seen, force):
     for each in _foreign_ports(one, seen, force):
         address = ", ".join(each["addresses"]) or "no address"
         used = f"{each['owner'] or 'nobody that it names'} {each['device_id'] or ''}".strip()
-        yield f"port {each['id']} ({address}) of network {one['name']} is used by {used}; remove it first"
+        remedy = "remove it first"
+        if "interface" in each["owner"]:
+            remedy += ", or force: true takes it away; the router is not ours and stays"
+        yield f"port {each['id']} ({address}) of network {one['name']} is used by {used}; {remedy}"
 
 
 def _foreign_ports(one, seen, force):

@@ -453,11 +453,14 @@ class _Row:
         if not there:
             new = {"external": external["name"] if external else None, **inside, "tag": TAG}
             info = {"external_gateway_info": {"network_id": external["id"]}} if external else {}
-            self.step("router", "create", what, None, new, body={"name": name, **info})
+            # None can be created with its tag; until it has it, the description tells it from one that somebody made.
+            self.step("router", "create", what, None, new, body={"name": name, "description": TAG, **info})
             return self.step("router", "attach", what, None, new)
         info = there[0].get("external_gateway_info") or {}
         self._gateway(there[0]["id"], external, info.get("network_id"))
-        return self.step("router", "attach", what, {"interface": None}, inside, id=there[0]["id"])
+        untagged = there[0].get("description") == TAG and TAG not in (there[0].get("tags") or [])
+        new = {**inside, **({"tag": TAG} if untagged else {})}
+        return self.step("router", "attach", what, dict.fromkeys(new), new, id=there[0]["id"])
 
     def _shares(self, one):
         known = {(each["object_id"], each["target_tenant"]) for each in self.cloud.seen.get("shares") or []}

@@ -134,8 +134,8 @@ def remove(project, network=None, remove_project=False, force=False, login=None,
     The project's network is gone, with its subnets, router and shares; foreign ports are named, and nothing is done.
 
     Removed are only a network, a router and a project that carry our tag; a router of the project goes when it serves
-    nothing else. A project can hold servers and volumes, which Neutron does not know of: it stays unless
-    ``remove_project`` is true, and never goes before its networks.
+    nothing else. One that was there before us never has our tag. A project can hold servers and volumes, which Neutron
+    does not know of: it stays unless ``remove_project`` is true, and never goes before its networks.
 
     project
         The project's name.
@@ -144,7 +144,7 @@ def remove(project, network=None, remove_project=False, force=False, login=None,
     remove_project
         Remove the project as well. Default ``False``.
     force
-        Remove what does not carry our tag, too. Default ``False``.
+        Remove what does not carry our tag, too; such a router only loses its interface. Default ``False``.
     login
         Mapping with ``cloud``, ``clouds_yaml`` and ``domain``. Default: those of the pillar's key ``openstack``.
     name
@@ -493,7 +493,8 @@ class _Run:
             self._made("routers", "router", row, self._call("create", "routers", [body])[0])
             return
         router, subnet = step.get("id") or self.ids["router", row], self.ids["subnet", row]
-        self._call("tag", "routers", router)
+        if "tag" in step["new"]:
+            self._call("tag", "routers", router)
         self._call("interface", router, subnet)
         self.made.append(("interface", (router, subnet)))
 

@@ -327,6 +327,11 @@ ERRORS = {
             "Enable the extension in Neutron, or leave that key out.",
         ),
         (
+            "with no JSON; look at its endpoint",
+            "Something else than the API answers at the service's address, such as a proxy's page.",
+            "openstack endpoint list shows the address; curl it from that host, and correct it.",
+        ),
+        (
             "Keystone refuses the login",
             "User, password, project or domain in clouds.yaml is wrong.",
             "openstack --os-cloud NAME token issue shows the same; correct secure.yaml.",

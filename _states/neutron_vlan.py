@@ -108,8 +108,8 @@ def present(
     mtu
         Bytes. Default: the physical network's.
     router
-        Mapping: ``external`` (name of the external network), ``name`` (default ``<project>-router``). Default: no
-        router.
+        Mapping: ``external`` (name of the external network), ``name`` (default ``<project>-router``). The project's
+        router of that name, if there is one, serves, and does not become ours. Default: no router.
     quota
         Mapping: ``networks``, ``subnets``, ``ports``, ``routers``...; others are left alone.
     share_with
@@ -187,8 +187,8 @@ def absent(name, network=None, remove_project=False, force=False, cloud=None, cl
     """
     The project's network is gone, with its subnets, router and shares; the project too, if that is asked for.
 
-    Refused, with a list of them, while ports are in use, and for a network that has not our tag. A project is never
-    removed before its networks, which would be orphans.
+    Refused, with a list of them, while ports are in use, a router's that has not our tag among them, and for a network
+    that has not our tag. A project is never removed before its networks, which would be orphans.
 
     name
         The project's name.
@@ -198,7 +198,7 @@ def absent(name, network=None, remove_project=False, force=False, cloud=None, cl
         Remove the project, if it is ours and nothing else of Neutron is in it; its servers and volumes are not looked
         at. Default ``False``.
     force
-        Remove what has not our tag, too. Default ``False``.
+        Remove what has not our tag, too; such a router only loses its interface. Default ``False``.
     cloud, clouds_yaml, domain
         As for :py:func:`present`.
 

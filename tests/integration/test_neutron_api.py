@@ -441,6 +441,20 @@ def test_a_router_of_another_name_serves_as_well(site):
     site.nothing_to_do(site.one(router={}))
 
 
+def test_a_router_that_was_there_serves_and_does_not_become_ours(site):
+    site.has(site.one())
+    made = site.sdk.network.create_router(name=f"{site.name()}-router", project_id=site.project().id)
+    attached = {"old": {"interface": None}, "new": {"interface": site.row()["cidr"]}}
+    assert list(site.converges(site.one(router={})).values()) == [attached]
+    assert site.sdk.network.get_router(made.id).tags == []
+    kept = site.absent(remove_project=False)
+    assert (kept.result, kept.changes) == (False, {})
+    assert f"is used by network:router_interface {made.id}; remove it first, or force: true takes it" in kept.comment
+    gone = site.absent(remove_project=False, force=True)
+    assert (gone.result, site.network()) == (True, None), gone.comment
+    assert site.sdk.network.get_router(made.id).name == made.name
+
+
 def test_a_router_takes_no_subnets_that_overlap(site):
     site.has(site.one())
     router = site.sdk.network.create_router(name=f"{site.name()}-router", project_id=site.project().id)
@@ -449,7 +463,14 @@ def test_a_router_takes_no_subnets_that_overlap(site):
     attach = site.sdk.network.add_interface_to_router
     assert refused(attach, router.id, subnet_id=site.subnet().id) == (400, "BadRequest")
     table = {**site.one(router={}), "overlap": "allow"}
-    site.refuses(table, f"router: {site.row()['cidr']} overlaps {wide.cidr} of network wide")
+    port = site.sdk.network.create_port(network_id=wide.network_id, device_owner="compute:nova")
+    said = f"router: {site.row()['cidr']} overlaps {wide.cidr} of network wide ({wide.network_id}) of project admin"
+    used = f"{said}, {wide.cidr}, 1 ports: compute:nova {port.id}"
+    site.refuses(table, used)
+    site.has({**table, "projects": {site.name(1): site.row(2)}})
+    drifted = {site.name(1): {**site.row(2), "vlan": site.first + 3}, **table["projects"]}
+    site.refuses({**table, "projects": drifted}, "on_drift: move", used)
+    site.sdk.network.delete_port(port.id)
     site.sdk.network.remove_interface_from_router(router.id, subnet_id=wide.id)
     site.converges(table)
 

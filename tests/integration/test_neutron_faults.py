@@ -167,6 +167,13 @@ def test_a_list_that_fails_changes_nothing(site, status):
     assert f"Neutron refuses GET /subnets ({status})" in ret.comment
 
 
+def test_an_answer_that_is_not_the_apis_is_said(site):
+    site.cloud.neutron.fault("GET /v2.0/subnets", status=200)
+    ret = site.apply(site.table())
+    assert (ret.result, ret.changes) == (False, {})
+    assert ret.comment.startswith("Neutron answers GET /subnets with no JSON; look at its endpoint"), ret.comment
+
+
 def test_a_token_that_expires_in_the_middle_is_renewed(site):
     site.cloud.neutron.fault("POST /v2.0/networks", status=401)
     assert site.apply(site.table()).result is True
@@ -207,11 +214,11 @@ def test_a_cloud_that_is_not_there(site, change, words):
     assert words in ret.comment
 
 
-def by_another_login(site, tmp_path, password="admin-secret", **more):
+def by_another_login(site, tmp_path, auth=None, **more):
     """A table of one project, with a clouds.yaml of its own."""
     data = json.loads(site.cloud.clouds_yaml.read_text())
     data["clouds"]["admin"].update(more)
-    data["clouds"]["admin"]["auth"]["password"] = password
+    data["clouds"]["admin"]["auth"].update({"password": "admin-secret", **(auth or {})})
     (tmp_path / "clouds.yaml").write_text(json.dumps(data))
     return {**site.table(), "clouds_yaml": str(tmp_path / "clouds.yaml")}
 
@@ -225,8 +232,26 @@ def test_a_region_that_is_not_there(site, tmp_path):
     assert site.since(before)[1] == []
 
 
+@pytest.mark.parametrize(
+    "key,service,words",
+    [
+        ("cacert", "keystone", "No login to cloud admin"),
+        ("cacert", "neutron", "Neutron does not serve GET /networks"),
+        ("cert", "keystone", "No login to cloud admin"),
+        ("key", "keystone", "No login to cloud admin"),
+    ],
+)
+def test_a_file_of_tls_that_is_not_there(site, tmp_path, key, service, words):
+    files = {**({"cert": str(site.cloud.clouds_yaml)} if key == "key" else {}), key: "/nowhere/bank.pem"}
+    url = getattr(site.cloud, service).url.replace("http:", "https:")
+    auth, more = ({"auth_url": f"{url}/v3"}, {}) if service == "keystone" else ({}, {"network_endpoint_override": url})
+    ret = site.apply(by_another_login(site, tmp_path, auth, **files, **more))
+    assert (ret.result, ret.changes) == (False, {})
+    assert words in ret.comment and "invalid path: /nowhere/bank.pem" in ret.comment, ret.comment
+
+
 def test_a_wrong_password_is_said_and_not_shown(site, tmp_path):
-    ret = site.apply(by_another_login(site, tmp_path, password="kept-out-of-sight"))
+    ret = site.apply(by_another_login(site, tmp_path, {"password": "kept-out-of-sight"}))
     assert ret.result is False
     assert "Keystone refuses the login of cloud admin" in ret.comment and "secure.yaml beside it" in ret.comment
     assert "kept-out-of-sight" not in ret.comment

@@ -423,6 +423,23 @@ def test_router(ports, routers, result, steps):
     assert [step["do"] for step in found["steps"]] == steps
 
 
+@pytest.mark.parametrize(
+    "router,new",
+    [
+        ({}, {}),
+        ({"description": "by hand"}, {}),
+        ({"description": TAG}, {"tag": TAG}),
+        ({"description": TAG, "tags": [TAG]}, {}),
+    ],
+    ids=str,
+)
+def test_only_a_router_that_we_have_created_gets_our_tag(router, new):
+    there = {"id": "r1", "name": "demo-router", "project_id": "p-demo", **router}
+    [step] = plan(world([network("n1")], [subnet("s1", "n1")], routers=[there]), router={})["steps"]
+    assert (step["do"], step["new"]) == ("attach", {"interface": "10.0.12.0/24", **new})
+    assert step["old"] == dict.fromkeys(step["new"])
+
+
 def test_a_router_that_leads_elsewhere_is_not_turned():
     other = {**OUTSIDE, "id": "x2", "name": "wan", "vlan": 901}
     seen = world([network("n1"), OUTSIDE, other], [subnet("s1", "n1")], router_ports=[ROUTER_PORT, GATEWAY_PORT])
@@ -440,6 +457,23 @@ def test_an_overlap_is_told_on_every_run_or_not_at_all(overlap, said):
         words = "10.0.12.0/24 overlaps 10.0.12.0/24 of network shop-net (n2) of project shop, 10.0.12.0/24"
         assert found["rows"]["demo"]["warnings"] == [f"{words}, no ports in use"] * said
         assert found["warnings"] == [f"demo: {words}, no ports in use"] * said
+
+
+def test_ports_are_read_once_all_networks_that_are_in_the_way_are_known():
+    table = {"demo": {"vlan": 12, "cidr": "10.0.12.0/24"}, "shop": {"vlan": 20, "cidr": "10.0.20.0/24", "router": {}}}
+    wanted = rules.rows({"physical_network": "physnet1", "projects": table})
+    wide = subnet("s3", "n3", "10.0.0.0/16", "p-shop", gateway_ip="10.0.0.1", allocation_pools=[])
+    seen = world(
+        [network("n1", vlan=13), network("n2", "shop-net", "p-shop", 20), network("n3", "wide", "p-shop", 21)],
+        [subnet("s1", "n1"), subnet("s2", "n2", "10.0.20.0/24", "p-shop"), wide],
+        router_ports=[port("a1", "n3", "s3", owner="network:router_interface", device="r1")],
+        routers=[{"id": "r1", "name": "shop-router", "project_id": "p-shop"}],
+    )
+    known, asked = {**seen, **dict.fromkeys(("router_ports", "routers", "ports"))}, []
+    while more := plans.needs(wanted, known):
+        asked.append(more)
+        known.update({kind: seen[kind] for kind in more})
+    assert asked[-1] == {"ports": {"network_id": ["n1", "n3"]}}
 
 
 @pytest.mark.parametrize("count", [1, 10, 100])
