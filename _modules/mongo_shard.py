@@ -237,12 +237,13 @@ def unhealthy(replsets, connection=None):
     .. versionadded:: 0.1.0
     """
     faults, options = [], __salt__["mongo_client.anonymous"](connection)
+    is_new = __salt__["mongo_replset.is_new"]
     for name, members in sorted(replsets.items()):
         wanted = {entry["host"]: entry for entry in map(__salt__["mongo_replset.member"], members)}
         said = __salt__["mongo_replset.hellos"](list(wanted), options)
         states = {host: __salt__["mongo_replset.member_state"](answer) for host, answer in said.items()}
         faults += [f"{host} of {name} is {state}" for host, state in states.items() if state in ("DOWN", "OTHER")]
-        faults += [f"{host} of {name} has no vote yet" for host in wanted if _is_new(said[host], wanted[host])]
+        faults += [f"{host} of {name} has no vote yet" for host in wanted if is_new(said[host], wanted[host])]
         faults += [] if "PRIMARY" in states.values() else [f"{name} has no primary"]
     return faults
 
@@ -502,11 +503,6 @@ def _set_states(host, options):
     states = {one: __salt__["mongo_replset.member_state"](answer) for one, answer in said.items()}
     primary = next((one for one, state in states.items() if state == "PRIMARY"), None)
     return {"primary": primary, "members": states}
-
-
-def _is_new(said, wanted):
-    """Whether a member counts as passive although its priority is not 0: MongoDB's hidden ``newlyAdded``."""
-    return bool(said and said.get("passive") and wanted["priority"])
 
 
 def _hosts(host):
