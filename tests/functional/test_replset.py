@@ -4,6 +4,7 @@ import base64
 import os
 
 import pytest
+from saltfactories.utils.functional import Loaders
 
 from segments import wait_until
 
@@ -199,14 +200,18 @@ def test_a_run_that_was_cut_is_finished_by_the_next(replset, states, modules, cu
 def test_a_mongod_killed_during_initiate(replset, states, modules):
     members, wanted = replset(3)
     observed = modules.mongo_replset.observe("s1", wanted["members"], wanted["connection"])
-    first = modules.mongo_replset.plan("s1", wanted["members"], observed, admin="admin")[0]
+    settings = {"electionTimeoutMillis": 5000}
+    first = modules.mongo_replset.plan("s1", wanted["members"], observed, settings, "admin")[0]
     modules.mongo_replset.act("s1", first, wanted["members"], wanted["connection"])
     members[0].kill()
     failed = states.mongo_replset.replset_present(**{**wanted, "timeout": 1})
     assert failed.result is False
     assert f"{members[0].address} must answer" in failed.comment
+    assert "Connection refused" in failed.comment
     members[0].start()
-    assert len(run(states, wanted)) == 3
+    changes = run(states, wanted, settings=settings)
+    assert len(changes) == 4
+    assert changes["settings of s1"] == {"old": "not to be seen without a login", "new": settings}
 
 
 def test_a_wrong_password_is_named_at_once(replset, states, pillar):
@@ -261,6 +266,21 @@ def test_the_administrator_of_a_set_that_somebody_initiated(replset, states):
             "new": {"roles": ["root@admin"]},
         }
     }
+
+
+def test_the_formula_on_a_set_with_an_arbiter(replset, minion_opts, pillar):
+    """Each host by its own name; an arbiter knows no user, so nothing waits for one there."""
+    members, _ = replset(3)
+    first, arbiter, second = (f"{name}:{m.port}" for name, m in zip(("127.0.0.1", "localhost", "127.1"), members))
+    replsets = {"s1": {"role": "shard", "members": [first, {"host": arbiter, "arbiterOnly": True}, second]}}
+    pillar({"mongodb": {**ADMIN["mongodb"], "timeout": 20, "replsets": replsets}})
+    for address in (first, arbiter):
+        minion = Loaders({**minion_opts, "id": address.split(":")[0]}).modules
+        applied = minion.state.sls("mongodb.replset")
+        assert {state.result for state in applied} == {True}, applied
+    hello = admin_client(members[0]).admin.command("hello")
+    assert (hello["hosts"], hello["arbiters"]) == ([first, second], [arbiter])
+    assert members[1].client().admin.command("hello")["arbiterOnly"] is True
 
 
 BAD_MEMBERS = [
