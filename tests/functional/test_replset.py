@@ -271,7 +271,8 @@ def test_the_administrator_of_a_set_that_somebody_initiated(replset, states):
 def test_the_formula_on_a_set_with_an_arbiter(replset, minion_opts, pillar):
     """Each host by its own name; an arbiter knows no user, so nothing waits for one there."""
     members, _ = replset(3)
-    first, arbiter, second = (f"{name}:{m.port}" for name, m in zip(("127.0.0.1", "localhost", "127.1"), members))
+    names = ("127.0.0.1", "localhost", "127.1")
+    first, arbiter, second = (f"{name}:{member.port}" for name, member in zip(names, members, strict=True))
     replsets = {"s1": {"role": "shard", "members": [first, {"host": arbiter, "arbiterOnly": True}, second]}}
     pillar({"mongodb": {**ADMIN["mongodb"], "timeout": 20, "replsets": replsets}})
     for address in (first, arbiter):
