@@ -231,6 +231,7 @@ def _replset(pillar, replset):
     return {
         "name": replset["name"],
         "first": replset["initiates"],
+        "holds_data": not any(m["host"] == replset["host"] and m.get("arbiterOnly") for m in replset["members"]),
         "members": replset["members"],
         "config_server": replset["role"] == "config",
         "settings": replset.get("settings", {}),

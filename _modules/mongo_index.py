@@ -36,7 +36,7 @@ def __virtual__():
     return __virtualname__
 
 
-def indexes(name, connection=None):
+def indexes(name, connection=None, unfinished=False):
     """
     A collection's indexes, each as ``{name, keys, ...options}``; an empty list for a collection that does not exist.
 
@@ -44,6 +44,8 @@ def indexes(name, connection=None):
         ``database.collection``.
     connection
         A router or any primary, with credentials.
+    unfinished
+        With those that are still being built. Default ``False``.
 
     CLI Example:
 
@@ -55,17 +57,19 @@ def indexes(name, connection=None):
     """
     database, collection = _split(name)
     try:
-        found = __salt__["mongo_client.rows"]({"listIndexes": collection}, db=database, connection=connection)
+        listed = {"listIndexes": collection, "includeBuildUUIDs": True}
+        found = __salt__["mongo_client.rows"](listed, db=database, connection=connection)
     except CommandExecutionError as err:
         if getattr(err, "code", None) == NAMESPACE_NOT_FOUND:
             return []
         raise
+    rows = [row.get("spec", row) for row in found if unfinished or "buildUUID" not in row]
     return [
         {
             "keys": dict(row["key"]),
             **{key: value for key, value in __salt__["mongo_client.jsonable"](row).items() if key != "key"},
         }
-        for row in found
+        for row in rows
     ]
 
 

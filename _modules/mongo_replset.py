@@ -29,6 +29,7 @@ DEFAULTS = {
 }
 FIXED = ("arbiterOnly", "buildIndexes")
 LOGIN_REFUSED = (11, 13, 18)
+MOST_VOTES = 7
 ALREADY_INITIALIZED, NOT_WRITABLE_PRIMARY = 23, 10107
 
 
@@ -56,7 +57,7 @@ def hellos(hosts, connection=None):
 
     .. versionadded:: 0.1.0
     """
-    return {host: _hello(host, connection) for host in hosts}
+    return {host: _hello(host, connection)[0] for host in hosts}
 
 
 def members(connection=None):
@@ -107,6 +108,24 @@ def member_state(said):
     return next((state for flag, state in flags.items() if said.get(flag) and said.get("setName")), "OTHER")
 
 
+def is_new(said, entry):
+    """
+    Whether a member has no vote yet: it counts as passive although its priority is not 0 (MongoDB's ``newlyAdded``).
+
+    said, entry
+        The reply to ``hello``, or ``None``; the member, as :py:func:`member` answers it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.is_new '{passive: true}' '{priority: 1}'
+
+    .. versionadded:: 0.1.0
+    """
+    return bool(said and said.get("passive") and entry["priority"])
+
+
 def config(connection=None):
     """
     The set's configuration as its primary has it (``replSetGetConfig``).
@@ -137,9 +156,9 @@ def observe(name, wanted, connection=None):
         The member that the caller runs on, with the credentials to use.
 
     Returns:
-        ``hellos`` (``{host: reply or None}``), ``born``, ``primary`` (``host:port`` or ``None``), ``config`` (``None``
-        while there is none), ``userless`` (the set has no user, so that our login has still to be created) and
-        ``primary_here``.
+        ``hellos`` (``{host: reply or None}``), ``silent`` (``{host: why it does not answer}``), ``born``, ``primary``
+        (``host:port`` or ``None``), ``config`` (``None`` while there is none), ``userless`` (the set has no user, so
+        that our login has still to be created) and ``primary_here``.
 
     Raises ``CommandExecutionError`` when a host belongs to another set or was started without ``--replSet``, and when
     the set has users but does not let ours in.
@@ -153,13 +172,15 @@ def observe(name, wanted, connection=None):
     .. versionadded:: 0.1.0
     """
     wanted = [member(entry) for entry in wanted]
-    said = hellos([entry["host"] for entry in wanted], connection)
+    asked = {entry["host"]: _hello(entry["host"], connection) for entry in wanted}
+    said = {host: answer for host, (answer, _) in asked.items()}
     for host, answer in said.items():
         _refuse_foreign(name, host, answer)
     alive = [answer for answer in said.values() if answer and answer.get("setName")]
     primary = next((answer["primary"] for answer in alive if answer.get("primary")), None)
     found = {"hellos": said, "born": bool(alive), "primary": primary}
     found.update({"config": None, "userless": False, "primary_here": False})
+    found["silent"] = {host: why for host, (answer, why) in asked.items() if not answer}
     if not primary:
         return found
     try:
@@ -183,19 +204,19 @@ def unsettled(observed):
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_replset.unsettled '{born: false, hellos: {"s1a.dc:27017": null}}'
+        salt-call --local -m . mongo_replset.unsettled '{born: false, silent: {"s1a.dc:27017": connection refused}}'
 
     .. versionadded:: 0.1.0
     """
-    silent = [host for host, answer in observed["hellos"].items() if not answer]
+    silent = observed["silent"]
     if not observed["born"]:
-        return f"{', '.join(silent)} must answer before the set is born" if silent else ""
+        return f"{', '.join(silent)} must answer before the set is born{_reasons(silent)}" if silent else ""
     if not observed["config"]:
         return "the set has no primary"
     known = {entry["host"] for entry in observed["config"]["members"]}
-    new = [host for host in silent if host not in known]
+    new = {host: why for host, why in silent.items() if host not in known}
     if new:
-        return f"{', '.join(new)} must answer before it is added"
+        return f"{', '.join(new)} must answer before it is added{_reasons(new)}"
     if observed["userless"] and not observed["primary_here"]:
         return (
             f"the set has no user yet, and only on its primary {observed['primary']} one can be created (admin_present)"
@@ -231,7 +252,8 @@ def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False):
 
     .. versionadded:: 0.1.0
     """
-    wanted = [member(entry) for entry in wanted]
+    # MongoDB refuses a second electable member beside an arbiter, unless the cluster's write concern is set.
+    wanted = sorted(map(member, wanted), key=lambda entry: entry["arbiterOnly"])
     if not observed["born"]:
         return _plan_birth(name, wanted, settings, admin)
     have = {entry["host"]: member(entry) for entry in observed["config"]["members"]}
@@ -242,51 +264,9 @@ def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False):
             f"Replica set {name} has members that are not wanted: {', '.join(extra)}; add them to members, or say "
             "remove_extra: True"
         )
-    adds = [_step("add", entry["host"], None, entry) for entry in wanted if entry["host"] not in have]
-    drifts = [
-        _step("change", entry["host"], have[entry["host"]], entry)
-        for entry in wanted
-        if have.get(entry["host"], entry) != entry
-    ]
-    removes = [_step("remove", host, have[host], None) for host in extra]
-    voters = sum(entry["votes"] for entry in have.values()) + sum(step["entry"]["votes"] for step in adds)
-    ordered = removes + adds + drifts if voters > 7 else adds + drifts + removes
     first = [_admin_step(admin)] if admin and observed.get("userless") else []
-    return first + _settings_steps(name, observed["config"].get("settings", {}), settings) + ordered
-
-
-def next_config(config, step):
-    r"""
-    The configuration after one step: version + 1, every member's ``_id`` kept, a new one's is the highest + 1. Pure.
-
-    config
-        The set's configuration as ``replSetGetConfig`` answers it.
-    step
-        One step of :py:func:`plan`.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . mongo_replset.next_config \
-            '{_id: s1, version: 1, members: [{_id: 0, host: "a:1"}]}' '{do: add, host: "b:1", entry: {host: "b:1"}}'
-
-    .. versionadded:: 0.1.0
-    """
-    entries = [dict(entry) for entry in config["members"]]
-    if step["do"] == "set":
-        return {
-            **config,
-            "version": config["version"] + 1,
-            "settings": {**config.get("settings", {}), **step["settings"]},
-        }
-    if step["do"] == "add":
-        entries.append({"_id": max(entry["_id"] for entry in entries) + 1, **step["entry"]})
-    if step["do"] == "remove":
-        entries = [entry for entry in entries if entry["host"] != step["host"]]
-    if step["do"] == "change":
-        entries = [{**entry, **step["entry"]} if entry["host"] == step["host"] else entry for entry in entries]
-    return {**config, "version": config["version"] + 1, "members": entries}
+    first += _settings_steps(name, observed["config"].get("settings", {}), settings)
+    return first + _member_steps(wanted, have, extra, observed.get("primary"))
 
 
 def member(entry):
@@ -397,6 +377,9 @@ def reconfigure(name, step, hosts, connection=None, timeout=60):
     r"""
     Change one member, or the settings, through whichever member is primary; tried again when an election comes between.
 
+    A member is removed only when those of ``hosts`` that are in the set and answer have all data and their votes. A
+    primary that is removed, or may be primary no longer, steps down before.
+
     name, step, hosts, connection, timeout
         As for :py:func:`act`.
 
@@ -413,37 +396,21 @@ def reconfigure(name, step, hosts, connection=None, timeout=60):
     def taken():
         primary = find_primary(name, hosts, connection)
         at_primary = __salt__["mongo_client.at"](primary, connection)
-        if step.get("host") == primary and step["do"] == "remove":
-            step_down(at_primary)
-            return None, f"{primary} steps down before it is removed"
         current = _raw_config(at_primary)
-        if not _is_taken(current, step):
-            __salt__["mongo_client.command"](
-                {"replSetReconfig": next_config(current, step)}, connection=at_primary, timeout=20
-            )
+        if _is_taken(current, step):
+            return True, ""
+        behind = _behind(current, hosts, connection) if step["do"] == "remove" else []
+        if behind:
+            return None, f"{', '.join(behind)} to be synchronised before {step['host']} is removed"
+        if step.get("host") == primary and not (step.get("entry") or {}).get("priority"):
+            _step_down(at_primary)
+            return None, f"{primary} steps down before that"
+        __salt__["mongo_client.command"](
+            {"replSetReconfig": _next_config(current, step)}, connection=at_primary, timeout=20
+        )
         return True, ""
 
     __salt__["mongo_client.wait"](taken, f"replica set {name} to {step['do']} {step['what']}", timeout, 0.02)
-
-
-def step_down(connection=None, seconds=30):
-    """
-    Ask a primary to hand over: for some seconds another member is elected instead.
-
-    connection
-        The primary, with credentials.
-    seconds
-        How long it does not stand for election. Default 30.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . mongo_replset.step_down
-
-    .. versionadded:: 0.1.0
-    """
-    __salt__["mongo_client.command"]({"replSetStepDown": seconds}, connection=connection, timeout=20)
 
 
 def find_primary(name, hosts, connection=None):
@@ -489,10 +456,15 @@ def missing(name, hosts, connection=None):
     return [host for host in hosts if host not in seen]
 
 
+def _step_down(primary, seconds=30):
+    """Ask a primary to hand over: for some seconds another member is elected instead."""
+    __salt__["mongo_client.command"]({"replSetStepDown": seconds}, connection=primary, timeout=20)
+
+
 def _ask(name, hosts, connection):
     """What the first member that knows a primary says of the set."""
     for host in hosts:
-        said = _hello(host, connection)
+        said, _ = _hello(host, connection)
         if said and said.get("primary") and said.get("setName") == name:
             return said
     error = CommandExecutionError(f"Replica set {name} has no primary that {', '.join(hosts)} would know of")
@@ -510,15 +482,38 @@ def _raw_config(connection):
 
 
 def _hello(host, connection):
+    """The reply, or ``None`` with the reason."""
     try:
-        return __salt__["mongo_client.hello"](__salt__["mongo_client.at"](host, connection))
-    except CommandExecutionError:
-        return None
+        return __salt__["mongo_client.hello"](__salt__["mongo_client.at"](host, connection)), ""
+    except CommandExecutionError as err:
+        return None, str(err)
+
+
+def _reasons(silent):
+    return f" ({'; '.join(dict.fromkeys(silent.values()))})"
 
 
 def _is_primary(connection):
     said = __salt__["mongo_client.hello"](connection)
     return said.get("isWritablePrimary"), member_state(said)
+
+
+def _next_config(config, step):
+    """The configuration after one step: version + 1, every member's ``_id`` kept, a new one's is the highest + 1."""
+    entries = [dict(entry) for entry in config["members"]]
+    if step["do"] == "set":
+        return {
+            **config,
+            "version": config["version"] + 1,
+            "settings": {**config.get("settings", {}), **step["settings"]},
+        }
+    if step["do"] == "add":
+        entries.append({"_id": max(entry["_id"] for entry in entries) + 1, **step["entry"]})
+    if step["do"] == "remove":
+        entries = [entry for entry in entries if entry["host"] != step["host"]]
+    if step["do"] == "change":
+        entries = [{**entry, **step["entry"]} if entry["host"] == step["host"] else entry for entry in entries]
+    return {**config, "version": config["version"] + 1, "members": entries}
 
 
 def _is_taken(current, step):
@@ -529,10 +524,17 @@ def _is_taken(current, step):
     return have.get(step["host"]) == step.get("entry")
 
 
+def _behind(current, hosts, connection):
+    """Those of the hosts that are members and answer, but hold not all data yet, or have no vote yet."""
+    have = {entry["host"]: entry for entry in map(member, current["members"]) if entry["host"] in hosts}
+    said = {host: answer for host, answer in hellos(have, connection).items() if answer}
+    return [host for host in said if member_state(said[host]) == "OTHER" or is_new(said[host], have[host])]
+
+
 def _config_from_hello(said, wanted):
     """A configuration without the options that only a login shows: known members count as they are wanted."""
     options = {entry["host"]: entry for entry in wanted}
-    return {"members": [options.get(host, {"host": host}) for host in _visible(said)]}
+    return {"members": [options.get(host, {"host": host}) for host in _visible(said)], "settings": None}
 
 
 def _plan_birth(name, wanted, settings, admin):
@@ -551,6 +553,27 @@ def _plan_birth(name, wanted, settings, admin):
     )
 
 
+def _member_steps(wanted, have, extra, primary):
+    """Who comes, who changes, who goes, each time the primary last; a vote that is needed before is freed before."""
+    adds = [_step("add", entry["host"], None, entry) for entry in wanted if entry["host"] not in have]
+    rest = [
+        _step("change", entry["host"], have[entry["host"]], entry)
+        for entry in sorted(wanted, key=lambda entry: entry["host"] == primary)
+        if have.get(entry["host"], entry) != entry
+    ]
+    rest += [_step("remove", host, have[host], None) for host in sorted(extra, key=lambda host: host == primary)]
+    ordered, votes = [], sum(entry["votes"] for entry in have.values())
+    for add in adds:
+        freeing = [step for step in rest if have[step["host"]]["votes"] > (step["entry"] or {}).get("votes", 0)]
+        if freeing and votes + add["entry"]["votes"] > MOST_VOTES:
+            rest.remove(freeing[0])
+            ordered.append(freeing[0])
+            votes -= 1
+        ordered.append(add)
+        votes += add["entry"]["votes"]
+    return ordered + rest
+
+
 def _admin_step(admin):
     return {"do": "create", "what": f"user {admin}", "old": None, "new": "present"}
 
@@ -567,10 +590,10 @@ def _shown(entry):
 
 
 def _settings_steps(name, have, settings):
-    drift = {key: value for key, value in (settings or {}).items() if have.get(key) != value}
+    drift = {key: value for key, value in (settings or {}).items() if (have or {}).get(key) != value}
     if not drift:
         return []
-    old = {key: have.get(key) for key in drift}
+    old = "not to be seen without a login" if have is None else {key: have.get(key) for key in drift}
     return [{"do": "set", "what": f"settings of {name}", "old": old, "new": drift, "settings": drift}]
 
 

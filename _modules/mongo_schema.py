@@ -228,7 +228,7 @@ INSTALL = _object(
 
 TLS_MODES = ("disabled", "allowTLS", "preferTLS", "requireTLS")
 TLS = _object(
-    "TLS of members and routers",
+    "TLS of members and routers; each certificate names localhost too, as the states use that",
     {
         "mode": _one_of("disabled, allowTLS, preferTLS or requireTLS", *TLS_MODES),
         "certificateKeyFile": FILE,

@@ -154,8 +154,8 @@ def collections(connection=None):
     """
     return {
         row["_id"]: {"key": dict(row["key"]), "unique": row.get("unique", False)}
-        for row in _config_rows("collections", connection)
-        if not row.get("dropped") and not row["_id"].startswith("config.")
+        for row in _sharded(connection)
+        if not row["_id"].startswith("config.")
     }
 
 
@@ -176,14 +176,10 @@ def distribution(name, connection=None):
 
     .. versionadded:: 0.1.0
     """
-    row = next((row for row in _config_rows("collections", connection) if row["_id"] == name), None)
-    if not row:
+    rows = [row for row in _sharded(connection) if row["_id"] == name]
+    if not rows:
         raise CommandExecutionError(f"{name} is not sharded; mongo_shard.collections lists those that are")
-    chunks = _config_rows("chunks", connection, {"$or": [{"uuid": row.get("uuid")}, {"ns": name}]})
-    counts = dict.fromkeys(sorted(shards(connection)), 0)
-    for chunk in chunks:
-        counts[chunk["shard"]] = counts.get(chunk["shard"], 0) + 1
-    return counts
+    return _chunks(rows, shards(connection), connection)[name]
 
 
 def topology(connection=None):
@@ -205,14 +201,13 @@ def topology(connection=None):
 
     .. versionadded:: 0.1.0
     """
-    options = __salt__["mongo_client.anonymous"](connection)
+    options, sets = __salt__["mongo_client.anonymous"](connection), shards(connection)
+    rows = [row for row in _sharded(connection) if not row["_id"].startswith("config.")]
+    chunks = _chunks(rows, sets, connection)
     return {
         "config": _set_states(_config_string(connection), options),
-        "shards": {name: _set_states(host, options) for name, host in sorted(shards(connection).items())},
-        "collections": {
-            name: {"key": found["key"], "chunks": distribution(name, connection)}
-            for name, found in collections(connection).items()
-        },
+        "shards": {name: _set_states(host, options) for name, host in sorted(sets.items())},
+        "collections": {row["_id"]: {"key": dict(row["key"]), "chunks": chunks[row["_id"]]} for row in rows},
     }
 
 
@@ -237,12 +232,13 @@ def unhealthy(replsets, connection=None):
     .. versionadded:: 0.1.0
     """
     faults, options = [], __salt__["mongo_client.anonymous"](connection)
+    is_new = __salt__["mongo_replset.is_new"]
     for name, members in sorted(replsets.items()):
         wanted = {entry["host"]: entry for entry in map(__salt__["mongo_replset.member"], members)}
         said = __salt__["mongo_replset.hellos"](list(wanted), options)
         states = {host: __salt__["mongo_replset.member_state"](answer) for host, answer in said.items()}
         faults += [f"{host} of {name} is {state}" for host, state in states.items() if state in ("DOWN", "OTHER")]
-        faults += [f"{host} of {name} has no vote yet" for host in wanted if _is_new(said[host], wanted[host])]
+        faults += [f"{host} of {name} has no vote yet" for host in wanted if is_new(said[host], wanted[host])]
         faults += [] if "PRIMARY" in states.values() else [f"{name} has no primary"]
     return faults
 
@@ -485,10 +481,26 @@ def shard_collection(name, key, unique=False, connection=None, timeout=120):
     __salt__["mongo_client.command"](command, connection=connection, timeout=timeout)
 
 
-def _config_rows(collection, connection, where=None):
-    return __salt__["mongo_client.rows"](
-        {"find": collection, "filter": where or {}}, db="config", connection=connection
-    )
+def _config_rows(collection, connection):
+    return __salt__["mongo_client.rows"]({"find": collection}, db="config", connection=connection)
+
+
+def _sharded(connection):
+    """Rows of the sharded collections; 8.0 keeps unsharded ones that were moved among them, as not to be split."""
+    rows = _config_rows("collections", connection)
+    return [row for row in rows if not row.get("dropped") and not row.get("unsplittable")]
+
+
+def _chunks(rows, sets, connection):
+    """``{collection: {shard: chunks}}``, counted by the server; up to 4.4 a chunk has no UUID, but the name."""
+    names = {row[key]: row["_id"] for row in rows for key in ("_id", "uuid") if key in row}
+    group = {"_id": {"of": {"$ifNull": ["$uuid", "$ns"]}, "shard": "$shard"}, "chunks": {"$sum": 1}}
+    count = {"aggregate": "chunks", "pipeline": [{"$group": group}], "cursor": {}}
+    found = {row["_id"]: dict.fromkeys(sorted(sets), 0) for row in rows}
+    for row in __salt__["mongo_client.rows"](count, db="config", connection=connection):
+        if row["_id"]["of"] in names:
+            found[names[row["_id"]["of"]]][row["_id"]["shard"]] = row["chunks"]
+    return found
 
 
 def _config_string(connection):
@@ -502,11 +514,6 @@ def _set_states(host, options):
     states = {one: __salt__["mongo_replset.member_state"](answer) for one, answer in said.items()}
     primary = next((one for one, state in states.items() if state == "PRIMARY"), None)
     return {"primary": primary, "members": states}
-
-
-def _is_new(said, wanted):
-    """Whether a member counts as passive although its priority is not 0: MongoDB's hidden ``newlyAdded``."""
-    return bool(said and said.get("passive") and wanted["priority"])
 
 
 def _hosts(host):

@@ -32,8 +32,9 @@ def replset_present(
 
     A set is born with one member and its administrator (the connection's user), and grown one member at a time.
     Compared are the members by ``host:port``, their options (MongoDB's default where none is given) and the given
-    settings. An election can interrupt writes for some seconds only when the primary itself is removed. Waits until all
-    new members answer.
+    settings. An election can interrupt writes for some seconds only when the primary itself is removed, or may be
+    primary no longer. Waits until all new members answer, and before it removes a member, until the wanted ones that
+    answer have all data and their votes: with much data, ``timeout`` has to allow for that.
 
     name
         The replica set's name.

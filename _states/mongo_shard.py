@@ -213,6 +213,8 @@ def collection_sharded(name, key, unique=False, connection=None, timeout=120):
     """
     The collection is sharded on this key. Another key is refused with what to do; a key is never changed by a run.
 
+    One that holds documents needs an index that begins with the key: let this state require ``indexes_present``.
+
     name
         ``database.collection``.
     key
@@ -235,7 +237,7 @@ def collection_sharded(name, key, unique=False, connection=None, timeout=120):
             - name: bank.transfers
             - key: {account: hashed}
             - require:
-              - mongo_shard: mongodb-database-bank
+              - mongo_shard: mongodb-indexes-bank.transfers
 
     .. versionadded:: 0.1.0
     """
@@ -259,7 +261,8 @@ def indexes_present(name, indexes, connection=None, timeout=3600):
 
     Compared by key and options, never by name alone. ``expireAfterSeconds`` and ``hidden`` are changed in place; any
     other difference is refused. So is an index that a document there could not be held in, because two of its fields
-    are arrays in it: the document is named before the build fails with code 171. Other indexes are left alone.
+    are arrays in it: the document is named before the build fails with code 171. One that is still being built, by
+    whomever, is waited for. Other indexes are left alone.
 
     name
         ``database.collection``.
@@ -285,7 +288,7 @@ def indexes_present(name, indexes, connection=None, timeout=3600):
               - keys: {account: 1, when: -1}
               - {keys: {created: 1}, expireAfterSeconds: 86400}
             - require:
-              - mongo_shard: mongodb-collection-bank.transfers
+              - mongo_shard: mongodb-database-bank
 
     .. versionadded:: 0.1.0
     """
@@ -338,7 +341,7 @@ def indexes_absent(name, indexes, connection=None):
         name,
         f"collection {name}",
         {"collection": name, "indexes": indexes, "connection": connection},
-        read=lambda: {"indexes": __salt__["mongo_index.indexes"](name, connection)},
+        read=lambda: {"indexes": __salt__["mongo_index.indexes"](name, connection, unfinished=True)},
         blank={"indexes": []},
         plan=lambda observed: __salt__["mongo_index.plan_absent"](name, indexes, observed["indexes"]),
         act=lambda step: __salt__["mongo_index.act"](name, step, connection),

@@ -1,6 +1,7 @@
 # A MongoDB cluster from blank hosts, in one run:  salt-run state.orchestrate orchestrate.mongodb
 # Order only; what a host does stands in salt/mongodb, whom it concerns in the pillar.
 {% set hosts = salt['mongo_pillar.hosts']() %}
+{% set last = namespace(step='onepass: mongodb-preflight') %}
 {% set phases = [
   ('daemons', hosts.all, ['mongodb.install', 'mongodb.tuning', 'mongodb.daemon']),
   ('replica-sets', hosts.members, ['mongodb.replset']),
@@ -16,7 +17,7 @@ mongodb-preflight:
     - sync: True
     - parallel: True
 
-{% for phase, targets, sls in phases %}
+{% for phase, targets, sls in phases if targets %}
 mongodb-{{ phase }}:
   salt.state:
     - tgt: {{ targets | tojson }}
@@ -25,5 +26,6 @@ mongodb-{{ phase }}:
     - queue: True
     - parallel: True
     - require:
-      - {{ 'onepass: mongodb-preflight' if loop.first else 'salt: mongodb-' ~ phases[loop.index0 - 1][0] }}
+      - {{ last.step }}
+{% set last.step = 'salt: mongodb-' ~ phase %}
 {% endfor %}

@@ -1,4 +1,5 @@
-# Databases, sharded collections with their indexes (before any load), and the applications' users; on one router.
+# Databases, collections with their indexes (before any load), and the applications' users; on one router.
+# Indexes come before the sharding: a collection that holds documents is sharded only along an index that it has.
 {% set settings = salt['mongo_config.settings']() %}
 
 {% for database in settings.databases %}
@@ -19,8 +20,6 @@ mongodb-collection-{{ collection.name }}:
     - connection: {{ settings.router | tojson }}
     - timeout: {{ settings.timeout }}
     - require:
-      - mongo_shard: mongodb-database-{{ collection.name.split('.')[0] }}
-    - require_in:
       - mongo_shard: mongodb-indexes-{{ collection.name }}
 {% endif %}
 
@@ -42,3 +41,8 @@ mongodb-user-{{ user.name }}:
     - password: {{ user.password }}
     - connection: {{ settings.router | tojson }}
 {% endfor %}
+
+{% if not settings.databases and not settings.users %}
+mongodb-no-collections:
+  test.nop
+{% endif %}

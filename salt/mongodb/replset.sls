@@ -1,4 +1,5 @@
 # The replica sets of this host. A set is born and changed on its first member; the others wait to be taken in.
+# An arbiter holds no data, and so no user.
 {% set settings = salt['mongo_config.settings']() %}
 
 {% for replset in settings.replsets %}
@@ -22,6 +23,7 @@ mongodb-member-{{ replset.name }}:
     - connection: {{ replset.connection | tojson }}
     - timeout: {{ settings.timeout }}
 
+{% if replset.holds_data %}
 mongodb-admin-{{ replset.name }}:
   mongo_replset.admin_present:
     - name: {{ settings.admin }}
@@ -29,4 +31,5 @@ mongodb-admin-{{ replset.name }}:
     - timeout: {{ settings.timeout }}
     - require:
       - mongo_replset: mongodb-member-{{ replset.name }}
+{% endif %}
 {% endfor %}

@@ -5,4 +5,5 @@ mongodb-healthy:
   mongo_shard.cluster_healthy:
     - name: cluster
     - replsets: {{ settings.all_members | tojson }}
+    - connection: {{ settings.router | tojson }}
     - timeout: {{ settings.timeout }}

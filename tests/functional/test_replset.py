@@ -4,6 +4,7 @@ import base64
 import os
 
 import pytest
+from saltfactories.utils.functional import Loaders
 
 from segments import wait_until
 
@@ -121,6 +122,69 @@ def test_the_primary_can_be_removed(replset, states):
     assert [entry["_id"] for entry in seen_config(members[1])["members"]] == [1, 2]
 
 
+def test_a_member_stays_until_the_one_in_its_place_has_all_data(mongods, states):
+    """Without a login, as a member that copies has no user yet who could let it go on."""
+    test_commands = ["--setParameter", "enableTestCommands=1"]
+    hung = [*test_commands, "--setParameter", "failpoint.initialSyncHangBeforeCopyingDatabases={mode: 'alwaysOn'}"]
+    members = mongods(2, replset="s1", role="shardsvr")
+    [new] = mongods(1, replset="s1", role="shardsvr", args=hung)
+    wanted = {**arguments(members), "connection": {"host": "127.0.0.1", "port": members[0].port}}
+    run(states, wanted)
+    replaced = {**wanted, "members": [members[0].address, new.address], "remove_extra": True}
+    waits = states.mongo_replset.replset_present(**{**replaced, "timeout": 2})
+    assert waits.result is False
+    assert f"{new.address} to be synchronised before {members[1].address} is removed" in waits.comment
+    primary = members[0].client()
+    hosts = [member["host"] for member in primary.admin.command("replSetGetConfig")["config"]["members"]]
+    assert hosts == [*wanted["members"], new.address]
+    new.client().admin.command("configureFailPoint", "initialSyncHangBeforeCopyingDatabases", mode="off")
+    assert list(run(states, {**replaced, "timeout": 60})) == [f"member {members[1].address}"]
+    assert primary.admin.command("hello")["hosts"] == replaced["members"]
+    assert new.client().admin.command("hello")["secondary"] is True
+
+
+@pytest.mark.parametrize(
+    "have, wanted, steps",
+    [
+        ("abc", "cfg", "add f, add g, remove b, remove a"),
+        ("abcde", "efghi", "add f, add g, remove b, add h, remove c, add i, remove d, remove a"),
+        ("abcdefg", "gh", "remove b, add h, remove c, remove d, remove e, remove f, remove a"),
+        ("abcdefg", "abcdef0gh", "change g, add h"),
+        ("ab", "0ab", "change a"),
+        ("ab", "0a0bc", "add c, change b, change a"),
+        ("a", "a*bc", "add c, add b"),
+    ],
+)
+def test_members_come_before_others_go_and_the_primary_is_last(modules, have, wanted, steps):
+    """A letter is a member, ``a`` the primary; one after a ``0`` has no vote, one after a ``*`` is an arbiter."""
+    entries, options = [], {}
+    for letter in wanted:
+        if letter in "0*":
+            options = {"0": {"priority": 0, "votes": 0}, "*": {"arbiterOnly": True}}[letter]
+        else:
+            entries.append({"host": f"{letter}:1", **options})
+            options = {}
+    config = {"members": [{"host": f"{letter}:1"} for letter in have]}
+    observed = {"born": True, "primary": "a:1", "config": config}
+    planned = modules.mongo_replset.plan("s1", entries, observed, remove_extra=True)
+    assert ", ".join(f"{step['do']} {step['host'][0]}" for step in planned) == steps
+
+
+def test_a_primary_that_may_be_it_no_longer_steps_down(replset, states):
+    members, wanted = replset(2)
+    run(states, wanted)
+    [first, second] = wanted["members"]
+    connection = {**wanted["connection"], "port": members[1].port}
+    assert states.mongo_replset.member_ready(name="s1", connection=connection, timeout=60).result is True
+    turned = {**wanted, "connection": connection, "members": [second, {"host": first, "priority": 0, "hidden": True}]}
+    assert list(run(states, turned)) == [f"member {first}"]
+    assert admin_client(members[1]).admin.command("hello")["primary"] == second
+    assert [(entry["priority"], entry["hidden"]) for entry in seen_config(members[1])["members"]] == [
+        (0, True),
+        (1, False),
+    ]
+
+
 @pytest.mark.parametrize("cut", range(4))
 def test_a_run_that_was_cut_is_finished_by_the_next(replset, states, modules, cut):
     """Steps: initiate, create the administrator, add the second, add the third."""
@@ -136,14 +200,18 @@ def test_a_run_that_was_cut_is_finished_by_the_next(replset, states, modules, cu
 def test_a_mongod_killed_during_initiate(replset, states, modules):
     members, wanted = replset(3)
     observed = modules.mongo_replset.observe("s1", wanted["members"], wanted["connection"])
-    first = modules.mongo_replset.plan("s1", wanted["members"], observed, admin="admin")[0]
+    settings = {"electionTimeoutMillis": 5000}
+    first = modules.mongo_replset.plan("s1", wanted["members"], observed, settings, "admin")[0]
     modules.mongo_replset.act("s1", first, wanted["members"], wanted["connection"])
     members[0].kill()
     failed = states.mongo_replset.replset_present(**{**wanted, "timeout": 1})
     assert failed.result is False
     assert f"{members[0].address} must answer" in failed.comment
+    assert "Connection refused" in failed.comment
     members[0].start()
-    assert len(run(states, wanted)) == 3
+    changes = run(states, wanted, settings=settings)
+    assert len(changes) == 4
+    assert changes["settings of s1"] == {"old": "not to be seen without a login", "new": settings}
 
 
 def test_a_wrong_password_is_named_at_once(replset, states, pillar):
@@ -198,6 +266,22 @@ def test_the_administrator_of_a_set_that_somebody_initiated(replset, states):
             "new": {"roles": ["root@admin"]},
         }
     }
+
+
+def test_the_formula_on_a_set_with_an_arbiter(replset, minion_opts, pillar):
+    """Each host by its own name; an arbiter knows no user, so nothing waits for one there."""
+    members, _ = replset(3)
+    names = ("127.0.0.1", "localhost", "127.1")
+    first, arbiter, second = (f"{name}:{member.port}" for name, member in zip(names, members, strict=True))
+    replsets = {"s1": {"role": "shard", "members": [first, {"host": arbiter, "arbiterOnly": True}, second]}}
+    pillar({"mongodb": {**ADMIN["mongodb"], "timeout": 20, "replsets": replsets}})
+    for address in (first, arbiter):
+        minion = Loaders({**minion_opts, "id": address.split(":")[0]}).modules
+        applied = minion.state.sls("mongodb.replset")
+        assert {state.result for state in applied} == {True}, applied
+    hello = admin_client(members[0]).admin.command("hello")
+    assert (hello["hosts"], hello["arbiters"]) == ([first, second], [arbiter])
+    assert members[1].client().admin.command("hello")["arbiterOnly"] is True
 
 
 BAD_MEMBERS = [

@@ -5,14 +5,17 @@ import os
 import random
 import subprocess
 import sys
+import threading
 import time
 
+import bson
 import pymongo
 import pytest
 import yaml
 from pymongo.errors import PyMongoError
 
 import mongods as real
+from segments import wait_until
 from tree import ROOT
 
 KEYFILE = base64.b64encode(os.urandom(96)).decode()
@@ -204,6 +207,24 @@ def test_a_collection_is_sharded_on_a_hashed_key(states, cluster, router, server
     assert min(counts) > 40
 
 
+def test_the_formula_shards_a_collection_with_documents_and_spreads_a_new_one(modules, cluster, router, pillar):
+    """The order of indexes and sharding: documents need an index first, and a new collection has chunks everywhere."""
+    router.old.transfers.insert_many([{"account": n} for n in range(50)])
+    spec = {"shard_key": {"account": "hashed"}, "indexes": [{"keys": {"account": "hashed"}}, {"keys": {"when": -1}}]}
+    databases = {name: {"collections": {"transfers": spec}} for name in ("old", "new")}
+    pillar({"mongodb": {"auth": {"admin": ADMIN}, "routers": [f"minion:{cluster['port']}"], "databases": databases}})
+    for changes in (True, False):
+        applied = modules.state.sls("mongodb.collections")
+        assert {state.result for state in applied} == {True}, applied
+        assert any(state.changes for state in applied) is changes
+    assert router.old.transfers.count_documents({}) == 50
+    assert sum(modules.mongo_shard.distribution("old.transfers", cluster).values()) >= 1
+    assert modules.mongo_shard.distribution("new.transfers", cluster) == {"s1": 2, "s2": 2}
+    router.new.transfers.insert_many([{"account": n} for n in range(50)])
+    found = router.new.transfers.aggregate([{"$indexStats": {}}, {"$match": {"name": "when_-1"}}])
+    assert sorted(row["shard"] for row in found) == ["s1", "s2"]
+
+
 @pytest.mark.parametrize(
     "key,unique,words",
     [
@@ -297,6 +318,40 @@ def test_an_index_of_two_array_fields_is_refused_on_evidence(states, cluster, ro
     assert run(states.mongo_shard.indexes_present, name=collection, indexes=wanted, connection=cluster) != {}
 
 
+@pytest.fixture
+def building(mongods):
+    """A set of one that builds an index on ``account`` and does not get ahead; it may when the test says so."""
+    [member] = mongods(1, replset="s1", args=["--setParameter", "enableTestCommands=1"])
+    client, fail_point = member.client(), "hangAfterStartingIndexBuild"
+    client.admin.command("replSetInitiate", {"_id": "s1", "members": [{"_id": 0, "host": member.address}]})
+    assert wait_until(lambda: client.admin.command("hello")["isWritablePrimary"], 60)
+    client.bank.transfers.insert_one({"account": 1})
+    client.admin.command("configureFailPoint", fail_point, mode="alwaysOn")
+    build = threading.Thread(target=lambda: client.bank.transfers.create_index([("account", 1)]))
+    build.start()
+
+    def go_on():
+        client.admin.command("configureFailPoint", fail_point, mode="off")
+        build.join()
+
+    assert wait_until(lambda: "account_1" in client.bank.transfers.index_information(), 60)
+    yield member, go_on
+    go_on()
+
+
+def test_an_index_is_there_when_it_has_been_built(states, building):
+    member, go_on = building
+    connection = {"host": "127.0.0.1", "port": member.port}
+    wanted = {"name": "bank.transfers", "indexes": [{"keys": {"account": 1}}], "connection": connection}
+    assert states.mongo_shard.indexes_present(**wanted, test=True).result is None
+    waits = states.mongo_shard.indexes_present(**wanted, timeout=1)
+    assert waits.result is False, waits.comment
+    assert states.mongo_shard.indexes_absent(**wanted, test=True).result is None
+    go_on()
+    done = states.mongo_shard.indexes_present(**wanted)
+    assert (done.result, done.changes) == (True, {}), done.comment
+
+
 def test_absent_undoes_present(states, cluster, router, collection):
     indexes = {"name": collection, "indexes": [{"keys": {"reference": 1}}], "connection": cluster}
     before = keys(router, collection)
@@ -353,7 +408,22 @@ def test_the_cluster_at_a_glance(states, modules, cluster, servers):
     assert {name: found["primary"] for name, found in seen["shards"].items()} == {
         name: servers[name].address for name in ("s1", "s2")
     }
-    assert set(seen["collections"]["glance.transfers"]["chunks"]) == {"s1", "s2"}
+    chunks = seen["collections"]["glance.transfers"]["chunks"]
+    assert chunks == modules.mongo_shard.distribution("glance.transfers", cluster) == {"s1": 2, "s2": 2}
+
+
+def test_a_collection_that_is_only_kept_among_the_sharded_ones(states, modules, cluster, servers, router):
+    """From 8.0 on one that was moved to another shard; here its row is written by hand."""
+    states.mongo_shard.collection_sharded(name="kept.transfers", key={"account": "hashed"}, connection=cluster)
+    rows = servers["cfg"].client(**ADMIN).config.collections
+    moved = {**rows.find_one({"_id": "kept.transfers"}), "_id": "kept.moved", "key": {"_id": 1}, "unsplittable": True}
+    rows.insert_one({**moved, "uuid": bson.Binary(os.urandom(16), 4)})
+    try:
+        assert "kept.moved" not in modules.mongo_shard.topology(cluster)["collections"]
+        sharded = {"name": "kept.moved", "key": {"account": "hashed"}, "connection": cluster}
+        assert states.mongo_shard.collection_sharded(**sharded, test=True).result is None
+    finally:
+        rows.delete_one({"_id": "kept.moved"})
 
 
 def test_health(states, cluster, servers):

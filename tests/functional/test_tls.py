@@ -79,6 +79,18 @@ def test_a_set_is_born_and_ruled_over_tls_by_certificate(states, modules, member
     assert [(user["user"], user["db"]) for user in known] == [(ADMIN, "$external")]
 
 
+def test_the_formulas_last_word_is_asked_for_over_tls(states, modules, member, pillar):
+    server, connection = member
+    wanted = {"name": "s1", "members": [server.address], "connection": connection, "timeout": 20}
+    assert states.mongo_replset.replset_present(**wanted).result is True
+    paths = {"CAFile": connection["tlsCAFile"], "certificateKeyFile": connection["tlsCertificateKeyFile"]}
+    replsets = {"s1": {"role": "shard", "members": [server.address]}}
+    tls = {"mode": "requireTLS", **paths}
+    pillar({"mongodb": {"replsets": replsets, "routers": ["minion"], "tls": tls, "timeout": 3}})
+    applied = modules.state.sls("mongodb.verify")
+    assert [state.result for state in applied] == [True], applied
+
+
 def test_without_tls_the_server_is_told_not_to_answer(modules, member):
     server, connection = member
     plain = {"host": "127.0.0.1", "port": server.port, "serverSelectionTimeoutMS": 500}

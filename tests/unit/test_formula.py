@@ -108,3 +108,23 @@ def test_the_order_of_fields_survives_the_sls(modules, pillar):
     }
     assert list(found["mongodb-collection-bank.transfers"]["key"]) == ["when", "account"]
     assert list(found["mongodb-indexes-bank.transfers"]["indexes"][0]["keys"]) == ["when", "account"]
+
+
+@pytest.mark.parametrize(
+    "missing, phases",
+    [
+        ((), "daemons replica-sets routers shards collections verify"),
+        (("databases", "users"), "daemons replica-sets routers shards collections verify"),
+        (("routers", "databases", "users"), "daemons replica-sets"),
+    ],
+)
+def test_an_orchestration_has_no_phase_without_a_host_or_a_state(modules, pillar, missing, phases):
+    pillar({"mongodb": {**{key: value for key, value in PILLAR.items() if key not in missing}, "routers": ["minion"]}})
+    assert modules["state.show_low_sls"]("mongodb.collections")
+    pillar({"mongodb": {key: value for key, value in PILLAR.items() if key not in missing}})
+    chunks = [chunk for chunk in modules["state.show_low_sls"]("orchestrate.mongodb") if chunk["state"] == "salt"]
+    names = [chunk["__id__"] for chunk in chunks]
+    assert names == [f"mongodb-{phase}" for phase in phases.split()]
+    required = [one for chunk in chunks for each in chunk["require"] for one in each.values()]
+    assert required == ["mongodb-preflight", *names[:-1]]
+    assert all(chunk["tgt"] for chunk in chunks)
