@@ -19,7 +19,7 @@ import pytest
 import yaml
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-from hypervisor import DOMAIN, GATEWAY, GUEST, TEMPLATE_ID, Hypervisor, make_disk, read
+from hypervisor import DISK, DOMAIN, GATEWAY, GUEST, TEMPLATE_ID, Hypervisor, make_disk, read
 from tree import ROOT
 
 
@@ -655,6 +655,40 @@ def test_sealing_is_repaired_wherever_it_stopped(hypervisor, modules):
         "tiny.g1.img",
         "tiny.img",
     ]
+
+
+def test_sealing_never_writes_over_a_generation_that_clones_may_have(hypervisor, modules):
+    paths = hypervisor.template(disks=("vda", "vdb"))
+    with hypervisor.connection() as host:
+        host.lookupByName("tiny").detachDeviceFlags(DISK.format(path=paths["vdb"], target="vdb", format="qcow2"), 2)
+        modules.libvirt_clone.clone("tiny", "old", start=False)
+        host.lookupByName("tiny").attachDeviceFlags(DISK.format(path=paths["vdb"], target="vdb", format="qcow2"), 2)
+    base = hypervisor.pool / "tiny.g1.img"
+    before = written(base)
+    change(modules, paths["vda"], "/etc/motd", "second")
+    assert modules.libvirt_clone.seal("tiny") == {"generation": 2, "changed": True}
+    assert (written(base), motd(hypervisor, modules, "old")) == (before, None)
+    modules.libvirt_clone.clone("tiny", "new", start=False)
+    assert motd(hypervisor, modules, "new") == "second"
+    os.remove(paths["vdb"])
+    make_disk(paths["vdb"], {"data": ("another disk\n", 0o644)})  # and tiny-vdb.g2.img is of the one before
+    assert modules.libvirt_clone.seal("tiny") == {"generation": 3, "changed": True}
+
+
+def test_a_raw_template_whose_sealing_stopped_before_its_last_step_is_finished_by_the_next(hypervisor, modules, states):
+    hypervisor.template(image_format="raw")
+
+    def stop(real, *args):
+        raise KeyboardInterrupt
+
+    with broken(modules, "libvirt_host.define", stop), pytest.raises(KeyboardInterrupt):
+        modules.libvirt_clone.seal("tiny")
+    assert modules.libvirt_host.domain("tiny")["disks"][0]["format"] == "raw"
+    repaired = states.libvirt_clone.template_sealed(name="tiny")
+    assert repaired.result is True and repaired.changes, repaired.comment
+    assert modules.libvirt_host.domain("tiny")["disks"][0]["format"] == "qcow2"
+    assert states.libvirt_clone.template_sealed(name="tiny").changes == {}
+    assert [path.name for path in hypervisor.pool.glob("*.g*")] == ["tiny.g1.img"]
 
 
 def test_the_network_is_down(hypervisor, modules, template):
