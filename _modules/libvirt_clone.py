@@ -542,4 +542,5 @@ def _held(found):
 
 
 def _short(text):
-    return " ".join(text.split()[:2]) if text.startswith("ssh-") else text.splitlines()[0 if len(text) < 64 else 1]
+    """The first line of a PEM key, else the first two words: no comment, and no file's other lines."""
+    return " ".join(text.splitlines()[1:2] if text.startswith("-----") else text.split()[:2])
