@@ -324,7 +324,7 @@ def own(name):
 
 def remove(name):
     """
-    One clone is gone, finished or not. Interrupted anywhere, it still lists what is left of it.
+    One clone is gone, finished or not. Interrupted anywhere, it is an unfinished one that lists what is left of it.
 
     name
         The clone.
@@ -338,6 +338,8 @@ def remove(name):
     .. versionadded:: 0.1.0
     """
     found = own(name)
+    if found["ours"]["state"] == "ready":
+        __salt__["libvirt_host.mark"](name, {**found["ours"], "state": "unfinished"})
     __salt__["libvirt_host.power"](name, False)
     _release(found)
     _trust(name, None)

@@ -547,11 +547,31 @@ def make_and_start(modules):
     modules.libvirt_clone.clone("tiny", "vm1", until="started", autostart=True)
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", ["libvirt_host.mark", "libvirt_host.undefine"])
+def test_a_removal_that_stopped_anywhere_is_known(hypervisor, modules, states, template, step, when):
+    def stop(real, *args, **kwargs):
+        if when == "after":
+            real(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    arguments = {"name": "vm1", "template": "tiny", "until": "started"}
+    make_and_start(modules)
+    with broken(modules, step, stop), pytest.raises(KeyboardInterrupt):
+        modules.libvirt_clone.destroy("vm1")
+    assert states.libvirt_clone.running(**arguments).result is True
+    assert left_of(hypervisor, "vm1") == ["vm1", "vm1.log", "vm1.qcow2"]
+
+
 @pytest.mark.parametrize("step", STEPS[:-1])
 def test_a_failure_at_any_step_leaves_nothing_half_made(hypervisor, modules, template, step):
     def fail(real, *args, **kwargs):
         real(*args, **kwargs)
-        raise CommandExecutionError("the backend's error")
+        if not undoes(args):
+            raise CommandExecutionError("the backend's error")
+
+    def undoes(args):
+        return step == "libvirt_host.mark" and args[1]["state"] == "unfinished"
 
     with broken(modules, step, fail):
         made = modules.libvirt_clone.clone("tiny", "vm1", "vm2", start=False, autostart=True)
