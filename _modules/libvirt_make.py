@@ -144,6 +144,7 @@ def _refuse_collisions(prepared, names):
         if name not in names
     }
     wrong = []
+    taken = {}
     for name in names:
         planned = wanted(prepared, name)
         wrong += [
@@ -151,11 +152,11 @@ def _refuse_collisions(prepared, names):
         ]
         vm = there.get(name)
         own = vm["ours"]["files"] if vm and vm["ours"] else []
-        wrong += [
-            f"{name}: {path} is there already, and no clone's; remove it or use another pool"
-            for path in (*planned["disks"].values(), planned["nvram"], planned["cidata"])
-            if path and os.path.lexists(path) and path not in own
-        ]
+        for path in planned["ours"]["files"]:
+            if os.path.lexists(path) and path not in own:
+                wrong.append(f"{name}: {path} is there already, and no clone's; remove it or use another name or pool")
+            if taken.setdefault(path, name) != name:
+                wrong.append(f"{name}: {path} would be {taken[path]}'s as well; choose another name")
     if wrong:
         raise CommandExecutionError("\n".join(wrong))
 

@@ -463,9 +463,10 @@ def test_a_template_that_cannot_be_copied_is_refused_by_the_devices_names(hyperv
         ({"names": ["vm1", "tiny2"], "pool": "none"}, "No storage pool none; there are: images, small"),
         ({"mac": "52:54:00:00:00:07"}, "vm1: the MAC 52:54:00:00:00:07 is foreign's; give another by mac"),
         ({"names": ["taken"]}, r"taken: \S*/taken.qcow2 is there already, and no clone's"),
+        ({"names": ["auth"]}, r"auth: \S*/auth.log is there already, and no clone's"),
         ({"generation": 9}, "tiny has no generation 9 of vda"),
     ],
-    ids=["template", "foreign", "pool", "mac", "file", "generation"],
+    ids=["template", "foreign", "pool", "mac", "file", "log", "generation"],
 )
 def test_what_cannot_be_is_refused_before_anything_is_touched(hypervisor, modules, template, taken, said):
     with hypervisor.connection() as host:
@@ -474,14 +475,16 @@ def test_what_cannot_be_is_refused_before_anything_is_touched(hypervisor, module
             "<domain type='qemu'><name>foreign</name><memory>65536</memory><os><type>hvm</type></os>"
             f"<devices>{interface}</devices></domain>"
         )
-    (hypervisor.pool / "taken.qcow2").write_text("somebody's")
+    taken_files = [hypervisor.pool / "taken.qcow2", hypervisor.root / "consoles" / "auth.log"]
+    for path in taken_files:
+        path.write_text("somebody's")
     before = sorted(hypervisor.pool.iterdir())
     given = {"template": "tiny", "names": ["vm1"], **taken}
     with pytest.raises(CommandExecutionError, match=said):
         modules.libvirt_clone.clone(given.pop("template"), *given.pop("names"), start=False, **given)
     assert sorted(hypervisor.pool.iterdir()) == before
     assert left_of(hypervisor, "vm1") == []
-    assert (hypervisor.pool / "taken.qcow2").read_text() == "somebody's"
+    assert [path.read_text() for path in taken_files] == ["somebody's"] * 2
 
 
 def test_a_foreign_domain_is_not_destroyed(hypervisor, modules, states, template):
@@ -511,6 +514,9 @@ def test_bad_arguments_are_named_all_at_once(modules):
     with pytest.raises(SaltInvocationError) as err:
         modules.libvirt_clone.clone("tiny", "vm_1", "vm2", "vm2", memroy=5, mac="52:54:00:00:00:01")
     assert len(str(err.value).splitlines()) == 4
+    for names in ("vm1", ("vm_1",), 17):
+        with pytest.raises(SaltInvocationError, match="^names"):
+            modules.libvirt_clone.make("tiny", names, {"mac": "52:54:00:00:00:01"})
 
 
 # Interrupted
