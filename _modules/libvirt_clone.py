@@ -144,8 +144,9 @@ def _options(given):
 
 
 def _check(arguments):
-    found = __salt__["libvirt_identity.faults"]({**arguments, "names": list(arguments["names"])})
-    if arguments.get("mac") and len(arguments["names"]) > 1:
+    names = list(arguments["names"]) if isinstance(arguments["names"], tuple) else arguments["names"]
+    found = __salt__["libvirt_identity.faults"]({**arguments, "names": names})
+    if arguments.get("mac") and isinstance(names, list) and len(names) > 1:
         found.append({"path": "mac", "fault": "is given for several clones", "remedy": "one clone, or none given"})
     if found:
         raise SaltInvocationError("\n".join(f"{each['path']}: {each['fault']}; {each['remedy']}" for each in found))
@@ -178,7 +179,9 @@ def make(template, names, options=None, timeout=300):
         Seconds for each boot that identity ``ssh`` needs. Default 300.
 
     Returns:
-        VM to mapping: ``result`` and ``comment``.
+        VM to mapping: ``result`` and ``comment``. One that is a finished clone already has failed, and stays as it is.
+
+    Raises ``SaltInvocationError`` or ``CommandExecutionError`` with all reasons before anything is touched.
 
     CLI Example:
 
@@ -188,9 +191,11 @@ def make(template, names, options=None, timeout=300):
 
     .. versionadded:: 0.1.0
     """
+    options = _options(options or {})
+    _check({"template": template, "names": names, "timeout": timeout, **options})
     results = {name: {"result": True, "comment": f"cloned from {template}"} for name in names}
     with __salt__["libvirt_disk.serving"]():
-        prepared = __salt__["libvirt_make.prepare"](template, names, _options(options or {}))
+        prepared = __salt__["libvirt_make.prepare"](template, names, options)
         for name in names:
             with _kept(results[name]):
                 _say(name, f"cloned, identity: {__salt__['libvirt_make.make'](prepared, name, timeout)}")

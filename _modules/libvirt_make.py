@@ -213,7 +213,8 @@ def wanted(prepared, name):
 
 def make(prepared, name, timeout):
     """
-    The clone is defined and has its identity; it is off. With an error, nothing of it is left.
+    The clone is defined and has its identity; it is off. With an error, nothing of it is left. One that is finished is
+    an error, and stays as it is.
 
     prepared
         What :py:func:`prepare` answered for a list of names that this one is in.
@@ -233,7 +234,10 @@ def make(prepared, name, timeout):
 
     .. versionadded:: 0.1.0
     """
-    if __salt__["libvirt_host.domain"](name):
+    found = __salt__["libvirt_host.domain"](name)
+    if found and found["ours"] and found["ours"]["state"] == "ready":
+        raise CommandExecutionError(f"{name} is a clone already; libvirt_clone.destroy {name} first")
+    if found:
         remove(name)
     vm = wanted(prepared, name)
     identity = __salt__["libvirt_identity.new"](name, prepared["domain"], prepared["options"]["minion"])

@@ -135,7 +135,7 @@ ERRORS = {
         (
             "* was cloned from *; destroy that first",
             "The disk is the base of other VMs' disks, which would be lost.",
-            "Destroy the clones first; libvirt_clone.audit shows what hangs on what.",
+            "Destroy the clones first; libvirt_template.users shows what hangs on what.",
         ),
         (
             "not as written when read back",
@@ -236,6 +236,11 @@ ERRORS = {
             "There is no domain *",
             "libvirt has no VM of that name on this host.",
             "virsh list --all; mind the connection, qemu:///system.",
+        ),
+        (
+            "is a clone already",
+            "libvirt_clone.make makes what is absent or unfinished; that VM is finished, and stays as it is.",
+            "Choose another name, or destroy it first: all that is on it is lost then.",
         ),
         (
             "was not made here; it stays as it is",

@@ -495,6 +495,22 @@ def test_a_foreign_domain_is_not_destroyed(hypervisor, modules, states, template
     assert "vm1" in left_of(hypervisor, "vm1") and "tiny" in left_of(hypervisor, "tiny")
 
 
+def test_a_clone_that_is_there_is_not_made_again(hypervisor, modules, template):
+    made = modules.libvirt_clone.clone("tiny", "vm1", until="started")["vm1"]
+    again = modules.libvirt_clone.make("tiny", ["vm1"])["vm1"]
+    assert again == {"result": False, "comment": "vm1 is a clone already; libvirt_clone.destroy vm1 first"}
+    found = modules.libvirt_clone.info("vm1")
+    assert (found["running"], found["machine_id"]) == (True, made["machine_id"])
+
+
+def test_names_of_one_call_that_would_share_a_file_are_refused(hypervisor, modules):
+    hypervisor.template(disks=("vda", "vdb"))
+    modules.libvirt_clone.seal("tiny")
+    with pytest.raises(CommandExecutionError, match=r"a-vdb: \S*/a-vdb.qcow2 would be a's as well; choose another"):
+        modules.libvirt_clone.clone("tiny", "a", "a-vdb", start=False)
+    assert left_of(hypervisor, "a") == []
+
+
 def test_a_system_that_cannot_be_read_needs_a_word(hypervisor, modules):
     path = hypervisor.template()["vda"]
     make_disk(path, {"data": ("no system\n", 0o644)})
