@@ -202,6 +202,7 @@ def rules(sound: dict) -> Iterator[tuple]:
     """
     named = list(_named(sound))
     yield from _template_rule(sound, named)
+    yield from _minion_rule(sound, named)
     yield from _name_rule(sound, named)
     yield from _gone_rule(sound, named)
     yield from _mac_rule(sound)
@@ -237,6 +238,14 @@ def _template_rule(sound: dict, named: list) -> Iterator[tuple]:
             yield path, "has no template", "template, here or in branch:guests"
         elif template == name:
             yield place, f"is {name!r}, its template", "a name of its own"
+
+
+def _minion_rule(sound: dict, named: list) -> Iterator[tuple]:
+    common = _mapping(sound.get("guests"))
+    for path, _, _, _, given in named:
+        clone = {**common, **given}
+        if clone.get("minion") and clone.get("identity") == "none":
+            yield path, "is a minion with identity none, which writes no key", "another identity for it"
 
 
 def _name_rule(sound: dict, named: list) -> Iterator[tuple]:

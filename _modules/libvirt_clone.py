@@ -75,8 +75,8 @@ def clone(template, *names, start=True, until="ssh", timeout=300, **options):
     start
         Start them. Default ``True``.
     until
-        Wait for: ``started``, ``address``, ``name`` (DNS answers) or ``ssh`` (sshd shows the new host key). Default
-        ``ssh``.
+        Wait for: ``started``, ``address``, ``name`` (DNS answers) or ``ssh`` (sshd shows the new host key); ``None``:
+        for nothing. Default ``ssh``.
     timeout
         Seconds for that, all VMs together, and before it for each boot that identity ``ssh`` needs. Default 300.
     linked
@@ -144,8 +144,9 @@ def _options(given):
 
 
 def _check(arguments):
-    found = __salt__["libvirt_identity.faults"]({**arguments, "names": list(arguments["names"])})
-    if arguments.get("mac") and len(arguments["names"]) > 1:
+    names = list(arguments["names"]) if isinstance(arguments["names"], tuple) else arguments["names"]
+    found = __salt__["libvirt_identity.faults"]({**arguments, "names": names})
+    if arguments.get("mac") and isinstance(names, list) and len(names) > 1:
         found.append({"path": "mac", "fault": "is given for several clones", "remedy": "one clone, or none given"})
     if found:
         raise SaltInvocationError("\n".join(f"{each['path']}: {each['fault']}; {each['remedy']}" for each in found))
@@ -178,7 +179,9 @@ def make(template, names, options=None, timeout=300):
         Seconds for each boot that identity ``ssh`` needs. Default 300.
 
     Returns:
-        VM to mapping: ``result`` and ``comment``.
+        VM to mapping: ``result`` and ``comment``. One that is a finished clone already has failed, and stays as it is.
+
+    Raises ``SaltInvocationError`` or ``CommandExecutionError`` with all reasons before anything is touched.
 
     CLI Example:
 
@@ -188,9 +191,11 @@ def make(template, names, options=None, timeout=300):
 
     .. versionadded:: 0.1.0
     """
+    options = _options(options or {})
+    _check({"template": template, "names": names, "timeout": timeout, **options})
     results = {name: {"result": True, "comment": f"cloned from {template}"} for name in names}
     with __salt__["libvirt_disk.serving"]():
-        prepared = __salt__["libvirt_make.prepare"](template, names, _options(options or {}))
+        prepared = __salt__["libvirt_make.prepare"](template, names, options)
         for name in names:
             with _kept(results[name]):
                 _say(name, f"cloned, identity: {__salt__['libvirt_make.make'](prepared, name, timeout)}")
@@ -259,6 +264,9 @@ def plan(template, *names, **options):
         VM to mapping: ``state`` (``absent``, ``unfinished`` or ``ready``) and, unless it is ready, ``xml`` (a unified
         difference), ``files`` (what would be written on its disk, without private keys), ``removed``, ``identity``.
 
+    Raises ``SaltInvocationError`` or ``CommandExecutionError`` with all reasons against it; that the template was never
+    sealed, which :py:func:`clone` does by itself, is one.
+
     CLI Example:
 
     .. code-block:: bash
@@ -283,7 +291,7 @@ def plan(template, *names, **options):
 
 def _planned(prepared, name):
     wanted, files = __salt__["libvirt_make.wanted"](prepared, name), (prepared["system"] or {}).get("files")
-    identity = __salt__["libvirt_identity.new"](name, prepared["domain"], None)
+    identity = __salt__["libvirt_identity.new"](name, prepared["domain"], prepared["options"]["minion"])
     edits = __salt__["libvirt_identity.edits"](identity, files) if files else {"write": {}, "remove": []}
     xml = __salt__["libvirt_host.xml"](prepared["template"]["name"])
     return {
@@ -303,7 +311,7 @@ def wait(*names, until="ssh", timeout=300):
     names
         The clones.
     until
-        ``started``, ``address``, ``name`` or ``ssh``. Default ``ssh``.
+        ``started``, ``address``, ``name`` or ``ssh``. Default, of ``None`` too: ``ssh``.
     timeout
         Seconds, all together. Default 300.
 
@@ -318,6 +326,7 @@ def wait(*names, until="ssh", timeout=300):
 
     .. versionadded:: 0.1.0
     """
+    until = until or "ssh"
     _check({"names": names, "until": until, "timeout": timeout})
     deadline = time.monotonic() + timeout
     for name in names:
@@ -542,4 +551,5 @@ def _held(found):
 
 
 def _short(text):
-    return " ".join(text.split()[:2]) if text.startswith("ssh-") else text.splitlines()[0 if len(text) < 64 else 1]
+    """The first line of a PEM key, else the first two words: no comment, and no file's other lines."""
+    return " ".join(text.splitlines()[1:2] if text.startswith("-----") else text.split()[:2])

@@ -379,12 +379,14 @@ def faults(arguments: dict) -> list:
             found.append(_fault(argument, f"is {value!r}", FORMS[argument][1]))
     if arguments.get("network") and arguments.get("bridge"):
         found.append(_fault("bridge", "is given, and network as well", "one of the two"))
+    if arguments.get("minion") and arguments.get("identity") == "none":
+        found.append(_fault("minion", "is given, and identity none, which writes no key", "another identity"))
     return found
 
 
 def _names_faults(names, template) -> list:
     if not isinstance(names, (list, tuple)) or not names:
-        return [_fault("names", f"is {names!r}", "at least one name")]
+        return [_fault("names", f"is {names!r}", "list of at least one name")]
     found = []
     for number, name in enumerate(names):
         if not (isinstance(name, str) and LABEL.fullmatch(name)):

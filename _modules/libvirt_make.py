@@ -13,6 +13,7 @@ Requires what :py:mod:`libvirt_clone` requires.
 
 import contextlib
 import functools
+import importlib.util
 import os
 import posixpath
 import shutil
@@ -35,7 +36,7 @@ def prepare(template, names, options):
     Everything that clones of one template have in common, read once; raises all that speaks against making them.
 
     template, names, options
-        As for :py:func:`clone`.
+        As for :py:func:`libvirt_clone.clone`.
 
     CLI Example:
 
@@ -52,11 +53,12 @@ def prepare(template, names, options):
     if absent:
         raise CommandExecutionError(f"{template} has no generation {number} of {', '.join(absent)}; seal it")
     bases = {target: {**__salt__["libvirt_disk.header"](path), "path": path} for target, path in known.items()}
-    if (options["network"] or options["bridge"]) and not found["interfaces"]:
-        raise CommandExecutionError(
-            f"{template} has no network interface to be on {options['network'] or options['bridge']}"
-        )
+    asked = options["network"] or options["bridge"] or options["mac"]
+    if asked and not found["interfaces"]:
+        raise CommandExecutionError(f"{template} has no network interface for {asked}")
     way, why, system = _identity_way(template, bases, options)
+    if way == "nocloud" and not importlib.util.find_spec("pycdlib"):
+        raise CommandExecutionError("NoCloud needs pycdlib in Salt's Python: salt-pip install pycdlib")
     prepared = {
         "template": found,
         "xml": __salt__["libvirt_host.xml"](template, secrets=True),
@@ -144,6 +146,7 @@ def _refuse_collisions(prepared, names):
         if name not in names
     }
     wrong = []
+    taken = {}
     for name in names:
         planned = wanted(prepared, name)
         wrong += [
@@ -151,11 +154,11 @@ def _refuse_collisions(prepared, names):
         ]
         vm = there.get(name)
         own = vm["ours"]["files"] if vm and vm["ours"] else []
-        wrong += [
-            f"{name}: {path} is there already, and no clone's; remove it or use another pool"
-            for path in (*planned["disks"].values(), planned["nvram"], planned["cidata"])
-            if path and os.path.lexists(path) and path not in own
-        ]
+        for path in planned["ours"]["files"]:
+            if os.path.lexists(path) and path not in own:
+                wrong.append(f"{name}: {path} is there already, and no clone's; remove it or use another name or pool")
+            if taken.setdefault(path, name) != name:
+                wrong.append(f"{name}: {path} would be {taken[path]}'s as well; choose another name")
     if wrong:
         raise CommandExecutionError("\n".join(wrong))
 
@@ -212,7 +215,8 @@ def wanted(prepared, name):
 
 def make(prepared, name, timeout):
     """
-    The clone is defined and has its identity; it is off. With an error, nothing of it is left.
+    The clone is defined and has its identity; it is off. With an error, nothing of it is left. One that is finished is
+    an error, and stays as it is.
 
     prepared
         What :py:func:`prepare` answered for a list of names that this one is in.
@@ -232,7 +236,10 @@ def make(prepared, name, timeout):
 
     .. versionadded:: 0.1.0
     """
-    if __salt__["libvirt_host.domain"](name):
+    found = __salt__["libvirt_host.domain"](name)
+    if found and found["ours"] and found["ours"]["state"] == "ready":
+        raise CommandExecutionError(f"{name} is a clone already; libvirt_clone.destroy {name} first")
+    if found:
         remove(name)
     vm = wanted(prepared, name)
     identity = __salt__["libvirt_identity.new"](name, prepared["domain"], prepared["options"]["minion"])
@@ -324,7 +331,7 @@ def own(name):
 
 def remove(name):
     """
-    One clone is gone, finished or not. Interrupted anywhere, it still lists what is left of it.
+    One clone is gone, finished or not. Interrupted anywhere, it is an unfinished one that lists what is left of it.
 
     name
         The clone.
@@ -338,6 +345,8 @@ def remove(name):
     .. versionadded:: 0.1.0
     """
     found = own(name)
+    if found["ours"]["state"] == "ready":
+        __salt__["libvirt_host.mark"](name, {**found["ours"], "state": "unfinished"})
     __salt__["libvirt_host.power"](name, False)
     _release(found)
     _trust(name, None)

@@ -62,8 +62,13 @@ def source(template):
         raise CommandExecutionError(f"{template} has no disk of its own to clone")
     numbers = {disk["generation"] for disk in found["disks"]}
     found["generation"] = max(numbers)
-    found["changed"] = len(numbers) > 1 or any(disk["written"] for disk in found["disks"])
+    found["changed"] = len(numbers) > 1 or any(disk["written"] or _is_undeclared(disk) for disk in found["disks"])
     return found
+
+
+def _is_undeclared(disk):
+    """An overlay that the domain still takes for raw: sealing was stopped before its last step."""
+    return disk["generation"] and disk["format"] != "qcow2"
 
 
 def _sealed(disk):
@@ -159,18 +164,19 @@ def refuse_in_use(name, found):
 
 
 def _next_generation(disks):
-    """One that was begun is gone on with: by another disk of the template, or by this one under its second name."""
-    numbers = [disk["generation"] for disk in disks]
-    if min(numbers) < max(numbers):
-        return max(numbers)
-    known = {disk["path"]: __salt__["libvirt_disk.generations"](disk["path"]) for disk in disks}
-    begun = [
-        number
-        for path, sealed in known.items()
-        for number, other in sealed.items()
-        if os.path.exists(path) and os.path.samefile(path, other)
-    ]
-    return max(begun) if begun else 1 + max((number for sealed in known.values() for number in sealed), default=0)
+    """One that was begun is gone on with, unless that would change a file that clones may have."""
+    newest = max(disk["generation"] for disk in disks)
+    known = {number for disk in disks for number in __salt__["libvirt_disk.generations"](disk["path"])}
+    begun = [number for number in sorted(known) if number >= newest and all(_is_free(disk, number) for disk in disks)]
+    return begun[0] if begun else 1 + max(known, default=0)
+
+
+def _is_free(disk, number):
+    """Whether the disk is of this generation, can become so, or has its second name already."""
+    if disk["generation"] == number:
+        return not disk["written"]
+    sealed = __salt__["libvirt_disk.base"](disk["path"], number)
+    return not os.path.exists(sealed) or os.path.samefile(disk["path"], sealed)
 
 
 def gc(template):

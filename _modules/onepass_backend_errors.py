@@ -152,7 +152,7 @@ ERRORS = {
         (
             "* was cloned from *; destroy that first",
             "The disk is the base of other VMs' disks, which would be lost.",
-            "Destroy the clones first; libvirt_clone.audit shows what hangs on what.",
+            "Destroy the clones first; libvirt_template.users shows what hangs on what.",
         ),
         (
             "not as written when read back",
@@ -225,9 +225,9 @@ ERRORS = {
             "Leave generation out for the newest, or seal the template.",
         ),
         (
-            "has no network interface to be on",
-            "The template has no card, so the clone cannot join the network.",
-            "Add one to the template and seal it again.",
+            "has no network interface",
+            "The template has no card, so a clone can join no network, and never gets an address.",
+            "Add one to the template and seal it again, or wait until=started only.",
         ),
         (
             "is not sealed",
@@ -255,6 +255,11 @@ ERRORS = {
             "virsh list --all; mind the connection, qemu:///system.",
         ),
         (
+            "is a clone already",
+            "libvirt_clone.make makes what is absent or unfinished; that VM is finished, and stays as it is.",
+            "Choose another name, or destroy it first: all that is on it is lost then.",
+        ),
+        (
             "was not made here; it stays as it is",
             "Only VMs that libvirt_clone made are changed or destroyed.",
             "Use virsh for that one, or another name.",
@@ -268,6 +273,11 @@ ERRORS = {
             "went off while it booted as its template",
             "The clone stopped before its identity was written over ssh.",
             "Look at its console; the template must boot by itself.",
+        ),
+        (
+            "No archive of the guest's files came back",
+            "Over ssh, the files of a clone are read and written by GNU tar, which is not in the template.",
+            "Install tar in the template and seal it again, or another identity.",
         ),
         (
             "ssh root@*: *",

@@ -628,6 +628,11 @@ ERRORS = {
             "One clone at a time, or without it.",
         ),
         (
+            "identity none, which writes no key",
+            "A minion's key is made with the clone and written into it; with identity none, nothing is.",
+            "Another identity, or no minion.",
+        ),
+        (
             "has no template",
             "A guest that is to be cloned, and nobody says from what.",
             "template for this guest, or in branch:guests for all.",

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import io
 import os
+import re
 import shutil
 import signal
 import struct
@@ -19,7 +20,7 @@ import pytest
 import yaml
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-from hypervisor import DOMAIN, GATEWAY, GUEST, TEMPLATE_ID, Hypervisor, make_disk, read
+from hypervisor import DISK, DOMAIN, GATEWAY, GUEST, TEMPLATE_ID, Hypervisor, make_disk, read
 from tree import ROOT
 
 
@@ -216,6 +217,38 @@ def test_cloud_init_gets_an_iso_as_well(hypervisor, modules):
     assert left_of(hypervisor, "vm1") == []
 
 
+def test_a_clone_that_needs_an_iso_is_refused_where_none_can_be_made(hypervisor, modules, states, monkeypatch):
+    hypervisor.template(files={"etc/cloud/cloud.cfg": ("# cloud-init\n", 0o644)})
+    modules.libvirt_clone.seal("tiny")
+    monkeypatch.setitem(sys.modules, "pycdlib", None)  # as if it were not installed
+    dry = states.libvirt_clone.present(name="vm1", template="tiny", test=True)
+    assert (dry.result, dry.comment.partition(":")[0]) == (False, "NoCloud needs pycdlib in Salt's Python")
+
+
+def test_a_clone_has_other_cpus_than_its_templates_topology(hypervisor, modules):
+    hypervisor.template()
+    with hypervisor.connection() as host:
+        topology = "<cpu><topology sockets='1' cores='1' threads='1'/></cpu>"
+        text = re.sub("<cpu .*</cpu>", topology, host.lookupByName("tiny").XMLDesc(), flags=re.DOTALL)
+        host.defineXML(text)
+    vm = modules.libvirt_clone.clone("tiny", "vm1", until="started", vcpu=2)["vm1"]
+    assert vm["result"], vm["comment"]
+    assert vm["vcpu"] == 2
+
+
+def test_a_clone_without_a_network_is_not_waited_for(hypervisor, modules):
+    hypervisor.template()
+    with hypervisor.connection() as host:
+        text = host.lookupByName("tiny").XMLDesc()
+        host.defineXML(re.sub("<interface.*</interface>", "", text, flags=re.DOTALL))
+    modules.libvirt_clone.seal("tiny")
+    with pytest.raises(CommandExecutionError, match="tiny has no network interface for 52:54:00:bf:57:bb"):
+        modules.libvirt_clone.clone("tiny", "vm1", mac="52:54:00:bf:57:bb")
+    assert modules.libvirt_clone.clone("tiny", "vm1", until="started")["vm1"]["result"] is True
+    with pytest.raises(CommandExecutionError, match="vm1 has no network interface; wait until=started"):
+        modules.libvirt_clone.wait("vm1", until="name")
+
+
 def test_an_xfs_is_mounted_to_be_written(hypervisor, modules, tmp_path):
     path = hypervisor.template()["vda"]
     with open(tmp_path / "disk", "wb") as disk:
@@ -269,24 +302,31 @@ def test_the_nvram_is_the_clones_own(hypervisor, modules, template):
 
 def test_audit_finds_what_two_domains_share_and_a_clone_shares_none_of_it(hypervisor, modules):
     duid, key = "00:01:00:01:2c:aa:bb:cc:52:54:00:00:00:01", "-----BEGIN PUBLIC KEY-----\nMIIBtemplate"
+    ecdsa, minion = f"ecdsa-sha2-nistp256 {'A' * 140}", f"{'tiny.' * 13}test"
     files = {"var/lib/dhcpcd/duid": (f"{duid}\n", 0o644), "etc/salt/pki/minion/minion.pub": (f"{key}\n", 0o644)}
+    files |= {
+        "etc/ssh/ssh_host_ecdsa_key.pub": (f"{ecdsa} root@template\n", 0o644),
+        "etc/salt/minion_id": (minion, 0o644),
+    }
     for name in ("tiny", "copy"):
         hypervisor.template(name, files=files)
     modules.libvirt_clone.clone("tiny", "vm1", start=False)
     found = modules.libvirt_clone.audit()
-    held = [f"DUID {duid}", "host key ssh-ed25519 AAAAtemplate", f"machine-id {TEMPLATE_ID}", "minion key "]
-    assert [each["domains"] for each in found["shared"]] == [["copy", "tiny"]] * 4
-    assert all(each["what"].startswith(what) for each, what in zip(found["shared"], held, strict=True)), found
+    held = [f"DUID {duid}", f"host key {ecdsa}", "host key ssh-ed25519 AAAAtemplate", f"machine-id {TEMPLATE_ID}"]
+    held += [f"minion id {minion}", "minion key MIIBtemplate"]
+    assert found == {"shared": [{"what": what, "domains": ["copy", "tiny"]} for what in held], "unread": {}}
 
 
 def test_plan_shows_the_difference_and_touches_nothing(hypervisor, modules, template):
     before = sorted(hypervisor.pool.iterdir()), written(*hypervisor.pool.iterdir())
-    shown = modules.libvirt_clone.plan("tiny", "vm1", memory=256)["vm1"]
+    shown = modules.libvirt_clone.plan("tiny", "vm1", memory=256, minion={"master": "hq"})["vm1"]
     assert shown["state"] == "absent"
     assert "-  <name>tiny</name>" in shown["xml"] and "+  <name>vm1</name>" in shown["xml"]
     assert shown["files"]["/etc/hostname"] == "vm1\n"
     assert shown["files"]["/etc/ssh/ssh_host_ed25519_key"] == "(private)"
-    assert "/etc/ssh/ssh_host_rsa_key" in shown["removed"]
+    assert shown["files"]["/etc/salt/minion_id"] == "vm1\n"
+    assert shown["files"]["/etc/salt/pki/minion/minion.pem"] == "(private)"
+    assert "/etc/ssh/ssh_host_rsa_key" in shown["removed"] and "/etc/salt/minion_id" not in shown["removed"]
     assert (sorted(hypervisor.pool.iterdir()), written(*hypervisor.pool.iterdir())) == before
     assert left_of(hypervisor, "vm1") == []
 
@@ -458,9 +498,10 @@ def test_a_template_that_cannot_be_copied_is_refused_by_the_devices_names(hyperv
         ({"names": ["vm1", "tiny2"], "pool": "none"}, "No storage pool none; there are: images, small"),
         ({"mac": "52:54:00:00:00:07"}, "vm1: the MAC 52:54:00:00:00:07 is foreign's; give another by mac"),
         ({"names": ["taken"]}, r"taken: \S*/taken.qcow2 is there already, and no clone's"),
+        ({"names": ["auth"]}, r"auth: \S*/auth.log is there already, and no clone's"),
         ({"generation": 9}, "tiny has no generation 9 of vda"),
     ],
-    ids=["template", "foreign", "pool", "mac", "file", "generation"],
+    ids=["template", "foreign", "pool", "mac", "file", "log", "generation"],
 )
 def test_what_cannot_be_is_refused_before_anything_is_touched(hypervisor, modules, template, taken, said):
     with hypervisor.connection() as host:
@@ -469,14 +510,16 @@ def test_what_cannot_be_is_refused_before_anything_is_touched(hypervisor, module
             "<domain type='qemu'><name>foreign</name><memory>65536</memory><os><type>hvm</type></os>"
             f"<devices>{interface}</devices></domain>"
         )
-    (hypervisor.pool / "taken.qcow2").write_text("somebody's")
+    taken_files = [hypervisor.pool / "taken.qcow2", hypervisor.root / "consoles" / "auth.log"]
+    for path in taken_files:
+        path.write_text("somebody's")
     before = sorted(hypervisor.pool.iterdir())
     given = {"template": "tiny", "names": ["vm1"], **taken}
     with pytest.raises(CommandExecutionError, match=said):
         modules.libvirt_clone.clone(given.pop("template"), *given.pop("names"), start=False, **given)
     assert sorted(hypervisor.pool.iterdir()) == before
     assert left_of(hypervisor, "vm1") == []
-    assert (hypervisor.pool / "taken.qcow2").read_text() == "somebody's"
+    assert [path.read_text() for path in taken_files] == ["somebody's"] * 2
 
 
 def test_a_foreign_domain_is_not_destroyed(hypervisor, modules, states, template):
@@ -485,6 +528,22 @@ def test_a_foreign_domain_is_not_destroyed(hypervisor, modules, states, template
         modules.libvirt_clone.destroy("vm1", "tiny")
     assert states.libvirt_clone.absent(name="tiny").result is False
     assert "vm1" in left_of(hypervisor, "vm1") and "tiny" in left_of(hypervisor, "tiny")
+
+
+def test_a_clone_that_is_there_is_not_made_again(hypervisor, modules, template):
+    made = modules.libvirt_clone.clone("tiny", "vm1", until="started")["vm1"]
+    again = modules.libvirt_clone.make("tiny", ["vm1"])["vm1"]
+    assert again == {"result": False, "comment": "vm1 is a clone already; libvirt_clone.destroy vm1 first"}
+    found = modules.libvirt_clone.info("vm1")
+    assert (found["running"], found["machine_id"]) == (True, made["machine_id"])
+
+
+def test_names_of_one_call_that_would_share_a_file_are_refused(hypervisor, modules):
+    hypervisor.template(disks=("vda", "vdb"))
+    modules.libvirt_clone.seal("tiny")
+    with pytest.raises(CommandExecutionError, match=r"a-vdb: \S*/a-vdb.qcow2 would be a's as well; choose another"):
+        modules.libvirt_clone.clone("tiny", "a", "a-vdb", start=False)
+    assert left_of(hypervisor, "a") == []
 
 
 def test_a_system_that_cannot_be_read_needs_a_word(hypervisor, modules):
@@ -506,6 +565,9 @@ def test_bad_arguments_are_named_all_at_once(modules):
     with pytest.raises(SaltInvocationError) as err:
         modules.libvirt_clone.clone("tiny", "vm_1", "vm2", "vm2", memroy=5, mac="52:54:00:00:00:01")
     assert len(str(err.value).splitlines()) == 4
+    for names in ("vm1", ("vm_1",), 17):
+        with pytest.raises(SaltInvocationError, match="^names"):
+            modules.libvirt_clone.make("tiny", names, {"mac": "52:54:00:00:00:01"})
 
 
 # Interrupted
@@ -542,11 +604,31 @@ def make_and_start(modules):
     modules.libvirt_clone.clone("tiny", "vm1", until="started", autostart=True)
 
 
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("step", ["libvirt_host.mark", "libvirt_host.undefine"])
+def test_a_removal_that_stopped_anywhere_is_known(hypervisor, modules, states, template, step, when):
+    def stop(real, *args, **kwargs):
+        if when == "after":
+            real(*args, **kwargs)
+        raise KeyboardInterrupt
+
+    arguments = {"name": "vm1", "template": "tiny", "until": "started"}
+    make_and_start(modules)
+    with broken(modules, step, stop), pytest.raises(KeyboardInterrupt):
+        modules.libvirt_clone.destroy("vm1")
+    assert states.libvirt_clone.running(**arguments).result is True
+    assert left_of(hypervisor, "vm1") == ["vm1", "vm1.log", "vm1.qcow2"]
+
+
 @pytest.mark.parametrize("step", STEPS[:-1])
 def test_a_failure_at_any_step_leaves_nothing_half_made(hypervisor, modules, template, step):
     def fail(real, *args, **kwargs):
         real(*args, **kwargs)
-        raise CommandExecutionError("the backend's error")
+        if not undoes(args):
+            raise CommandExecutionError("the backend's error")
+
+    def undoes(args):
+        return step == "libvirt_host.mark" and args[1]["state"] == "unfinished"
 
     with broken(modules, step, fail):
         made = modules.libvirt_clone.clone("tiny", "vm1", "vm2", start=False, autostart=True)
@@ -657,6 +739,40 @@ def test_sealing_is_repaired_wherever_it_stopped(hypervisor, modules):
     ]
 
 
+def test_sealing_never_writes_over_a_generation_that_clones_may_have(hypervisor, modules):
+    paths = hypervisor.template(disks=("vda", "vdb"))
+    with hypervisor.connection() as host:
+        host.lookupByName("tiny").detachDeviceFlags(DISK.format(path=paths["vdb"], target="vdb", format="qcow2"), 2)
+        modules.libvirt_clone.clone("tiny", "old", start=False)
+        host.lookupByName("tiny").attachDeviceFlags(DISK.format(path=paths["vdb"], target="vdb", format="qcow2"), 2)
+    base = hypervisor.pool / "tiny.g1.img"
+    before = written(base)
+    change(modules, paths["vda"], "/etc/motd", "second")
+    assert modules.libvirt_clone.seal("tiny") == {"generation": 2, "changed": True}
+    assert (written(base), motd(hypervisor, modules, "old")) == (before, None)
+    modules.libvirt_clone.clone("tiny", "new", start=False)
+    assert motd(hypervisor, modules, "new") == "second"
+    os.remove(paths["vdb"])
+    make_disk(paths["vdb"], {"data": ("another disk\n", 0o644)})  # and tiny-vdb.g2.img is of the one before
+    assert modules.libvirt_clone.seal("tiny") == {"generation": 3, "changed": True}
+
+
+def test_a_raw_template_whose_sealing_stopped_before_its_last_step_is_finished_by_the_next(hypervisor, modules, states):
+    hypervisor.template(image_format="raw")
+
+    def stop(real, *args):
+        raise KeyboardInterrupt
+
+    with broken(modules, "libvirt_host.define", stop), pytest.raises(KeyboardInterrupt):
+        modules.libvirt_clone.seal("tiny")
+    assert modules.libvirt_host.domain("tiny")["disks"][0]["format"] == "raw"
+    repaired = states.libvirt_clone.template_sealed(name="tiny")
+    assert repaired.result is True and repaired.changes, repaired.comment
+    assert modules.libvirt_host.domain("tiny")["disks"][0]["format"] == "qcow2"
+    assert states.libvirt_clone.template_sealed(name="tiny").changes == {}
+    assert [path.name for path in hypervisor.pool.glob("*.g*")] == ["tiny.g1.img"]
+
+
 def test_the_network_is_down(hypervisor, modules, template):
     with hypervisor.connection() as host:
         network = host.networkLookupByName("guests")
@@ -671,7 +787,9 @@ def test_the_network_is_down(hypervisor, modules, template):
     assert left_of(hypervisor, "vm1") == []
 
 
-def test_waiting_says_at_which_step_it_hangs(hypervisor, modules, template):
+def test_waiting_says_at_which_step_it_hangs(hypervisor, modules, states, template):
     modules.libvirt_clone.clone("tiny", "vm1", until="started")
     with pytest.raises(CommandExecutionError, match="for an address of vm1; last seen: it runs, and no DHCP server"):
-        modules.libvirt_clone.wait("vm1", until="ssh", timeout=0)
+        modules.libvirt_clone.wait("vm1", until=None, timeout=0)
+    state = states.libvirt_clone.running(name="vm1", template="tiny", until=None, timeout=0)
+    assert state.result is False and "for an address of vm1" in state.comment
