@@ -107,6 +107,12 @@ ERRORS = {
             "salt-run jobs.lookup_jid shows any other job.",
         ),
         (
+            "The orchestration ended in an error of Salt's: *",
+            "Salt itself broke off: an argument that it does not take, a file or a process that it could not have. "
+            "The words after it are Salt's own.",
+            "The last line of them names the cause. Mend that and run again: what is done has nothing to do.",
+        ),
+        (
             "does not run any more and has not told its end",
             "The process of the run, or the master, was killed. What the minions were doing they have finished by "
             "themselves.",
