@@ -190,31 +190,34 @@ def guest_keys(keys: dict | None = None, test: bool = False, timeout: int | None
     told = {host: clones for host, clones in told.items() if isinstance(clones, dict)}
     known = salt.key.get_key(__opts__)
     steps = modules["branch_guests.key_steps"](keys, told, _held(known, keys), test)
-    for step in [] if test else steps:
-        _hold(known, step)
+    if not test:
+        _hold(known, steps)
     shown = [{part: step[part] for part in ("do", "what", "old", "new")} for step in steps]
     return {"steps": shown, "silent": sorted(set(hosts) - set(told))}
 
 
 def _held(known, keys: dict) -> dict:
-    """What the master holds for each id: the key's state and its text."""
-    listed = known.list_keys()
+    """What the master holds for each id: the key's state and its text; of several, the accepted one."""
+    texts = known.key_str_all()
     return {
-        minion: {"state": kind, "key": known.key_str(minion)[kind][minion]}
+        minion: {"state": kind, "key": str(text)}
         for kind in ("minions_denied", "minions_rejected", "minions_pre", "minions")
-        for minion in listed.get(kind, ())
+        for minion, text in texts.get(kind, {}).items()
         if minion in keys
     }
 
 
-def _hold(known, step: dict) -> None:
-    """The key is the accepted one of this id, or none of this id is left."""
-    minion, listed = step["id"], known.list_keys()
-    known.delete_key(match_dict={kind: [minion] for kind, ids in listed.items() if minion in ids})
-    if step["do"] == "accept" and hasattr(known, "cache"):  # Salt 3008
-        known.cache.store("keys", minion, {"pub": step["key"], "state": "accepted"})
-    elif step["do"] == "accept":
-        salt.utils.cloud.accept_key(__opts__["pki_dir"], step["key"], minion)
+def _hold(known, steps: list) -> None:
+    """The keys are the accepted ones of these ids, or none of these ids is left."""
+    ids = {step["id"] for step in steps}
+    old = {kind: sorted(ids.intersection(listed)) for kind, listed in known.list_keys().items()}
+    if any(old.values()):  # Salt makes all minions authenticate anew, even if there is nothing to delete
+        known.delete_key(match_dict=old)
+    for step in [step for step in steps if step["do"] == "accept"]:
+        if hasattr(known, "cache"):  # Salt 3008
+            known.cache.store("keys", step["id"], {"pub": step["key"], "state": "accepted"})
+        else:
+            salt.utils.cloud.accept_key(__opts__["pki_dir"], step["key"], step["id"])
 
 
 # Words

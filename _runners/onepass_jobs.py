@@ -113,8 +113,8 @@ def get(jid: str | None = None) -> dict:
     jid
         Its job id. Default: the last orchestration in the job cache.
 
-    Raises ``CommandExecutionError`` when the job cache does not have it, when it is neither an orchestration nor states,
-    and for an orchestration that did not render or ended in an error of Salt's.
+    Raises ``CommandExecutionError`` when the job cache does not have it, when it is neither an orchestration nor
+    states, and for an orchestration that did not render or ended in an error of Salt's.
 
     CLI Example:
 
