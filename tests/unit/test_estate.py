@@ -182,6 +182,11 @@ def test_everything_in_the_pillar_is_in_the_picture():
         assert words in page
 
 
+def test_a_cluster_of_config_servers_alone_is_drawn():
+    mongodb = {"replsets": {"cfg": PILLAR["mongodb"]["replsets"]["cfg"]}}
+    assert "config servers cfg" in picture([SALT["mongo_estate.drawn"](mongodb)]).replace("&#160;", " ")
+
+
 def test_the_page_asks_nothing_of_the_network():
     assert set(re.findall(r"https?://[^\s\"<]*", picture(drawn()))) <= {
         "http://www.w3.org/2000/svg",
