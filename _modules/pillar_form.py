@@ -3,8 +3,8 @@ The form of a pillar: where it differs from a JSON Schema, in an administrator's
 
 .. versionadded:: 0.1.0
 
-Shared by the areas' schemas (:py:mod:`mongo_schema`, :py:mod:`branch_schema`), in which every part's ``description``
-says what would be right and becomes the remedy of its faults::
+Shared by the areas' schemas (:py:mod:`mongo_schema`, :py:mod:`neutron_schema`, :py:mod:`branch_schema`), in which
+every part's ``description`` says what would be right and becomes the remedy of its faults::
 
     salt-call --local -m . pillar_form.faults '{prot: 1}' '{type: object, properties: {port: {}}, required: [],
         additionalProperties: false}'

@@ -45,7 +45,7 @@ def check(areas: str | list | None = None, sync: bool = False, timeout: int | No
     The pillar is the one that an orchestration has: inside of one its own (``pillar=`` included), else that of the
     master (``<master's host name>_master``). The areas' modules check it; then it is seen whether the master has an
     accepted key for every host in it, whether these answer, and whether they have the custom modules and states that
-    the master serves.
+    the master serves. Branches' hosts are not asked: some are always off; their rings bring modules.
 
     areas
         Parts of the pillar to check, such as ``mongodb`` or a list. Default: all that are there.
@@ -120,7 +120,7 @@ def _execution_modules():
 def _ask(modules, area, function, pillar):
     name = f"{AREAS[area]}.{function}"
     if name not in modules:
-        raise Refusal(f"The master lacks the bundle's execution modules ({name}): salt-run saltutil.sync_modules")
+        raise Refusal(f"The master lacks the bundle's execution modules ({name}): salt-run saltutil.sync_all")
     try:
         return modules[name](pillar)
     except CommandExecutionError as err:
@@ -132,9 +132,10 @@ def _areas(areas: str | list | None, pillar: dict) -> list:
     unknown = [area for area in wanted if area not in AREAS]
     if unknown:
         raise Refusal(f"areas: {', '.join(unknown)} is unknown; known are {', '.join(AREAS)}")
-    if not wanted:
+    missing = [area for area in wanted or AREAS if pillar.get(area) is None]
+    if missing:
         raise Refusal(
-            f"The pillar of {__opts__['id']} has none of {', '.join(AREAS)}; the pillar's top.sls gives that id none"
+            f"The pillar of {__opts__['id']} has none of {', '.join(missing)}; the pillar's top.sls gives that id none"
         )
     return wanted
 
@@ -301,7 +302,8 @@ def graph(path: str = "estate.html", title: str = "The estate", state: bool = Fa
     Returns:
         ``written``: the file. With ``state``, ``silent`` and ``fault`` as far as there are any.
 
-    Raises ``CommandExecutionError`` when ``dot`` is not there, which lays it out (Debian's package ``graphviz``).
+    Raises ``CommandExecutionError`` without ``dot``, which lays it out (Debian's package ``graphviz``), and, with the
+    page written, when an area cannot be looked at.
 
     CLI Example:
 
@@ -320,7 +322,8 @@ def graph(path: str = "estate.html", title: str = "The estate", state: bool = Fa
     modules["onepass_host.write"](path, made)
     silent = [minion for each in seen.values() for minion in each["silent"]]
     faults = [each["fault"] for each in seen.values() if each["fault"]]
-    return {"written": os.path.abspath(path), **_only("silent", silent), **_only("fault", faults)}
+    told = {"written": os.path.abspath(path), **_only("silent", silent), **_only("fault", faults)}
+    return _told(told, "\n".join(_aligned(told)), True) if faults else told
 
 
 def _laid_out(picture: str, modules) -> str:
