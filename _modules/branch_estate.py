@@ -39,7 +39,7 @@ def questions(pillar=None):
     .. versionadded:: 0.1.0
     """
     minions = [minion for each in _branches(pillar) for minion in _minions(each)]
-    return [{"minions": minions, "function": "bridge_nat.check", "arg": []}]
+    return [{"minions": minions, "function": "bridge_nat.check", "arg": []}] if minions else []
 
 
 def seen(answers, pillar=None):
@@ -63,12 +63,15 @@ def seen(answers, pillar=None):
     .. versionadded:: 0.1.0
     """
     found = {"lines": {}, "states": {}, "silent": [], "fault": None}
-    for branch in _branches(pillar):
-        states = {minion: _state(answers[0].get(minion)) for minion in _minions(branch)}
+    branches, told = _branches(pillar), answers[0] if answers else {}
+    if not branches:
+        return {**found, "fault": "the rings have no branch without a fault: salt-run onepass.check branches"}
+    for branch in branches:
+        states = {minion: _state(told.get(minion)) for minion in _minions(branch)}
         worst = min(states.values(), key=WORST.index)
         found["states"].update({**states, f"branch {branch['name']}": worst})
         found["silent"] += [minion for minion, state in states.items() if state == "silent"]
-        found["lines"][branch["name"]] = _line(states, answers[0])
+        found["lines"][branch["name"]] = _line(states, told)
     return found
 
 
@@ -108,9 +111,13 @@ def _state(answer):
     """The worst of a minion's conditions; an answer that is no conditions is an error of its own."""
     if answer is None or answer is False:
         return "silent"
-    if not isinstance(answer, dict):
+    if not _is_conditions(answer):
         return "broken"
     return min((STATES.get(each["state"], "broken") for each in answer.values()), key=WORST.index, default="ok")
+
+
+def _is_conditions(answer):
+    return isinstance(answer, dict) and all(isinstance(each, dict) for each in answer.values())
 
 
 def _line(states, answers):
@@ -132,7 +139,7 @@ def _names(minions):
 
 def _why(minion, answers):
     answer = answers[minion]
-    if not isinstance(answer, dict):
+    if not _is_conditions(answer):
         return f"; {minion}: {answer}"
     name, each = next((name, each) for name, each in answer.items() if each["state"] == "broken")
     return f"; {minion}: {name}: {each['evidence']}"

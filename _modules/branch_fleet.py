@@ -12,6 +12,7 @@ The order of an orchestration is the pillar's key ``branches`` on the master: ``
 and ``failures``, how many hosts of a ring may fail before no further ring is begun.
 """
 
+import contextlib
 import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
@@ -93,9 +94,16 @@ def faults(pillar: dict | None = None) -> list:
     pillar = _pillar(pillar)
     if not isinstance(pillar, dict):
         return [{"path": "branches", "fault": "is no mapping", "remedy": "rings and failures"}]
-    files = list(_files(pillar.get("directory")))
-    known = {each["sound"]["name"] for each in files if each["sound"]}
-    return list(_ring_rule(pillar, known)) + _all_faults(files)
+    try:
+        files = list(_files(pillar.get("directory")))
+    except CommandExecutionError as err:
+        found = {
+            "path": "branches:directory",
+            "fault": str(err),
+            "remedy": "the folder that has a file for each branch",
+        }
+        return [*_ring_rule(pillar, None), found]
+    return [*_ring_rule(pillar, {each["sound"]["name"] for each in files if each["sound"]}), *_all_faults(files)]
 
 
 def places(pillar: dict | None = None) -> dict:
@@ -131,13 +139,13 @@ def summary(pillar: dict | None = None) -> dict:
 
     .. versionadded:: 0.1.0
     """
-    rings = _pillar(pillar)["rings"]
+    rings = _rings(_pillar(pillar))
     return {"rings": len(rings), "branches": sum(map(len, rings))}
 
 
 def rings(pillar: dict | None = None) -> list:
     """
-    The rings with their minions: targets of an orchestration. A branch whose file has a fault is left out.
+    The rings with their minions: targets of an orchestration. What :py:func:`faults` refuses is left out.
 
     pillar
         The value of the pillar's key ``branches``. Default: this minion's.
@@ -155,12 +163,8 @@ def rings(pillar: dict | None = None) -> list:
 
     .. versionadded:: 0.1.0
     """
-    pillar = _pillar(pillar) or {}
-    wanted = _rings(pillar)
-    by_name = {each["sound"]["name"]: each["sound"] for each in _files(pillar.get("directory")) if each["sound"]}
-    found = []
-    for number, ring in enumerate(wanted):
-        branches = [by_name[name] for name in ring if name in by_name]
+    pillar, found = _pillar(pillar), []
+    for number, branches in enumerate(_sound(pillar)):
         targets = [__salt__["branch_pillar.hosts"](each) for each in branches]
         found.append(
             {
@@ -169,7 +173,7 @@ def rings(pillar: dict | None = None) -> list:
                 "workstations": [host for each in targets for host in each["workstations"]],
                 "guests": [host for each in branches for host in __salt__["branch_guests.concerned"](each)],
                 "keys": {key: by for each in branches for key, by in __salt__["branch_guests.keys"](each).items()},
-                "failures": pillar.get("failures", 0) if number else 0,
+                "failures": (_failures(pillar) or 0) if number else 0,
             }
         )
     return found
@@ -177,7 +181,7 @@ def rings(pillar: dict | None = None) -> list:
 
 def branches(pillar: dict | None = None) -> list:
     """
-    The pillars of the branches in the rings, in the rings' order. A branch whose file has a fault is left out.
+    The pillars of the branches in the rings, in the rings' order. What :py:func:`faults` refuses is left out.
 
     pillar
         The value of the pillar's key ``branches``. Default: this minion's.
@@ -190,32 +194,51 @@ def branches(pillar: dict | None = None) -> list:
 
     .. versionadded:: 0.1.0
     """
-    pillar = _pillar(pillar) or {}
-    by_name = {each["sound"]["name"]: each["sound"] for each in _files(pillar.get("directory")) if each["sound"]}
-    return [by_name[name] for ring in _rings(pillar) for name in ring if name in by_name]
+    return [branch for ring in _sound(_pillar(pillar)) for branch in ring]
 
 
 def _pillar(pillar):
     return __salt__["onepass.given"]("branches", pillar)
 
 
-def _rings(pillar):
-    return [ring for ring in pillar.get("rings", []) if isinstance(ring, list)]
+def _rings(pillar) -> list:
+    """The rings as far as they are lists of names."""
+    given = pillar.get("rings") if isinstance(pillar, dict) else None
+    rings = [ring for ring in given if isinstance(ring, list)] if isinstance(given, list) else []
+    return [[name for name in ring if isinstance(name, str)] for ring in rings]
 
 
-def _ring_rule(pillar: dict, known: set) -> Iterator[dict]:
-    given, failures, seen = pillar.get("rings"), pillar.get("failures", 0), {}
+def _sound(pillar) -> list:
+    """The branches of each ring that have no fault."""
+    rings, by_name = _rings(pillar), {}
+    with contextlib.suppress(CommandExecutionError):  # no directory, which is a fault
+        files = _files(pillar.get("directory")) if rings else ()
+        by_name = {each["sound"]["name"]: each["sound"] for each in files if each["sound"]}
+    return [[by_name[name] for name in ring if name in by_name] for ring in rings]
+
+
+def _failures(pillar: dict) -> int | None:
+    """How many hosts of a ring may fail; ``None`` when what is said is no such number."""
+    failures = pillar.get("failures", 0)
+    return failures if isinstance(failures, int) and not isinstance(failures, bool) and failures >= 0 else None
+
+
+def _ring_rule(pillar: dict, known: set | None) -> Iterator[dict]:
+    """Faults of the rings; whether there are such branches, only when it is known which there are."""
+    given, seen = pillar.get("rings"), {}
+    if _failures(pillar) is None:
+        remedy = "how many hosts of a ring may fail, 0 or more"
+        yield {"path": "branches:failures", "fault": f"is {pillar['failures']!r}", "remedy": remedy}
     if not isinstance(given, list) or not all(isinstance(ring, list) and ring for ring in given) or not given:
         remedy = "a list of lists of branches; the first is the canary"
         yield {"path": "branches:rings", "fault": f"is {given!r}", "remedy": remedy}
         return
-    if not isinstance(failures, int) or isinstance(failures, bool) or failures < 0:
-        remedy = "how many hosts of a ring may fail, 0 or more"
-        yield {"path": "branches:failures", "fault": f"is {failures!r}", "remedy": remedy}
     for number, ring in enumerate(given):
         for place, name in enumerate(ring):
             path = f"branches:rings:{number}:{place}"
-            if name not in known:
+            if not isinstance(name, str):
+                yield {"path": path, "fault": f"is {name!r}", "remedy": "a branch's name: text, without a colon"}
+            elif known is not None and name not in known:
                 yield {"path": path, "fault": f"is {name!r}, which no branch's file describes", "remedy": "its file"}
             elif seen.setdefault(name, path) != path:
                 yield {"path": path, "fault": f"is {name}, as {seen[name]} is", "remedy": "each branch once"}
@@ -226,7 +249,7 @@ def _ring_rule(pillar: dict, known: set) -> Iterator[dict]:
 
 def _directory(directory: str | None) -> Path:
     roots = (__opts__.get("pillar_roots") or {}).get("base", [])
-    places = [Path(directory)] if directory else [Path(root) / "branch" for root in roots]
+    places = [Path(str(directory))] if directory else [Path(root) / "branch" for root in roots]
     found = next((place for place in places if place.is_dir()), None)
     if not found:
         raise CommandExecutionError(f"No directory of branches: {', '.join(map(str, places))}")
@@ -237,17 +260,17 @@ def _files(directory: str | None) -> Iterator[dict]:
     """Each file with its ``faults``, what it ``holds`` for itself and, if it has no fault, its ``sound`` pillar."""
     root = _directory(directory)
     for path in sorted(root.rglob("*.sls")):
-        yield _file(str(path.relative_to(root)), path.read_text())
+        if path.is_file():  # no link to nowhere, with which Emacs locks a file
+            yield _file(str(path.relative_to(root)), path)
 
 
-def _file(name: str, text: str) -> dict:
+def _file(name: str, path: Path) -> dict:
     try:
-        loader = LOADER(text)
+        loader = LOADER(path.read_bytes().decode())
         node = loader.get_single_node()
         data = loader.construct_document(node) if node else None
-    except yaml.YAMLError as err:
-        fault = {"path": f"{name}:{_mark_line(err)}", "fault": "is no plain YAML", "remedy": "data only, no Jinja"}
-        return {"name": name, "faults": [fault], "holds": {}, "sound": None, "node": None}
+    except (OSError, ValueError, yaml.YAMLError) as err:
+        return {"name": name, "faults": [_unread(name, err)], "holds": {}, "sound": None, "node": None}
     pillar = data.get("branch") if isinstance(data, dict) else None
     found = __salt__["branch_pillar.faults"](pillar if pillar is not None else {})
     found = [dict(each, path=_located(name, node, each["path"])) for each in [*_repeated(node, "branch"), *found]]
@@ -261,9 +284,16 @@ def _file(name: str, text: str) -> dict:
     return {"name": name, "faults": found, "holds": holds, "sound": None if found else pillar, "node": node}
 
 
-def _mark_line(err) -> int:
+def _unread(name: str, err: Exception) -> dict:
+    if isinstance(err, OSError):
+        return {"path": name, "fault": f"cannot be read: {err.strerror}", "remedy": "a file that Salt's user can read"}
+    if isinstance(err, UnicodeDecodeError):
+        line, byte = err.object.count(b"\n", 0, err.start) + 1, err.object[err.start]
+        fault = f"is no UTF-8, with the byte {byte:#x}"
+        return {"path": f"{name}:{line}", "fault": fault, "remedy": "a file saved as UTF-8"}
     mark = getattr(err, "problem_mark", None)
-    return mark.line + 1 if mark else 1
+    line = mark.line + 1 if mark else 1
+    return {"path": f"{name}:{line}", "fault": "is no plain YAML", "remedy": "data only, no Jinja"}
 
 
 def _located(name: str, node, path: str) -> str:

@@ -48,7 +48,8 @@ def dot(title, areas, states=None):
         What stands above it.
     areas
         List of mappings: ``title``, ``tables`` and ``links`` (pairs of tables' ids). A table has ``id``, ``title`` and
-        ``rows``, lists of cells; a cell has ``lines`` and ``ids`` (whose state it shows; the first that has one).
+        ``rows``, lists of cells, none of them empty; a cell has ``lines`` and ``ids`` (whose state it shows; the first
+        that has one).
     states
         Id to ``ok``, ``changed``, ``broken`` or ``silent``. Default: nobody looked.
 
@@ -185,9 +186,8 @@ def _table(table, missing, states):
         f'<FONT POINT-SIZE="13" COLOR="#ffffff"><B>{html.escape(table["title"])}</B></FONT></TD></TR>'
     )
     rows = "".join(f"<TR>{''.join(_cells(row, across, states))}</TR>" for row in table["rows"])
-    room = (
-        f'<TR><TD COLSPAN="{across}" BORDER="0">{"<BR/>".join(_words(table["rows"][-1][-1]["lines"], " "))}</TD></TR>'
-    )
+    last = table["rows"][-1][-1]["lines"] if table["rows"] else [""]
+    room = f'<TR><TD COLSPAN="{across}" BORDER="0">{"<BR/>".join(_words(last, " "))}</TD></TR>'
     return (
         f'<TABLE BORDER="0" CELLBORDER="1" COLOR="{LINE}" CELLSPACING="0" CELLPADDING="6">'
         f"{head}{rows}{room * missing}</TABLE>"

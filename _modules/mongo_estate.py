@@ -103,7 +103,8 @@ def drawn(pillar=None):
         {"id": each["name"], "title": _title(each), "rows": [[_host(each, port)] for each in each["members"] if each]}
         for each in site["sets"]
     ]
-    routers = {"id": "routers", "title": "routers", "rows": [[_host({"host": r}, port) for r in site["routers"] if r]]}
+    cells = [_host({"host": router}, port) for router in site["routers"] if router]
+    routers = {"id": "routers", "title": "routers", "rows": [cells] if cells else []}
     names = [f"{each['database']}.{each['collection']}" for each in site["collections"]]
     keys = [
         ", ".join(f"{field}: {kind}" for field, kind in (c["shard_key"] or {}).items()) for c in site["collections"]

@@ -38,7 +38,8 @@ def questions(pillar=None):
     """
     table = __salt__["neutron_rules.given"](pillar)
     minions = list(__salt__["neutron_rules.places"](table))
-    return [{"minions": minions, "function": "neutron_vlan.plan", "arg": [table] if not minions else []}]
+    # With the table: the pillar that the minion has may be an older one, with other projects.
+    return [{"minions": minions, "function": "neutron_vlan.plan", "arg": [table]}]
 
 
 def seen(answers, pillar=None):

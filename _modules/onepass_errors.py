@@ -72,8 +72,8 @@ ERRORS = {
         ),
         (
             "The pillar of * has none of *",
-            "The master has a pillar of its own, for the id that the message names, and its top.sls matches "
-            "nothing to that id.",
+            "The master has a pillar of its own, for the id that the message names, and its top.sls gives "
+            "nothing of what is asked for to that id.",
             "Give that id the site's pillar in top.sls; the example's is pillar/top.sls.",
         ),
         (
@@ -107,6 +107,12 @@ ERRORS = {
             "salt-run jobs.lookup_jid shows any other job.",
         ),
         (
+            "The orchestration ended in an error of Salt's: *",
+            "Salt itself broke off: an argument that it does not take, a file or a process that it could not have. "
+            "The words after it are Salt's own.",
+            "The last line of them names the cause. Mend that and run again: what is done has nothing to do.",
+        ),
+        (
             "does not run any more and has not told its end",
             "The process of the run, or the master, was killed. What the minions were doing they have finished by "
             "themselves.",
@@ -118,6 +124,11 @@ ERRORS = {
             "No directory of branches: *",
             "The check of all branches reads their pillar files from a directory that is not on this machine.",
             "Name the directory that holds one file per branch, as pillar/branch does.",
+        ),
+        (
+            "the rings have no branch without a fault",
+            "Only branches whose files have no fault can be looked at, and the rings name none of these.",
+            "salt-run onepass.check branches names the faults.",
         ),
         (
             "Nothing proves that this host is reachable",

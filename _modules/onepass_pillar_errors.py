@@ -78,6 +78,16 @@ ERRORS = {
             "Take the Jinja out; what differs between branches is in their own files.",
         ),
         (
+            "is no UTF-8, with the byte *",
+            "The file was saved in another encoding, such as Latin-1; Salt reads UTF-8.",
+            "Save it as UTF-8: iconv -f latin1 -t utf-8 does it.",
+        ),
+        (
+            "cannot be read: *",
+            "The user that Salt runs as may not read the file.",
+            "Give that user the right to read it; the words after the colon are the system's.",
+        ),
+        (
             "does not fit",
             "A secret has the wrong form; it is not shown.",
             "Write it as the message says.",

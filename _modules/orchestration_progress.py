@@ -70,7 +70,7 @@ def take(progress, tag, data, now):
         progress["ended"] = True
         return []
     if tag == WAIT_TAG:
-        _host_waits(progress, data["id"], data["data"])
+        _host_waits(progress, data.get("id"), data.get("data") or {})
     elif tag.startswith("salt/job/") and "/ret/" in tag:
         return _host_returns(progress, data, now)
     return []
@@ -126,7 +126,7 @@ def _phase_ends(progress, name, now):
 def _host_waits(progress, host, wait):
     progress["waits"].pop(host, None)
     if wait.get("what"):
-        progress["waits"][host] = f"{wait['what']}; last seen: {wait['seen']}"
+        progress["waits"][host] = f"{wait['what']}; last seen: {wait.get('seen')}"
 
 
 def _host_returns(progress, data, now):

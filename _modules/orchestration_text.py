@@ -106,7 +106,7 @@ def end(name, found, seconds, jid):
     changes = f"{found['changes']} change{'s' * (found['changes'] != 1)}"
     head = f"{name} {'failed' if bad else 'is done'}: {changes} in {seconds:.1f} s (job {jid})"
     wide = max((len(each["phase"]) for each in found["phases"]), default=0)
-    lines = [_phase_line(each, wide, bad) for each in found["phases"]]
+    lines = [_phase_line(each, wide) for each in found["phases"]]
     if not bad:
         return "\n".join([head, *lines])
     words = {
@@ -195,7 +195,7 @@ def _blank(host, change):
     return re.sub(rf"\b{re.escape(host)}\b", "{host}", change) if host else change
 
 
-def _phase_line(each, wide, bad):
+def _phase_line(each, wide):
     changes = f"{each['changes']} change{'s' * (each['changes'] != 1)}"
     return f"  {each['phase']:{wide}}  {each['seconds']:6.1f} s  {changes}"
 
@@ -205,7 +205,7 @@ def _kind(kind, words, found, wide):
     if phases:
         yield f"  {words}"
     for each in phases:
-        yield f"    {each['phase']}" if kind == "not begun" else f"  {_phase_line(each, wide, True)}"
+        yield f"    {each['phase']}" if kind == "not begun" else f"  {_phase_line(each, wide)}"
 
 
 def _paragraph(cause, width):

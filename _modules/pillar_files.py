@@ -3,13 +3,14 @@ Pillar files as they are written: the line in which something stands, and what Y
 
 .. versionadded:: 0.1.0
 
-A file with Jinja in it is not plain YAML: of such one nothing is said::
+A file with Jinja in it is not plain YAML, and one in Latin-1 is no text to Salt: of such ones nothing is said::
 
     salt-call --local -m . pillar_files.oddities pillar/openstack.sls
 
 Nothing here judges what a pillar means; that is for the areas' modules.
 """
 
+import contextlib
 import os
 import re
 
@@ -45,7 +46,7 @@ def located(faults, files):
 
     .. versionadded:: 0.1.0
     """
-    trees = {path: tree for path in files if (tree := _tree(path)) is not None}
+    trees = {path: tree for path in files if (tree := _readable(path)) is not None}
     return [{**fault, **_place(fault["path"], trees)} for fault in faults]
 
 
@@ -89,14 +90,20 @@ def below(roots):
     .. versionadded:: 0.1.0
     """
     walks = (walk for root in roots for walk in os.walk(root))
-    return sorted(os.path.join(folder, name) for folder, _, names in walks for name in names if name.endswith(".sls"))
+    paths = (os.path.join(folder, name) for folder, _, names in walks for name in names if name.endswith(".sls"))
+    return sorted(filter(os.path.isfile, paths))
+
+
+def _readable(path):
+    with contextlib.suppress(OSError):
+        return _tree(path)
 
 
 def _tree(path):
     with open(path, encoding="utf-8") as text:
         try:
             return yaml.compose(text, Loader=yaml.SafeLoader)
-        except yaml.YAMLError:
+        except (UnicodeDecodeError, yaml.YAMLError):
             return None
 
 

@@ -3,8 +3,8 @@ The form of a pillar: where it differs from a JSON Schema, in an administrator's
 
 .. versionadded:: 0.1.0
 
-Shared by the areas' schemas (:py:mod:`mongo_schema`, :py:mod:`branch_schema`), in which every part's ``description``
-says what would be right and becomes the remedy of its faults::
+Shared by the areas' schemas (:py:mod:`mongo_schema`, :py:mod:`neutron_schema`, :py:mod:`branch_schema`), in which
+every part's ``description`` says what would be right and becomes the remedy of its faults::
 
     salt-call --local -m . pillar_form.faults '{prot: 1}' '{type: object, properties: {port: {}}, required: [],
         additionalProperties: false}'
@@ -13,6 +13,7 @@ Requires ``jsonschema`` 4 in Salt's Python.
 """
 
 import difflib
+import functools
 import re
 from collections import namedtuple
 from collections.abc import Iterable
@@ -143,18 +144,19 @@ def _natural(path: str) -> list:
 def _findings(pillar, schema: dict, words: Words) -> list:
     found = []
     checked = _with_string_keys(pillar, (), found, words)
-    for error in _validator(schema).iter_errors(checked):
+    for error in _dialect()(schema).iter_errors(checked):
         found += EXPLAIN[error.validator](error, words)
     return list(dict.fromkeys(found))
 
 
-def _validator(schema: dict):
+@functools.cache
+def _dialect():
     """JSON Schema takes 27017.0 for an integer; configuration files do not."""
     base = jsonschema.Draft202012Validator
     types = base.TYPE_CHECKER.redefine(
         "integer", lambda _, value: isinstance(value, int) and not isinstance(value, bool)
     )
-    return jsonschema.validators.extend(base, type_checker=types)(schema)
+    return jsonschema.validators.extend(base, type_checker=types)
 
 
 def _with_string_keys(value, where: tuple, found: list, words: Words):

@@ -45,7 +45,7 @@ def check(areas: str | list | None = None, sync: bool = False, timeout: int | No
     The pillar is the one that an orchestration has: inside of one its own (``pillar=`` included), else that of the
     master (``<master's host name>_master``). The areas' modules check it; then it is seen whether the master has an
     accepted key for every host in it, whether these answer, and whether they have the custom modules and states that
-    the master serves.
+    the master serves. Branches' hosts are not asked: some are always off; their rings bring modules.
 
     areas
         Parts of the pillar to check, such as ``mongodb`` or a list. Default: all that are there.
@@ -120,7 +120,7 @@ def _execution_modules():
 def _ask(modules, area, function, pillar):
     name = f"{AREAS[area]}.{function}"
     if name not in modules:
-        raise Refusal(f"The master lacks the bundle's execution modules ({name}): salt-run saltutil.sync_modules")
+        raise Refusal(f"The master lacks the bundle's execution modules ({name}): salt-run saltutil.sync_all")
     try:
         return modules[name](pillar)
     except CommandExecutionError as err:
@@ -132,9 +132,10 @@ def _areas(areas: str | list | None, pillar: dict) -> list:
     unknown = [area for area in wanted if area not in AREAS]
     if unknown:
         raise Refusal(f"areas: {', '.join(unknown)} is unknown; known are {', '.join(AREAS)}")
-    if not wanted:
+    missing = [area for area in wanted or AREAS if pillar.get(area) is None]
+    if missing:
         raise Refusal(
-            f"The pillar of {__opts__['id']} has none of {', '.join(AREAS)}; the pillar's top.sls gives that id none"
+            f"The pillar of {__opts__['id']} has none of {', '.join(missing)}; the pillar's top.sls gives that id none"
         )
     return wanted
 
@@ -190,31 +191,34 @@ def guest_keys(keys: dict | None = None, test: bool = False, timeout: int | None
     told = {host: clones for host, clones in told.items() if isinstance(clones, dict)}
     known = salt.key.get_key(__opts__)
     steps = modules["branch_guests.key_steps"](keys, told, _held(known, keys), test)
-    for step in [] if test else steps:
-        _hold(known, step)
+    if not test:
+        _hold(known, steps)
     shown = [{part: step[part] for part in ("do", "what", "old", "new")} for step in steps]
     return {"steps": shown, "silent": sorted(set(hosts) - set(told))}
 
 
 def _held(known, keys: dict) -> dict:
-    """What the master holds for each id: the key's state and its text."""
-    listed = known.list_keys()
+    """What the master holds for each id: the key's state and its text; of several, the accepted one."""
+    texts = known.key_str_all()
     return {
-        minion: {"state": kind, "key": known.key_str(minion)[kind][minion]}
+        minion: {"state": kind, "key": str(text)}
         for kind in ("minions_denied", "minions_rejected", "minions_pre", "minions")
-        for minion in listed.get(kind, ())
+        for minion, text in texts.get(kind, {}).items()
         if minion in keys
     }
 
 
-def _hold(known, step: dict) -> None:
-    """The key is the accepted one of this id, or none of this id is left."""
-    minion, listed = step["id"], known.list_keys()
-    known.delete_key(match_dict={kind: [minion] for kind, ids in listed.items() if minion in ids})
-    if step["do"] == "accept" and hasattr(known, "cache"):  # Salt 3008
-        known.cache.store("keys", minion, {"pub": step["key"], "state": "accepted"})
-    elif step["do"] == "accept":
-        salt.utils.cloud.accept_key(__opts__["pki_dir"], step["key"], minion)
+def _hold(known, steps: list) -> None:
+    """The keys are the accepted ones of these ids, or none of these ids is left."""
+    ids = {step["id"] for step in steps}
+    old = {kind: sorted(ids.intersection(listed)) for kind, listed in known.list_keys().items()}
+    if any(old.values()):  # Salt makes all minions authenticate anew, even if there is nothing to delete
+        known.delete_key(match_dict=old)
+    for step in [step for step in steps if step["do"] == "accept"]:
+        if hasattr(known, "cache"):  # Salt 3008
+            known.cache.store("keys", step["id"], {"pub": step["key"], "state": "accepted"})
+        else:
+            salt.utils.cloud.accept_key(__opts__["pki_dir"], step["key"], step["id"])
 
 
 # Words
@@ -298,7 +302,8 @@ def graph(path: str = "estate.html", title: str = "The estate", state: bool = Fa
     Returns:
         ``written``: the file. With ``state``, ``silent`` and ``fault`` as far as there are any.
 
-    Raises ``CommandExecutionError`` when ``dot`` is not there, which lays it out (Debian's package ``graphviz``).
+    Raises ``CommandExecutionError`` without ``dot``, which lays it out (Debian's package ``graphviz``), and, with the
+    page written, when an area cannot be looked at.
 
     CLI Example:
 
@@ -317,7 +322,8 @@ def graph(path: str = "estate.html", title: str = "The estate", state: bool = Fa
     modules["onepass_host.write"](path, made)
     silent = [minion for each in seen.values() for minion in each["silent"]]
     faults = [each["fault"] for each in seen.values() if each["fault"]]
-    return {"written": os.path.abspath(path), **_only("silent", silent), **_only("fault", faults)}
+    told = {"written": os.path.abspath(path), **_only("silent", silent), **_only("fault", faults)}
+    return _told(told, "\n".join(_aligned(told)), True) if faults else told
 
 
 def _laid_out(picture: str, modules) -> str:

@@ -33,8 +33,9 @@ from salt.exceptions import CommandExecutionError, SaltDeserializationError
 __func_alias__ = {"list_": "list"}
 
 ORCHESTRATIONS = ("runner.state.orchestrate", "runner.state.orch", "runner.state.sls")
-# Seconds after which an orchestration that was begun must be seen running, and in which one that ended has told so.
-START_SECONDS, END_SECONDS = 30, 10
+# Seconds after which an orchestration that was begun must be seen running, in which one that ended has told so, and
+# after which it is looked again whether it runs.
+START_SECONDS, END_SECONDS, LOOK_SECONDS = 30, 10, 1
 # How many orchestrations of the job cache are looked at.
 RECENT = 50
 EMPTY = salt.payload.dumps({})
@@ -59,8 +60,8 @@ def run(name: str, test: bool = False, every: int = 10) -> dict:
     every
         Seconds between two lines on a phase that goes on, where no terminal is. Default 10.
 
-    Raises ``CommandExecutionError`` when it does not render, when it is killed, and on Ctrl-C, which ends the watching
-    alone. A phase that failed is no error here.
+    Raises ``CommandExecutionError`` when it does not render, when it ends in an error of Salt's, when it is killed, and
+    on Ctrl-C, which ends the watching alone. A phase that failed is no error here.
 
     CLI Example:
 
@@ -112,7 +113,8 @@ def get(jid: str | None = None) -> dict:
     jid
         Its job id. Default: the last orchestration in the job cache.
 
-    Raises ``CommandExecutionError`` when the job cache does not have it.
+    Raises ``CommandExecutionError`` when the job cache does not have it, when it is neither an orchestration nor
+    states, and for an orchestration that did not render or ended in an error of Salt's.
 
     CLI Example:
 
@@ -131,7 +133,12 @@ def get(jid: str | None = None) -> dict:
         last = ", ".join(itertools.islice(_ids(), 3)) or "none"
         raise Refusal(f"No job {jid} in the master's job cache (keep_jobs in its configuration); the last ones: {last}")
     load = _cache("get_load", jid)
-    return _of_master(answers) if load["fun"].startswith("runner.") else _of_minions(jid, load, answers)
+    if load["fun"] in ORCHESTRATIONS:
+        return _of_master(answers)
+    if str(load["fun"]).startswith("state."):
+        return _of_minions(jid, load, answers)
+    function = load["fun"] if isinstance(load["fun"], str) else ", ".join(load["fun"])
+    raise Refusal(f"Job {jid} is {function}, no orchestration and no states of minions")
 
 
 def list_(name: str | None = None, test: bool | None = None) -> list:
@@ -173,8 +180,6 @@ def _earlier(name: str | None = None, test: bool | None = None):
 
 def _of_master(answers: dict) -> dict:
     told = next(iter(answers.values()))["return"]
-    if told["fun"] not in ORCHESTRATIONS:
-        raise Refusal(f"Job {told['jid']} is {told['fun']}, no orchestration and no states of minions")
     return _with_end(_named(told), told)
 
 
@@ -211,13 +216,13 @@ def _completed(step: dict) -> dict:
 
 
 def _steps(returned) -> dict:
-    """The states of the master in an orchestration's return; one that failed to render has none."""
-    answered = returned.get("data", {}) if isinstance(returned, dict) else {}
-    steps = next(iter(answered.values()), {})
-    if not isinstance(steps, dict):
-        words = steps if isinstance(steps, list) else [steps or returned]
-        raise Refusal("\n  ".join(["The orchestration did not run", *map(str, words)]))
-    return steps
+    """The states of the master in an orchestration's return; one that did not render, or broke off, has none."""
+    steps = next(iter(returned.get("data", {}).values()), {}) if isinstance(returned, dict) else returned
+    if isinstance(steps, dict):
+        return steps
+    if isinstance(steps, list):
+        raise Refusal("\n  ".join(["The orchestration did not run", *map(str, steps)]))
+    raise Refusal(f"The orchestration ended in an error of Salt's: {str(steps or returned).strip()}")
 
 
 def _running() -> list:
@@ -270,9 +275,9 @@ def _progress(job: dict) -> dict:
 
 
 def _until_end(job: dict, progress: dict, bus, every: int) -> dict:
-    modules, screen = _execution_modules(), {"below": 0, "told": time.monotonic()}
+    modules, screen = _execution_modules(), {"below": 0, "told": time.monotonic(), "looked": time.monotonic()}
     while not progress["ended"]:
-        tag, data = _event(job, bus)
+        tag, data = _event(job, bus, screen)
         now = _age(job["jid"])
         lines = modules["orchestration_progress.take"](progress, tag, data, now)
         _show(lines, modules["orchestration_progress.running"](progress, now), now, screen, every)
@@ -280,20 +285,22 @@ def _until_end(job: dict, progress: dict, bus, every: int) -> dict:
     return {**_with_end(job, data), "seconds": round(now, 1)}
 
 
-def _event(job: dict, bus) -> tuple:
+def _event(job: dict, bus, screen: dict) -> tuple:
     """Tag and data of the next event within a second; a job that is gone without telling its end is an error."""
-    event = bus.get_event(wait=1, full=True)
-    if event:
+    end = f"salt/run/{job['jid']}/ret"
+    event = bus.get_event(wait=LOOK_SECONDS, full=True) or {"tag": "", "data": {}}
+    if event["tag"] == end or time.monotonic() - screen["looked"] < LOOK_SECONDS:
         return event["tag"], event["data"]
+    screen["looked"] = time.monotonic()
     if _age(job["jid"]) < START_SECONDS or job["jid"] in [each["jid"] for each in _tracked()]:
-        return "", {}
+        return event["tag"], event["data"]
     told = _told_end(job, bus)
     if not told:
         raise Refusal(
             f"{job['name']} (job {job['jid']}) does not run any more and has not told its end: it was killed, or the "
             f"master was. Run it again: salt-run onepass.run {job['name']} (what is done has nothing to do)"
         )
-    return f"salt/run/{job['jid']}/ret", told
+    return end, told
 
 
 def _told_end(job: dict, bus) -> dict | None:
@@ -376,13 +383,9 @@ def _bus():
 
 
 def _interrupted(job: dict) -> str:
-    return "\n".join(
-        [
-            f"Watching ended; {job['name']} (job {job['jid']}) goes on, and so does what its hosts are doing",
-            f"  watch it again      salt-run onepass.watch {job['jid']}",
-            f"  let it end early    salt-run state.soft_kill {job['jid']}    (before its next phase)",
-            f"  go on after that    salt-run onepass.run {job['name']}    (what is done has nothing to do)",
-        ]
+    return (
+        f"Watching ended; {job['name']} (job {job['jid']}) goes on, and so does what its hosts are doing\n"
+        f"  watch it again: salt-run onepass.watch {job['jid']}"
     )
 
 

@@ -52,6 +52,8 @@ def checked(name, areas=None, sync=False):
     """
     The site's pillar has no fault, its hosts have accepted keys and answer; else the run stops, naming all faults.
 
+    Branches' hosts are not asked: some are always off; their rings bring modules.
+
     The runner :py:func:`onepass.check` as a state, for orchestrations. It looks in a dry run too, and brings there too
     the modules that are asked for, without which no minion could say what it would do.
 

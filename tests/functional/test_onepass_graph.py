@@ -47,6 +47,14 @@ def test_a_picture_by_itself(runner, tmp_path):
     assert xml.etree.ElementTree.parse(picture).getroot().tag == "{http://www.w3.org/2000/svg}svg"
 
 
+def test_an_area_that_cannot_be_looked_at_fails_with_the_page_written(runner, tmp_path):
+    with pytest.raises(
+        CommandExecutionError, match=r"(?s)written +/.*fault +the cluster cannot be looked at from r1.dc"
+    ):
+        runner["onepass.graph"](str(tmp_path / "estate.svg"), state=True)
+    assert (tmp_path / "estate.svg").exists()
+
+
 def test_without_dot_it_is_said_what_to_install(runner, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CommandExecutionError, match="apt-get install graphviz"):

@@ -90,6 +90,7 @@ def test_ctrl_c_ends_the_watching_and_anybody_can_go_on(site, first_run):
             site.exec("hq", "pkill -INT --oldest -f [o]nepass.run")
     assert run.wait() == 1
     assert "goes on, and so does what its hosts are doing" in "".join(said)
+    assert "soft_kill" not in "".join(said)  # which lets phases side by side go on
     [jid] = {line.split()[-1] for line in said if "salt-run onepass.watch" in line}
     site.exec("hq", f"test -s /var/cache/salt/master/proc/{jid}")  # Salt's own record of what runs
     code, out, err = site.seen("watch", jid)

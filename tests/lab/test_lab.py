@@ -140,7 +140,12 @@ def test_a_host_that_was_killed_or_rebooted_comes_back_with_its_disk(two_labs, s
     assert re.search(r"s1a\.dc .* off", succeed(name, "list"))
     assert lab(name, "exec", "s1a.dc", "true").returncode == 255
     succeed(name, "up", "--site", site)
-    succeed(name, "reboot", "s1a.dc")
+    beside = subprocess.Popen(["nsenter", f"--net=/run/onepass-lab/{name}/s1a.dc.net", "sleep", "300"])
+    try:
+        succeed(name, "reboot", "s1a.dc")
+        assert beside.poll() == -signal.SIGKILL  # in the network that was replaced nobody would find it
+    finally:
+        beside.kill()
     assert succeed(name, "exec", "s1a.dc", "cat", "/root/note") == "kept\n"
     assert succeed(name, "run", "salt", "s1a.dc", "test.ping", "--out=txt") == "s1a.dc: True\n"
 

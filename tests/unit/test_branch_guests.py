@@ -1,5 +1,7 @@
 """Guests of a branch's hosts: what follows from the pillar, and the steps from a master's keys to the guests'."""
 
+import cProfile
+import pstats
 from pathlib import Path
 
 import pytest
@@ -154,3 +156,22 @@ def test_a_masters_keys_follow_those_of_its_guests(master):
     master.told = {}
     assert [step["do"] for step in master.guest_keys(keys)["steps"]] == ["withdraw"]
     assert "vm1.b" not in store.list_keys()["minions"]
+
+
+def test_all_keys_are_read_once_and_who_is_known_already_need_not_authenticate_anew(master):
+    """Salt's sign for a new AES key, upon which all minions authenticate, is a file in the master's cache."""
+    cache, key = Path(master.__opts__["cachedir"]), public_key()
+    counted = {}
+    for count in (10, 100):
+        names = [f"vm{number}" for number in range(count)]
+        keys = {f"{name}.b{count}": {"host": "ws1.b", "name": name, "wanted": True} for name in names}
+        master.told = {name: {"state": "ready", "minion_key": key} for name in names}
+        with cProfile.Profile() as profile:
+            assert len(master.guest_keys(keys)["steps"]) == count
+        counted[count] = pstats.Stats(profile).total_calls
+        assert master.guest_keys(keys)["steps"] == []
+    assert not list(cache.glob(".dfn*"))
+    assert counted[100] < 20 * counted[10]
+    master.told = {}
+    assert len(master.guest_keys(dict([keys.popitem()]))["steps"]) == 1
+    assert list(cache.glob(".dfn*"))

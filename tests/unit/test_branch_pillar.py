@@ -209,6 +209,51 @@ def test_bad_rings(pillar, path):
     assert path in [each["path"] for each in SALT["branch_fleet.faults"]({**pillar, "directory": str(BRANCHES)})]
 
 
+@pytest.mark.parametrize(
+    "pillar, paths",
+    [
+        (["rosario"], ["branches"]),
+        (5, ["branches"]),
+        ({"rings": None}, ["branches:rings"]),
+        ({"rings": 5, "failures": "x: y"}, ["branches:failures", "branches:rings"]),
+        ({"rings": [[["salta"]]]}, ["branches:rings:0:0"]),
+        ({"rings": [["rosario", {"salta": None}]]}, ["branches:rings:0:1"]),
+        ({"rings": [["rosario"]], "directory": 5}, ["branches:directory"]),
+        ({"rings": [["rosario"]], "directory": "/nowhere"}, ["branches:directory"]),
+    ],
+)
+def test_a_malformed_pillar_is_told_and_keeps_no_other_area_from_its_run(pillar, paths, modules):
+    pillar = {"directory": str(BRANCHES), **pillar} if isinstance(pillar, dict) else pillar
+    found = modules["branch_fleet.faults"](pillar)
+    assert [each["path"] for each in found] == paths
+    assert all(each["fault"] and each["remedy"] for each in found)
+    sound = [each["name"] for each in modules["branch_fleet.branches"](pillar)]
+    assert sound == (["rosario"] if paths == ["branches:rings:0:1"] else [])
+    kept = (
+        (tree.ROOT / "orchestrate/branches.sls").read_text().replace("_fleet.rings']()", f"_fleet.rings']({pillar!r})")
+    )
+    phases = modules["slsutil.renderer"](string=kept, default_renderer="jinja|yaml")
+    assert ("branches-canary-hosts" in phases, "branches-preflight" in phases) == (bool(sound), True)
+    asked = modules["branch_estate.questions"](pillar)
+    seen = modules["branch_estate.seen"]([{}] * len(asked), pillar)
+    assert (len(asked), bool(seen["fault"])) == ((1, False) if sound else (0, True))
+    modules["branch_estate.drawn"](pillar)
+
+
+def test_a_file_that_cannot_be_read_is_a_fault_of_its_own(tmp_path):
+    fleet(tmp_path, 3)
+    (tmp_path / ".#b001.sls").symlink_to("somebody@a.dc.4711")
+    (tmp_path / "b002.sls").write_bytes(branch(2).encode() + "# Café\n".encode("latin-1"))
+    (tmp_path / "b003.sls").write_text("branch: {name: 2026-13-45}")
+    pillar = {"rings": [["b000"], ["b002", "b001"]], "directory": str(tmp_path)}
+    assert [(each["path"], each["fault"]) for each in SALT["branch_fleet.faults"](pillar)] == [
+        ("branches:rings:1:0", "is 'b002', which no branch's file describes"),
+        ("b002.sls:13", "is no UTF-8, with the byte 0xe9"),
+        ("b003.sls:1", "is no plain YAML"),
+    ]
+    assert [ring["gateways"] for ring in SALT["branch_fleet.rings"](pillar)] == [["gw.b000"], ["gw.b001"]]
+
+
 # What one minion is given does not grow with the number of branches
 
 

@@ -102,6 +102,11 @@ def test_a_cluster_that_cannot_be_looked_at_is_a_fault(answer, words):
             "1 as wanted, 2 broken (ws001.salta, ws002.salta; ws001.salta: public address: no device has 192.0.2.30)",
             "broken",
         ),
+        (
+            {"ws001.salta": {"retcode": "none"}, "ws002.salta": {"a": OK}},
+            "2 as wanted, 1 broken (ws001.salta; ws001.salta: {'retcode': 'none'})",
+            "broken",
+        ),
     ],
 )
 def test_a_branch_is_told_in_a_line(answers, line, state):
@@ -111,7 +116,19 @@ def test_a_branch_is_told_in_a_line(answers, line, state):
     assert "ws017.rosario" in found["silent"]
 
 
+def test_no_branch_to_look_at_is_a_fault_and_no_question_to_the_master():
+    pillar = {**PILLAR["branches"], "rings": [["nobody"]]}
+    assert SALT["branch_estate.questions"](pillar) == []
+    assert "salt-run onepass.check branches" in SALT["branch_estate.seen"]([], pillar)["fault"]
+
+
 # OpenStack
+
+
+@pytest.mark.parametrize("minion, asked", [({}, []), ({"minion": "api.dc"}, ["api.dc"])])
+def test_whoever_is_asked_is_given_the_table_that_the_answer_is_read_by(minion, asked):
+    [question] = SALT["neutron_estate.questions"]({**PILLAR["openstack"], **minion})
+    assert (question["minions"], question["arg"]) == (asked, [{**PILLAR["openstack"], **minion}])
 
 
 def test_the_master_itself_is_asked_when_the_table_names_no_minion():
@@ -163,6 +180,11 @@ def test_everything_in_the_pillar_is_in_the_picture():
         "10.20.31.12",
     ):
         assert words in page
+
+
+def test_a_cluster_of_config_servers_alone_is_drawn():
+    mongodb = {"replsets": {"cfg": PILLAR["mongodb"]["replsets"]["cfg"]}}
+    assert "config servers cfg" in picture([SALT["mongo_estate.drawn"](mongodb)]).replace("&#160;", " ")
 
 
 def test_the_page_asks_nothing_of_the_network():

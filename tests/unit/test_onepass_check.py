@@ -162,6 +162,12 @@ def test_pillar_without_any_area(master):
     assert line.startswith("The pillar of hq_master has none of mongodb, openstack, branches")
 
 
+@pytest.mark.parametrize("command", ["check", "status"])
+def test_an_area_that_the_pillar_does_not_have(master, command):
+    with pytest.raises(CommandExecutionError, match=r"The pillar of hq_master has none of openstack; .*top\.sls"):
+        getattr(master(), command)(areas=["mongodb", "openstack"])
+
+
 def test_pillar_that_does_not_compile(master):
     broken = {"_errors": ["Specified SLS 'secrets.mongodb' in environment 'base' is not available on the salt master"]}
     assert refusal(master(pillar=broken)) == ["the pillar cannot be compiled", f"  {broken['_errors'][0]}"]
@@ -169,7 +175,7 @@ def test_pillar_that_does_not_compile(master):
 
 def test_master_without_the_modules(master):
     (line,) = refusal(master(modules={}))
-    assert line.endswith("salt-run saltutil.sync_modules")
+    assert line.endswith("salt-run saltutil.sync_all")
 
 
 def test_what_a_module_needs_is_told(master):

@@ -97,6 +97,12 @@ def test_a_wait_that_ended_is_forgotten(told):
     assert "  a.dc at work" in module.running(progress, 5)
 
 
+@pytest.mark.parametrize("data", [{}, {"id": "a.dc"}, {"id": "a.dc", "data": {"what": "s1"}}])
+def test_an_event_of_somebody_elses_with_the_tag_of_waits_is_borne(told, data):
+    progress, lines = told(begins("daemons", ["a.dc"]), ("onepass/wait", data))
+    assert module.running(progress, 5)[0].startswith("daemons: 0 of 1 host")
+
+
 def test_two_phases_side_by_side_have_returns_of_their_own(told):
     progress, lines = told(begins("daemons", ["a.dc"]), begins("other", ["a.dc"], "branch"), returns("a.dc", "branch"))
     assert lines[-1] == "other: ended after 1.0 s"

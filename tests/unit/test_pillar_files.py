@@ -36,6 +36,15 @@ def test_a_file_with_jinja_is_passed_over(tmp_path):
     assert files.oddities(str(tmp_path / "jinja.sls")) == []
 
 
+def test_a_file_that_is_no_text_and_a_link_to_nowhere_are_passed_over(path, tmp_path):
+    (tmp_path / "latin.sls").write_bytes("a: {b: é}".encode("latin-1"))
+    (tmp_path / ".#one.sls").symlink_to("somebody@a.dc.4711")
+    assert files.below([str(tmp_path)]) == [str(tmp_path / "latin.sls"), path]
+    every = [str(tmp_path / name) for name in ("latin.sls", ".#one.sls", "one.sls")]
+    assert files.located([{"path": "a:b"}], every) == [{"path": "a:b", "place": f"{path}:2"}]
+    assert files.oddities(every[0]) == []
+
+
 def test_oddities(path):
     found = {(each["path"], each["place"], each["fault"]) for each in files.oddities(path)}
     assert found == {

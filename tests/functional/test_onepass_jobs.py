@@ -1,0 +1,141 @@
+"""Orchestrations as jobs of a master of the test's own: its event bus, its job cache and its files of running jobs."""
+
+import datetime
+import json
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+import salt.config
+import salt.payload
+import salt.runner
+import salt.utils.event
+from salt.exceptions import CommandExecutionError
+
+from mongods import free_ports
+from tree import ROOT, load
+
+END_SECONDS, BUSY_SECONDS = 1, 20
+
+
+@pytest.fixture(scope="module")
+def opts(tmp_path_factory):
+    """The configuration of a master that runs."""
+    root = tmp_path_factory.mktemp("m")
+    (root / "salt").mkdir()
+    (root / "salt/good.sls").write_text("greeting:\n  test.succeed_with_changes:\n    - parallel: True\n")
+    publish, ret, tcp = free_ports(3, taken=set())
+    config = {
+        "root_dir": str(root),
+        "interface": "127.0.0.1",
+        "publish_port": publish,
+        "ret_port": ret,
+        "tcp_master_pub_port": tcp,
+        "worker_threads": 1,
+        "user": "root",
+        "file_roots": {"base": [str(root / "salt")]},
+        "module_dirs": [str(ROOT)],
+        "enable_fqdns_grains": False,
+        "id": "hq_master",
+    }
+    (root / "master").write_text(json.dumps(config))
+    master = subprocess.Popen([Path(sys.executable).with_name("salt-master"), "-c", root], start_new_session=True)
+    try:
+        yield salt.config.master_config(str(root / "master"))
+    finally:
+        master.terminate()
+        master.wait(30)
+
+
+@pytest.fixture(scope="module")
+def bus(opts):
+    """The master's event bus, when it can be heard."""
+    with salt.utils.event.get_master_event(opts, opts["sock_dir"], listen=True) as bus:
+        deadline = time.monotonic() + 60
+        while not bus.connect_pub(timeout=1) or not bus.fire_event({}, "test"):
+            assert time.monotonic() < deadline
+        yield bus
+
+
+@pytest.fixture
+def jobs(opts, bus):
+    module = load("_runners/onepass_jobs.py", __opts__=opts, __context__={})
+    module.END_SECONDS = END_SECONDS
+    return module
+
+
+def jid(seconds_ago=0):
+    return f"{datetime.datetime.now() - datetime.timedelta(seconds=seconds_ago):%Y%m%d%H%M%S%f}"
+
+
+def job(jobs, function, answers):
+    """A job in the cache, as the master writes it."""
+    number = jid()
+    load = {"jid": number, "fun": function, "tgt": "*", "tgt_type": "glob", "arg": [], "user": "root"}
+    jobs._cache("save_load", number, load, list(answers))
+    for minion, answer in answers.items():
+        jobs._cache("returner", {"jid": number, "id": minion, "fun": function, "return": answer})
+    return number
+
+
+def test_a_run_is_followed_to_its_end(jobs):
+    told = jobs.run("good")
+    assert (told["name"], told["success"], [each["__id__"] for each in told["steps"].values()]) == (
+        "good",
+        True,
+        ["greeting"],
+    )
+    assert jobs.get(told["jid"])["steps"] == told["steps"]
+
+
+def test_a_run_that_is_killed_is_missed_though_the_master_is_busy(jobs, opts):
+    sleeper = subprocess.Popen(["sleep", "300"])
+    told = {"jid": jid(60), "fun": "runner.state.orchestrate", "fun_args": ["good"], "pid": sleeper.pid}
+    (Path(opts["cachedir"], "proc") / told["jid"]).write_bytes(salt.payload.dumps(told))
+    begun = time.monotonic()
+
+    def others():
+        """What a busy master's bus carries; the run is killed meanwhile."""
+        with salt.utils.event.get_master_event(opts, opts["sock_dir"], listen=False) as bus:
+            while time.monotonic() < begun + BUSY_SECONDS and not missed.wait(0.2):
+                bus.fire_event({}, "busy")
+                if time.monotonic() > begun + 1 and sleeper.poll() is None:
+                    sleeper.kill()
+                    sleeper.wait()
+
+    missed, thread = threading.Event(), threading.Thread(target=others)
+    thread.start()
+    try:
+        with pytest.raises(CommandExecutionError, match="has not told its end"):
+            jobs.follow(told["jid"])
+    finally:
+        missed.set()
+        thread.join()
+    assert time.monotonic() - begun < BUSY_SECONDS
+
+
+def test_an_error_of_salts_is_no_run_that_is_done(jobs, opts):
+    salt.runner.RunnerClient(opts).cmd("state.orchestrate", ["good"], kwarg={"pillar": 5}, print_event=False)
+    with pytest.raises(CommandExecutionError, match=r"(?s)ended in an error of Salt's: .*must be formatted as a dict"):
+        jobs.get()
+
+
+@pytest.mark.parametrize(
+    "function, answer, name",
+    [
+        ("test.ping", True, "test.ping"),
+        (["state.apply", "test.ping"], {"state.apply": {}, "test.ping": True}, "state.apply, test.ping"),
+    ],
+)
+def test_a_job_that_is_no_states_is_not_explained(jobs, function, answer, name):
+    number = job(jobs, function, {"s1a.dc": answer})
+    with pytest.raises(CommandExecutionError, match=f"Job {number} is {name}, no orchestration and no states"):
+        jobs.get(number)
+
+
+def test_states_of_minions_are_one_step(jobs):
+    number = job(jobs, "state.apply", {"s1a.dc": {}})
+    assert list(jobs.get(number)["steps"]) == ["state.apply"]
