@@ -297,6 +297,59 @@ def test_an_index_of_two_array_fields_is_refused_on_evidence(states, cluster, ro
     assert run(states.mongo_shard.indexes_present, name=collection, indexes=wanted, connection=cluster) != {}
 
 
+GOOD = yaml.safe_load((ROOT / "tests/unit/cases/good_mongodb_pillar.yaml").read_text())
+GOOD = [case["index"] for case in GOOD if "index" in case and case["case"] != "an index of the shard key itself"]
+TEXTS = [index for index in GOOD if "text" in index["keys"].values()]
+
+
+@pytest.mark.parametrize("indexes", [[index for index in GOOD if index not in TEXTS], *([index] for index in TEXTS)])
+def test_the_indexes_of_good_pillars_are_made_once(states, cluster, router, collection, indexes):
+    """All of them together; of text indexes a collection has one."""
+    before = keys(router, collection)
+    arguments = {"name": collection, "indexes": [{"keys": {"reference": 1}}, *indexes], "connection": cluster}
+    run(states.mongo_shard.indexes_present, **arguments)
+    assert len(keys(router, collection)) == len(before) + 1 + len(indexes)
+    run(states.mongo_shard.indexes_absent, **arguments)
+    assert keys(router, collection) == before
+
+
+@pytest.mark.parametrize(
+    "made,wanted,words",
+    [
+        ({"keys": {"note": "text", "body": "text"}, "weights": {"note": 3}}, {"weights": {"note": 4}}, "'note': 3"),
+        ({"keys": {"reference": 1}}, {"collation": {"locale": "de"}}, "with {'collation': None}, not {'collation'"),
+        (
+            {"keys": {"reference": 1}, "collation": {"locale": "de"}},
+            {"collation": {"locale": "simple"}},
+            "'locale': 'de'",
+        ),
+    ],
+)
+def test_what_tells_two_indexes_apart_is_not_changed_in_place(states, cluster, collection, made, wanted, words):
+    arguments = {"name": collection, "connection": cluster}
+    assert states.mongo_shard.indexes_present(**arguments, indexes=[made]).result is True
+    ret = states.mongo_shard.indexes_present(**arguments, indexes=[{**made, **wanted}])
+    assert ret.result is False
+    assert words in ret.comment
+    assert "does not change that in place" in ret.comment
+
+
+def test_an_index_beside_one_on_the_same_keys_is_found_by_its_options(states, cluster, router, collection):
+    plain, german = {"keys": {"reference": 1}}, {"keys": {"reference": 1}, "collation": {"locale": "de"}, "name": "de"}
+    expiring = {**german, "expireAfterSeconds": 60}
+    arguments = {"name": collection, "connection": cluster}
+    run(states.mongo_shard.indexes_present, **arguments, indexes=[plain])
+    assert list(run(states.mongo_shard.indexes_present, **arguments, indexes=[expiring])) == [
+        f"indexes of {collection}"
+    ]
+    changes = run(
+        states.mongo_shard.indexes_present, **arguments, indexes=[plain, {**expiring, "expireAfterSeconds": 90}]
+    )
+    assert list(changes) == [f"index de of {collection}"]
+    assert run(states.mongo_shard.indexes_present, **arguments, indexes=[{**plain, "name": "again"}]) == {}
+    assert keys(router, collection).count({"reference": 1}) == 2
+
+
 def test_absent_undoes_present(states, cluster, router, collection):
     indexes = {"name": collection, "indexes": [{"keys": {"reference": 1}}], "connection": cluster}
     before = keys(router, collection)
