@@ -17,6 +17,16 @@ ERRORS = {
             "Give a mongodb:// URI, a mapping with host, or the path of such a mapping in the pillar.",
         ),
         (
+            "the URI is no connection; *",
+            "PyMongo cannot read the URI, or it is a mongodb+srv:// one. It is not shown: it may hold a password.",
+            "Write it as the message says, or as a mapping with host and the options.",
+        ),
+        (
+            "is no server's address; *",
+            "A member of a set was named without its port.",
+            "Write it as s1a.dc:27017.",
+        ),
+        (
             "No credentials at *",
             "The path in the connection leads to nothing in this host's pillar or configuration. Passwords are "
             "never taken from the command line.",
@@ -24,8 +34,8 @@ ERRORS = {
         ),
         (
             "connection to *: *",
-            "PyMongo refused an option or a URI before it connected.",
-            "The words after the address name the option; PyMongo's documentation lists all.",
+            "PyMongo refused an option before it connected, or a file that an option names cannot be read.",
+            "The words after the address name the option or the file; PyMongo's documentation lists all options.",
         ),
         (
             "MongoDB does not change that in place",

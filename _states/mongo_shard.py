@@ -9,7 +9,7 @@ States that need another host wait for a named condition until ``timeout`` (seco
 hosts, all at once, converges in one pass. All take ``connection``, which is explained in :py:mod:`mongo_client`;
 passwords are named by their path in the pillar.
 
-Requires PyMongo 4.4 or later in Salt's Python.
+Requires PyMongo 4.6 or later in Salt's Python.
 """
 
 from salt.exceptions import CommandExecutionError
@@ -19,7 +19,7 @@ __virtualname__ = "mongo_shard"
 
 def __virtual__():
     if "mongo_client.command" not in __salt__:
-        return False, "The MongoDB states need PyMongo in Salt's Python: salt-pip install 'pymongo>=4.4'"
+        return False, "The MongoDB states need PyMongo in Salt's Python: salt-pip install 'pymongo>=4.6'"
     return __virtualname__
 
 

@@ -11,6 +11,7 @@ import pymongo
 import pytest
 import yaml
 from pymongo.errors import PyMongoError
+from salt.exceptions import CommandExecutionError
 
 import mongods as real
 from tree import ROOT
@@ -382,6 +383,23 @@ def test_users_roles_and_passwords(states, cluster, router, servers, pillar):
     }
     login = {"username": "teller", "password": "first", "authSource": "bank"}
     pymongo.MongoClient("127.0.0.1", servers["port"], **login).bank.command("ping")
+
+
+def test_what_cannot_be_sent_is_no_silence(states, modules, cluster, collection, pillar):
+    """A dry run assumes nothing then, and a real one does not wait."""
+    with pytest.raises(CommandExecutionError, match="ping: database names cannot contain the character '.'"):
+        modules.mongo_client.command({"ping": 1}, db="my.db", connection=cluster)
+    large = {"keys": {"amount": 1}, "partialFilterExpression": {"amount": {"$gt": 2**70}}}
+    ret = states.mongo_shard.indexes_present(name=collection, indexes=[large], connection=cluster)
+    assert (ret.result, ret.changes) == (False, {})
+    assert "createIndexes holds what MongoDB cannot: MongoDB can only handle up to 8-byte ints" in ret.comment
+    pillar({"mongodb": {"auth": {"admin": {**ADMIN, "authMechanism": "GSSAPI", "authSource": "$external"}}}})
+    assert states.mongo_shard.user_absent(name="teller", connection=cluster, test=True).result is False
+    began = time.monotonic()
+    ret = states.mongo_shard.router_ready(name="router", connection=cluster, timeout=60)
+    assert ret.result is False
+    assert 'The "kerberos" module must be installed' in ret.comment
+    assert time.monotonic() - began < 30
 
 
 def test_what_is_not_in_the_pillar_is_named_by_its_path(states, cluster):
