@@ -111,8 +111,18 @@ ERRORS = {
         ),
         (
             "the connection's credentials are those of",
-            "The administrator would be changed with its own login, and a wrong step would lock everybody out.",
-            "Use another administrator's login, or leave the connection out on the host itself.",
+            "The state's name and the credentials name two users.",
+            "Give both the same.",
+        ),
+        (
+            "to create it, password is needed",
+            "A user of a database cannot be made without a password.",
+            "Give the state password, the path of the password in the secrets pillar.",
+        ),
+        (
+            "the connection needs credentials",
+            "The administrator is made with the name and password at the connection's credentials, and there are none.",
+            "Put username and password into the secrets pillar, and their path into the connection.",
         ),
         (
             "No password at *",
@@ -121,8 +131,8 @@ ERRORS = {
         ),
         (
             "Replica set * cannot be looked at",
-            "No member answered, or none let the login in.",
-            "Check that mongod runs on the members and that key file and administrator are those of the set.",
+            "The set has no primary that tells its configuration.",
+            "See that a majority of its members runs and reaches each other, then run again.",
         ),
         (
             "is no router: * answers there",

@@ -359,7 +359,8 @@ def user_present(name, database="admin", roles=None, password=None, connection=N
     roles
         List of roles on that database, or of ``{role: read, db: audit}``. ``None`` leaves an existing user's alone.
     password
-        The password's path in the pillar, for example ``mongodb:users:teller:password``. ``None`` leaves it alone.
+        The password's path in the pillar, for example ``mongodb:users:teller:password``. ``None`` leaves an existing
+        user's alone; a new user needs one, unless its database is ``$external`` (certificates, LDAP, Kerberos).
     connection
         A router (or a replica set's primary), with credentials.
 
@@ -389,7 +390,7 @@ def user_present(name, database="admin", roles=None, password=None, connection=N
         given,
         read=lambda: __salt__["mongo_user.observe"](name, database, password, connection),
         blank={"user": None},
-        plan=lambda observed: __salt__["mongo_user.plan"](name, database, roles, observed),
+        plan=lambda observed: __salt__["mongo_user.plan"](name, database, roles, observed, password),
         act=lambda step: __salt__["mongo_user.act"](name, step, database, roles, password, connection),
         fact=lambda observed: f"User {name}@{database} has {', '.join(observed['user']['roles']) or 'no role'}",
     )

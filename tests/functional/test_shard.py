@@ -385,6 +385,27 @@ def test_users_roles_and_passwords(states, cluster, router, servers, pillar):
     pymongo.MongoClient("127.0.0.1", servers["port"], **login).bank.command("ping")
 
 
+def test_a_user_by_certificate_has_no_password(states, cluster, router):
+    user = {"name": "CN=teller,O=bank", "database": "$external", "connection": cluster}
+    roles = [{"role": "read", "db": "bank"}]
+    assert run(states.mongo_shard.user_present, **user, roles=roles) == {
+        "user CN=teller,O=bank@$external": {"old": None, "new": {"roles": ["read@bank"]}}
+    }
+    assert router["$external"].command("usersInfo", user["name"])["users"][0]["roles"] == roles
+    run(states.mongo_shard.user_absent, **user)
+
+
+def test_only_a_new_user_needs_a_password(states, cluster):
+    user = {"name": "auditor", "database": "bank", "connection": cluster}
+    for test in (True, False):
+        ret = states.mongo_shard.user_present(**user, roles=["read"], test=test)
+        assert ret.result is False
+        assert "There is no user auditor@bank yet; to create it, password is needed" in ret.comment
+    run(states.mongo_shard.user_present, **user, roles=["read"], password="mongodb:users:auditor:password")
+    assert list(run(states.mongo_shard.user_present, **user, roles=["readWrite"])) == ["user auditor@bank"]
+    run(states.mongo_shard.user_absent, **user)
+
+
 def test_what_cannot_be_sent_is_no_silence(states, modules, cluster, collection, pillar):
     """A dry run assumes nothing then, and a real one does not wait."""
     with pytest.raises(CommandExecutionError, match="ping: database names cannot contain the character '.'"):
