@@ -14,11 +14,14 @@ server::
   ``tlsCAFile``, ``tlsCertificateKeyFile``, ``authMechanism: MONGODB-X509`` and so on. One key is ours: ``credentials``
   is the path in the pillar (or the minion's configuration) of a mapping with ``username``, ``password`` and, if need
   be, ``authSource`` and ``authMechanism``. So a password stands in no SLS, no command line and no job;
-* a string with ``://``: a MongoDB URI;
+* a string with ``://``: a URI such as ``mongodb://r1.dc:27017,r2.dc:27017/?tls=true``, taken apart into such a mapping;
+  no ``mongodb+srv://``;
 * another string: the path of such a mapping in the pillar or the minion's configuration;
 * nothing: the mapping at ``mongodb:connection`` if there is one, else ``localhost:27017``.
 
-Requires PyMongo 4.4 or later in Salt's Python.
+One host is asked itself, primary or not, unless ``replicaSet`` or ``directConnection`` says otherwise.
+
+Requires PyMongo 4.6 or later in Salt's Python.
 """
 
 import atexit
@@ -29,9 +32,11 @@ import os
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 try:
+    import bson.errors
     import bson.json_util
     import pymongo
     import pymongo.errors
+    import pymongo.uri_parser
 
     HAS_PYMONGO = True
 except ImportError:
@@ -76,7 +81,7 @@ class ServerError(CommandExecutionError):
 
 def __virtual__():
     if not HAS_PYMONGO:
-        return False, "The MongoDB modules need PyMongo in Salt's Python: salt-pip install 'pymongo>=4.4'"
+        return False, "The MongoDB modules need PyMongo in Salt's Python: salt-pip install 'pymongo>=4.6'"
     return __virtualname__
 
 
@@ -94,7 +99,8 @@ def command(cmd, db="admin", connection=None, timeout=10):
         Seconds for the whole exchange. Default 10.
 
     Raises ``CommandExecutionError`` with the server, the command's name and the server's words; its ``code`` is
-    MongoDB's error code (6 HostUnreachable when nothing answers, 18 when the login is refused, 50 when the time is up).
+    MongoDB's error code (6 HostUnreachable when nothing answers, 18 when the login is refused, 50 when the time is up),
+    ``None`` when the command could not be sent. Raises ``SaltInvocationError`` for options that PyMongo refuses.
 
     CLI Example:
 
@@ -276,10 +282,10 @@ def resolve(connection=None):
 
     .. versionadded:: 0.1.0
     """
-    if isinstance(connection, str) and "://" in connection:
-        return {"host": connection}
     found = connection
-    if connection is None:
+    if isinstance(connection, str) and "://" in connection:
+        found = {"host": connection}
+    elif connection is None:
         found = __salt__["config.get"]("mongodb:connection", default={})
     elif isinstance(connection, str):
         found = __salt__["config.get"](connection, default=None)
@@ -289,17 +295,22 @@ def resolve(connection=None):
             f"{shown} is no connection; a mapping of MongoClient options, a mongodb:// URI, or the path of such a "
             "mapping in the pillar or the minion's configuration is wanted"
         )
+    host = found.get("host")
+    if isinstance(host, str) and "://" in host:
+        return {**_from_uri(host), **{key: value for key, value in found.items() if key != "host"}}
     return dict(found)
 
 
 def at(address, connection=None):
     """
-    The same connection to another server: ``host:port`` instead of the connection's own.
+    The same connection to another server: ``host:port`` instead of the connection's own, and that one alone.
 
     address
         ``host:port``.
     connection
         See the head of this module.
+
+    Raises ``SaltInvocationError`` for any other address.
 
     CLI Example:
 
@@ -310,7 +321,9 @@ def at(address, connection=None):
     .. versionadded:: 0.1.0
     """
     host, _, port = address.rpartition(":")
-    return dict(resolve(connection), host=host, port=int(port))
+    if not host or not port.isdecimal():
+        raise SaltInvocationError(f"{address!r} is no server's address; host:port is wanted, for example s1a.dc:27017")
+    return dict(_without(("replicaSet", "directConnection"), connection), host=host, port=int(port))
 
 
 def anonymous(connection=None):
@@ -328,8 +341,7 @@ def anonymous(connection=None):
 
     .. versionadded:: 0.1.0
     """
-    dropped = ("credentials", *LOGIN_KEYS)
-    return {key: value for key, value in resolve(connection).items() if key not in dropped}
+    return _without(("credentials", *LOGIN_KEYS), connection)
 
 
 def address(connection=None):
@@ -349,9 +361,8 @@ def address(connection=None):
     """
     connection = resolve(connection)
     host = str(connection.get("host", DEFAULTS["host"]))
-    if "://" in host:
-        return host.split("://", 1)[1].rsplit("@", 1)[-1].split("/")[0].split("?")[0]
-    return f"{host}:{connection.get('port', 27017)}"
+    whole = "/" in host or host.rpartition(":")[2].isdecimal()
+    return host if whole else f"{host}:{connection.get('port', 27017)}"
 
 
 def login(connection=None):
@@ -405,6 +416,35 @@ def jsonable(document):
     return json.loads(bson.json_util.dumps(document, json_options=bson.json_util.RELAXED_JSON_OPTIONS))
 
 
+def _from_uri(uri):
+    """A URI's options as MongoClient takes them; no message has a part of it, as any may be one of a password."""
+    try:
+        if not uri.startswith("mongodb://"):
+            raise ValueError(uri)
+        parsed = pymongo.uri_parser.parse_uri(uri, validate=False, normalize=False)
+    except (ValueError, pymongo.errors.PyMongoError):
+        raise SaltInvocationError(
+            "the URI is no connection; mongodb://user:password@host:port/?option=value is wanted, special characters "
+            "in user and password as %XX"
+        ) from None
+    hosts = [_host_port(*node) for node in parsed["nodelist"]]
+    login = {"username": parsed["username"], "password": parsed["password"]}
+    login["authSource"] = parsed["username"] and parsed["database"]
+    return {"host": ",".join(hosts), **{key: each for key, each in login.items() if each}, **parsed["options"]}
+
+
+def _host_port(host, port):
+    """As PyMongo takes them together; a socket file has no port."""
+    host = f"[{host}]" if ":" in host else host
+    return f"{host}:{port}" if port else host
+
+
+def _without(dropped, connection):
+    """The connection without some options, however they are written: PyMongo does not mind capitals."""
+    dropped = [key.lower() for key in dropped]
+    return {key: value for key, value in resolve(connection).items() if str(key).lower() not in dropped}
+
+
 def _talk(connection, name, timeout, exchange):
     where = address(connection)
     try:
@@ -419,6 +459,10 @@ def _talk(connection, name, timeout, exchange):
         ):
             _forget(connection)
         raise error from None
+    except (bson.errors.BSONError, OverflowError, UnicodeError) as err:
+        # Some releases of PyMongo put the whole document, with its secrets, before the reason.
+        reason = str(err).rpartition(" | ")[2]
+        raise ServerError(f"{where}: {name} holds what MongoDB cannot: {reason}", None) from None
 
 
 def _client(connection):
@@ -431,11 +475,12 @@ def _client(connection):
     key = _key(options)
     if key not in __context__:
         options = {**DEFAULTS, **options}
-        if "://" not in options["host"]:
-            options.setdefault("directConnection", True)
+        given = [str(key).lower() for key in options]
+        if "," not in str(options["host"]) and "replicaset" not in given and "directconnection" not in given:
+            options["directConnection"] = True
         try:
             client = pymongo.MongoClient(**options)
-        except (TypeError, ValueError, pymongo.errors.ConfigurationError) as err:
+        except (TypeError, ValueError, OSError, pymongo.errors.ConfigurationError) as err:
             raise SaltInvocationError(f"connection to {address(connection)}: {err}") from None
         try:
             client.admin.command("ping")
@@ -473,6 +518,8 @@ def _server_error(err, where, name, timeout):
         and not isinstance(err, pymongo.errors.ServerSelectionTimeoutError)
     ):
         return ServerError(f"{where}: {name} was not answered within {timeout} s", MAX_TIME_EXPIRED)
+    if code is None and not isinstance(err, pymongo.errors.ConnectionFailure):
+        return ServerError(f"{where}: {name}: {err}", None)
     if code is None:
         return ServerError(f"{where}: nothing answers {name} ({_cause(err)})", HOST_UNREACHABLE)
     label = details.get("codeName", "") if isinstance(details, dict) else ""

@@ -8,6 +8,8 @@ Pure: everything follows from the pillar and the minion's id. See what a host of
     salt-call --local -m . --pillar-root pillar mongo_config.settings s1a.dc
 """
 
+import hashlib
+
 __virtualname__ = "mongo_config"
 
 DEFAULT_TIMEOUT = 300
@@ -86,7 +88,7 @@ def installation(pillar):
     version = str(pillar.get("version", "8.0"))
     source_hash = str(install.get("source_hash", ""))
     # A directory for each archive: another archive is another program for the units, and so a restart.
-    home = f"/opt/mongodb/{source_hash.rpartition('=')[2][:12]}"
+    home = f"/opt/mongodb/{_digest(str(install.get('source')), source_hash)[:12]}"
     directory = f"{home}/bin" if method == "archive" else install.get("path", "/usr/bin")
     recent = tuple(int(part) for part in version.split(".") if part.isdigit()) >= HUGE_PAGES_FROM
     return {
@@ -245,8 +247,15 @@ def _user(name, user):
         "name": name,
         "database": user.get("database"),
         "roles": user.get("roles"),
-        "password": f"mongodb:users:{name}:password",
+        "password": None if user.get("database") == "$external" else f"mongodb:users:{name}:password",
     }
+
+
+def _digest(source, source_hash):
+    """What tells one archive from another: its hash, or that of both URLs where a file has the hash."""
+    if "://" not in source_hash:
+        return source_hash.rpartition("=")[2]
+    return hashlib.sha256(f"{source} {source_hash}".encode()).hexdigest()
 
 
 def _at(pillar, *path):
@@ -258,5 +267,5 @@ def _at(pillar, *path):
 
 def _merged(config, more):
     """``config`` with ``more`` laid over it, mapping by mapping."""
-    both = {key: _merged(config[key], more[key]) for key in config if isinstance(config[key], dict) and key in more}
-    return {**config, **more, **both}
+    both = [key for key in config if isinstance(config[key], dict) and isinstance(more.get(key), dict)]
+    return {**config, **more, **{key: _merged(config[key], more[key]) for key in both}}

@@ -116,7 +116,8 @@ def parallel_arrays(name, keys, connection=None, timeout=5):
 def plan(name, wanted, observed):
     """
     The steps to the wanted indexes, compared by key and options: one of another name, but the same key and options, is
-    the same.
+    the same. One that differs in ``unique``, ``sparse``, ``partialFilterExpression`` or ``collation`` is made beside
+    it, if it has a name of its own.
 
     name
         ``database.collection``.
@@ -135,11 +136,10 @@ def plan(name, wanted, observed):
 
     .. versionadded:: 0.1.0
     """
-    have = {_key(index): index for index in observed}
     names = {index["name"]: index for index in observed}
     creates, changes = [], []
     for index in [{**index, "name": __salt__["mongo_rules.index_name"](index)} for index in wanted]:
-        found = have.get(_key(index))
+        found = _counterpart(index, observed)
         if found:
             changes += _plan_change(name, index, found)
         elif index["name"] in names:
@@ -251,30 +251,58 @@ def _prefixes(path):
 
 
 def _key(index):
-    """Fields in order; a text index by its fields' weights, as the server keeps it."""
+    """Fields in order; those of a text index, whose order does not count, by their names."""
     fields = []
     for field, kind in index["keys"].items():
-        if field == "_fts":
-            fields += [(text, "text") for text in sorted(index.get("weights", {}))]
+        if kind == "text":
+            fields.append(("text", *sorted(_weights(index))))
         elif field != "_ftsx":
             fields.append((field, kind))
-    return tuple(fields)
+    return tuple(dict.fromkeys(fields))
+
+
+def _weights(index):
+    """Every field of a text index with its weight, as the server keeps it."""
+    texts = [field for field, kind in index["keys"].items() if kind == "text" and field != "_fts"]
+    return {**dict.fromkeys(texts, 1), **index.get("weights", {})}
 
 
 def _options(index, beside=()):
     """An index's options with their defaults; what only the server adds counts where the wanted index names it."""
     skipped = {"keys", "name"} | (set(SERVER_OPTIONS) - set(beside))
-    return {**INDEX_DEFAULTS, **{key: value for key, value in index.items() if key not in skipped}}
+    options = {**INDEX_DEFAULTS, **{key: value for key, value in index.items() if key not in skipped}}
+    if "weights" in options:
+        options["weights"] = _weights(index)
+    # The server keeps no collation for this one.
+    if (options.get("collation") or {}).get("locale") == "simple":
+        del options["collation"]
+    return options
+
+
+def _drift(wanted, found):
+    """Options that differ, each with what it is and what is wanted."""
+    want, have = _options(wanted, wanted), _options(found, wanted)
+    if "collation" in want and "collation" in have:
+        have["collation"] = {key: have["collation"].get(key) for key in want["collation"]}
+    return {key: (have.get(key), want.get(key)) for key in sorted({*want, *have}) if have.get(key) != want.get(key)}
+
+
+def _counterpart(wanted, observed):
+    """The index that is to be the wanted one, the nearest to it; ``None`` where MongoDB keeps both."""
+    apart = set(__salt__["mongo_rules.distinguishing"]())
+    candidates = [
+        index
+        for index in observed
+        if _key(index) == _key(wanted) and (index["name"] == wanted["name"] or not apart & set(_drift(wanted, index)))
+    ]
+    return min(candidates, key=lambda index: len(_drift(wanted, index)), default=None)
 
 
 def _plan_change(name, wanted, found):
-    want, have = _options(wanted, wanted), _options(found, wanted)
-    if isinstance(want.get("collation"), dict):
-        have["collation"] = {key: have.get("collation", {}).get(key) for key in want["collation"]}
-    drift = sorted(key for key in {*want, *have} if want.get(key) != have.get(key))
+    drift = _drift(wanted, found)
     if not drift:
         return []
-    old, new = {key: have.get(key) for key in drift}, {key: want.get(key) for key in drift}
+    old, new = ({key: pair[place] for key, pair in drift.items()} for place in (0, 1))
     if set(drift) <= set(CHANGEABLE) and None not in (*old.values(), *new.values()):
         return [
             {"do": "change", "what": f"index {found['name']} of {name}", "old": old, "new": new, "index": found["name"]}

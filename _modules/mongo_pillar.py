@@ -547,7 +547,7 @@ def _user_rule(sound: dict, described: dict, passwords: bool) -> Iterator[tuple]
     databases = [each["name"] for each in described["databases"]] + ["admin", "$external"]
     for user in described["users"]:
         path, database = f"users:{user['name']}", user["database"]
-        if passwords and not user["password"]:
+        if passwords and not user["password"] and database != "$external":
             yield f"{path}:password", "is missing", "a password from the secrets pillar"
         if database is not None and database not in databases:
             remedy = _did_you_mean(database, databases, "one of mongodb:databases, or admin")

@@ -21,7 +21,6 @@ RESERVED = ("admin", "config", "local")
 LOCAL_NAMES = ("localhost", "127.0.0.1")
 DATA_OPTIONS = ("tags", "hidden", "secondaryDelaySecs", "buildIndexes")
 TEXT_OPTIONS = ("weights", "default_language", "language_override")
-# What makes two indexes on the same keys different ones, MongoDB 5 and later.
 DISTINGUISHING = ("unique", "sparse", "partialFilterExpression", "collation")
 
 
@@ -174,6 +173,21 @@ def index_name(index: dict) -> str:
     .. versionadded:: 0.1.0
     """
     return index.get("name") or "_".join(f"{field}_{kind}" for field, kind in index["keys"].items())
+
+
+def distinguishing() -> list:
+    """
+    The options that make two indexes on the same keys different ones, for MongoDB 5 and later.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_rules.distinguishing
+
+    .. versionadded:: 0.1.0
+    """
+    return list(DISTINGUISHING)
 
 
 # The rules; each yields (path, fault, remedy)
@@ -434,9 +448,8 @@ def _text_rule(index: dict) -> Iterator[tuple]:
             yield option, "is given for an index without a text field", f"no {option}"
     if places and places[-1] - places[0] + 1 != len(places):
         yield "keys", "has text fields that are not side by side", "the text fields next to each other"
-    locale = index.get("collation", {}).get("locale", "simple")
-    if places and locale != "simple":
-        yield "collation", f"is {locale!r}, but text indexes have none", "no collation, or locale: simple"
+    if places and _locale(index) != "simple":
+        yield "collation", f"is {_locale(index)!r}, but text indexes have none", "no collation, or locale: simple"
 
 
 def _wildcard_rule(index: dict) -> Iterator[tuple]:
@@ -501,7 +514,13 @@ def _clash_rule(wanted: list) -> Iterator[tuple]:
 def _signature(index: dict) -> tuple:
     """What MongoDB goes by when it compares two indexes of a collection; options that are false do not count."""
     options = {option: index[option] for option in DISTINGUISHING if index.get(option)}
+    if _locale(index) == "simple":
+        options.pop("collation", None)
     return tuple(index["keys"].items()), _frozen(options)
+
+
+def _locale(index: dict) -> str:
+    return index.get("collation", {}).get("locale", "simple")
 
 
 def _frozen(value):

@@ -192,7 +192,7 @@ USER = _object(
 )
 
 AUTH = _object(
-    "authentication; without it everybody may do everything",
+    "authentication; the formula needs it",
     {
         "keyfile": _text(
             "6 to 1024 base64 characters (openssl rand -base64 756) from the secrets pillar",
@@ -237,6 +237,8 @@ TLS = _object(
     required=("mode",),
 )
 
+SECTION = _a("a section, itself a mapping", type="object")
+
 WRITE = "majority, or a number of members from 1"
 RW_CONCERN = _object(
     "the cluster's default write and read concern",
@@ -260,8 +262,8 @@ CLUSTER = _object(
             "operating system tuning",
             {"kernel": _flag("whether kernel settings are made (huge pages, swappiness), default true")},
         ),
-        "options": _mapping("a mapping that is merged into mongod.conf", {}),
-        "router_options": _mapping("a mapping that is merged into mongos.conf", {}),
+        "options": _mapping("a mapping that is merged into mongod.conf", SECTION),
+        "router_options": _mapping("a mapping that is merged into mongos.conf", SECTION),
         "tls": TLS,
         "connection": _mapping("default connection of the modules: PyMongo's options and credentials (a path)", {}),
         "replsets": _mapping(
@@ -276,7 +278,7 @@ CLUSTER = _object(
         "users": _mapping("users, by name", USER),
         "databases": _mapping("databases, by name", DATABASE),
     },
-    required=("replsets",),
+    required=("replsets", "auth"),
 )
 
 SCHEMA = {

@@ -56,7 +56,8 @@ def create_first(connection=None, timeout=60):
     timeout
         Seconds. Default 60.
 
-    Raises ``CommandExecutionError`` when another user exists already and ours is not let in.
+    Raises ``CommandExecutionError`` when another user exists already and ours is not let in, ``SaltInvocationError``
+    for a connection without ``credentials``.
 
     CLI Example:
 
@@ -66,7 +67,7 @@ def create_first(connection=None, timeout=60):
 
     .. versionadded:: 0.1.0
     """
-    login = __salt__["mongo_client.login"](connection)
+    login = _login(connection)
     command = {"createUser": login["username"], "roles": login["roles"]}
     command.update({"pwd": login["password"]} if "password" in login else {})
     anonymous = __salt__["mongo_client.anonymous"](connection)
@@ -150,7 +151,8 @@ def observe_admin(connection=None):
         ``born`` (the member is in a set), ``primary_here``, ``user`` (``None`` while the set has no user, else
         ``{roles, password}``) and ``seen``, all of it as a sentence.
 
-    Raises ``CommandExecutionError`` (code 18) when the set has users and does not let ours in.
+    Raises ``CommandExecutionError`` (code 18) when the set has users and does not let ours in, ``SaltInvocationError``
+    for a connection without ``credentials``.
 
     CLI Example:
 
@@ -160,13 +162,12 @@ def observe_admin(connection=None):
 
     .. versionadded:: 0.1.0
     """
-    said = __salt__["mongo_client.hello"](connection)
+    login, said = _login(connection), __salt__["mongo_client.hello"](connection)
     found = {"born": bool(said.get("setName")), "primary_here": bool(said.get("isWritablePrimary")), "user": None}
     state = __salt__["mongo_replset.member_state"](said)
     if not found["born"]:
         return {**found, "seen": "the replica set is not initiated"}
     if __salt__["mongo_client.login_works"](connection):
-        login = __salt__["mongo_client.login"](connection)
         user = {**find(login["username"], login["authSource"], connection), "password": True}
         return {**found, "user": user, "seen": f"{state}, the user has {', '.join(user['roles'])}"}
     if userless(connection):
@@ -180,7 +181,7 @@ def observe_admin(connection=None):
     raise error
 
 
-def plan(name, database, roles, observed):
+def plan(name, database, roles, observed, password=None):
     """
     The steps from the observed user to the wanted one. Pure.
 
@@ -191,18 +192,26 @@ def plan(name, database, roles, observed):
         them alone.
     observed
         What :py:func:`observe` answered.
+    password
+        The password's path in the pillar, which a new user needs, unless ``$external`` is its database.
+
+    Raises ``SaltInvocationError`` for a new user without a password.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_user.plan teller bank '[readWrite]' '{user: null}'
+        salt-call --local -m . mongo_user.plan teller bank '[readWrite]' '{user: null}' mongodb:users:teller:password
 
     .. versionadded:: 0.1.0
     """
     user, what = observed["user"], f"user {name}@{database}"
     wanted = None if roles is None else role_names(roles, database)
     if not user:
+        if not password and database != "$external":
+            raise SaltInvocationError(
+                f"There is no {what} yet; to create it, password is needed: the password's path in the pillar"
+            )
         return [{"do": "create", "what": what, "old": None, "new": {"roles": wanted or []}}]
     old, new = {}, {}
     if wanted is not None and user["roles"] != wanted:
@@ -239,7 +248,7 @@ def plan_admin(name, login, observed):
         raise SaltInvocationError(
             f"admin_present {name}: the connection's credentials are those of {login.get('username')}"
         )
-    return plan(name, login["authSource"], login["roles"], observed)
+    return plan(name, login["authSource"], login["roles"], observed, "password" in login)
 
 
 def act(name, step, database="admin", roles=None, password=None, connection=None, timeout=30):
@@ -251,7 +260,7 @@ def act(name, step, database="admin", roles=None, password=None, connection=None
     step
         The step.
     password
-        The password's path in the pillar.
+        The password's path in the pillar; ``None`` for a user of ``$external``.
     timeout
         Seconds. Default 30.
 
@@ -267,7 +276,7 @@ def act(name, step, database="admin", roles=None, password=None, connection=None
     if step["do"] == "remove":
         command = {"dropUser": name}
     elif step["do"] == "create":
-        command = {"createUser": name, "roles": roles or [], "pwd": _password(password)}
+        command = {"createUser": name, "roles": roles or [], **({"pwd": _password(password)} if password else {})}
     else:
         command = {"updateUser": name}
         command.update({"roles": roles} if "roles" in step["new"] else {})
@@ -296,7 +305,7 @@ def act_admin(step, connection=None, timeout=60):
     """
     if step["do"] == "create":
         return create_first(connection, timeout)
-    login = __salt__["mongo_client.login"](connection)
+    login = _login(connection)
     return act(login["username"], step, login["authSource"], login["roles"], None, connection, timeout)
 
 
@@ -319,6 +328,16 @@ def role_names(roles, database):
     """
     pairs = [(role, database) if isinstance(role, str) else (role["role"], role["db"]) for role in roles]
     return sorted({f"{role}@{db}" for role, db in pairs})
+
+
+def _login(connection):
+    """The connection's login by its path: what is to be created cannot be in the connection itself."""
+    login = __salt__["mongo_client.login"](connection)
+    if not login:
+        raise SaltInvocationError(
+            "the connection needs credentials: the path of a mapping with username and password in the pillar"
+        )
+    return login
 
 
 def _password(path):

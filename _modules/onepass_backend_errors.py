@@ -17,6 +17,16 @@ ERRORS = {
             "Give a mongodb:// URI, a mapping with host, or the path of such a mapping in the pillar.",
         ),
         (
+            "the URI is no connection; *",
+            "PyMongo cannot read the URI, or it is a mongodb+srv:// one. It is not shown: it may hold a password.",
+            "Write it as the message says, or as a mapping with host and the options.",
+        ),
+        (
+            "is no server's address; *",
+            "A member of a set was named without its port.",
+            "Write it as s1a.dc:27017.",
+        ),
+        (
             "No credentials at *",
             "The path in the connection leads to nothing in this host's pillar or configuration. Passwords are "
             "never taken from the command line.",
@@ -24,8 +34,8 @@ ERRORS = {
         ),
         (
             "connection to *: *",
-            "PyMongo refused an option or a URI before it connected.",
-            "The words after the address name the option; PyMongo's documentation lists all.",
+            "PyMongo refused an option before it connected, or a file that an option names cannot be read.",
+            "The words after the address name the option or the file; PyMongo's documentation lists all options.",
         ),
         (
             "MongoDB does not change that in place",
@@ -118,8 +128,18 @@ ERRORS = {
         ),
         (
             "the connection's credentials are those of",
-            "The administrator would be changed with its own login, and a wrong step would lock everybody out.",
-            "Use another administrator's login, or leave the connection out on the host itself.",
+            "The state's name and the credentials name two users.",
+            "Give both the same.",
+        ),
+        (
+            "to create it, password is needed",
+            "A user of a database cannot be made without a password.",
+            "Give the state password, the path of the password in the secrets pillar.",
+        ),
+        (
+            "the connection needs credentials",
+            "The administrator is made with the name and password at the connection's credentials, and there are none.",
+            "Put username and password into the secrets pillar, and their path into the connection.",
         ),
         (
             "No password at *",
@@ -128,8 +148,8 @@ ERRORS = {
         ),
         (
             "Replica set * cannot be looked at",
-            "No member answered, or none let the login in.",
-            "Check that mongod runs on the members and that key file and administrator are those of the set.",
+            "The set has no primary that tells its configuration.",
+            "See that a majority of its members runs and reaches each other, then run again.",
         ),
         (
             "is no router: * answers there",

@@ -7,7 +7,7 @@ Each state reads what is there, plans, acts, and reads again; ``test=True`` show
 States that need another host wait for a named condition until ``timeout`` (seconds), so that a highstate on blank
 hosts, all at once, converges in one pass. All take ``connection``, which is explained in :py:mod:`mongo_client`.
 
-Requires PyMongo 4.4 or later in Salt's Python.
+Requires PyMongo 4.6 or later in Salt's Python.
 """
 
 from salt.exceptions import CommandExecutionError
@@ -20,7 +20,7 @@ AUTHENTICATION_FAILED = 18
 
 def __virtual__():
     if "mongo_client.command" not in __salt__:
-        return False, "The MongoDB states need PyMongo in Salt's Python: salt-pip install 'pymongo>=4.4'"
+        return False, "The MongoDB states need PyMongo in Salt's Python: salt-pip install 'pymongo>=4.6'"
     return __virtualname__
 
 

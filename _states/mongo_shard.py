@@ -9,7 +9,7 @@ States that need another host wait for a named condition until ``timeout`` (seco
 hosts, all at once, converges in one pass. All take ``connection``, which is explained in :py:mod:`mongo_client`;
 passwords are named by their path in the pillar.
 
-Requires PyMongo 4.4 or later in Salt's Python.
+Requires PyMongo 4.6 or later in Salt's Python.
 """
 
 from salt.exceptions import CommandExecutionError
@@ -19,7 +19,7 @@ __virtualname__ = "mongo_shard"
 
 def __virtual__():
     if "mongo_client.command" not in __salt__:
-        return False, "The MongoDB states need PyMongo in Salt's Python: salt-pip install 'pymongo>=4.4'"
+        return False, "The MongoDB states need PyMongo in Salt's Python: salt-pip install 'pymongo>=4.6'"
     return __virtualname__
 
 
@@ -362,7 +362,8 @@ def user_present(name, database="admin", roles=None, password=None, connection=N
     roles
         List of roles on that database, or of ``{role: read, db: audit}``. ``None`` leaves an existing user's alone.
     password
-        The password's path in the pillar, for example ``mongodb:users:teller:password``. ``None`` leaves it alone.
+        The password's path in the pillar, for example ``mongodb:users:teller:password``. ``None`` leaves an existing
+        user's alone; a new user needs one, unless its database is ``$external`` (certificates, LDAP, Kerberos).
     connection
         A router (or a replica set's primary), with credentials.
 
@@ -392,7 +393,7 @@ def user_present(name, database="admin", roles=None, password=None, connection=N
         given,
         read=lambda: __salt__["mongo_user.observe"](name, database, password, connection),
         blank={"user": None},
-        plan=lambda observed: __salt__["mongo_user.plan"](name, database, roles, observed),
+        plan=lambda observed: __salt__["mongo_user.plan"](name, database, roles, observed, password),
         act=lambda step: __salt__["mongo_user.act"](name, step, database, roles, password, connection),
         fact=lambda observed: f"User {name}@{database} has {', '.join(observed['user']['roles']) or 'no role'}",
     )

@@ -5,7 +5,7 @@
 {% for database in settings.databases %}
 mongodb-database-{{ database.name }}:
   mongo_shard.database_present:
-    - name: {{ database.name }}
+    - name: {{ database.name | tojson }}
     - primary_shard: {{ database.primary_shard | tojson }}
     - connection: {{ settings.router | tojson }}
 {% endfor %}
@@ -14,7 +14,7 @@ mongodb-database-{{ database.name }}:
 {% if collection.key %}
 mongodb-collection-{{ collection.name }}:
   mongo_shard.collection_sharded:
-    - name: {{ collection.name }}
+    - name: {{ collection.name | tojson }}
     - key: {{ collection.key | tojson }}
     - unique: {{ collection.unique }}
     - connection: {{ settings.router | tojson }}
@@ -25,7 +25,7 @@ mongodb-collection-{{ collection.name }}:
 
 mongodb-indexes-{{ collection.name }}:
   mongo_shard.indexes_present:
-    - name: {{ collection.name }}
+    - name: {{ collection.name | tojson }}
     - indexes: {{ collection.indexes | tojson }}
     - connection: {{ settings.router | tojson }}
     - require:
@@ -35,10 +35,10 @@ mongodb-indexes-{{ collection.name }}:
 {% for user in settings.users %}
 mongodb-user-{{ user.name }}:
   mongo_shard.user_present:
-    - name: {{ user.name }}
-    - database: {{ user.database }}
+    - name: {{ user.name | tojson }}
+    - database: {{ user.database | tojson }}
     - roles: {{ user.roles | tojson }}
-    - password: {{ user.password }}
+    - password: {{ user.password | tojson }}
     - connection: {{ settings.router | tojson }}
 {% endfor %}
 

@@ -6,7 +6,7 @@
 {% if replset.first %}
 mongodb-replset-{{ replset.name }}:
   mongo_replset.replset_present:
-    - name: {{ replset.name }}
+    - name: {{ replset.name | tojson }}
     - members: {{ replset.members | tojson }}
     - config_server: {{ replset.config_server }}
     - settings: {{ replset.settings | tojson }}
@@ -19,14 +19,14 @@ mongodb-replset-{{ replset.name }}:
 
 mongodb-member-{{ replset.name }}:
   mongo_replset.member_ready:
-    - name: {{ replset.name }}
+    - name: {{ replset.name | tojson }}
     - connection: {{ replset.connection | tojson }}
     - timeout: {{ settings.timeout }}
 
 {% if replset.holds_data %}
 mongodb-admin-{{ replset.name }}:
   mongo_replset.admin_present:
-    - name: {{ settings.admin }}
+    - name: {{ settings.admin | tojson }}
     - connection: {{ replset.connection | tojson }}
     - timeout: {{ settings.timeout }}
     - require:

@@ -10,7 +10,7 @@ mongodb-concern:
 {% for shard in settings.shards %}
 mongodb-shard-{{ shard.name }}:
   mongo_shard.shard_present:
-    - name: {{ shard.name }}
+    - name: {{ shard.name | tojson }}
     - members: {{ shard.members | tojson }}
     - connection: {{ settings.router | tojson }}
     - timeout: {{ settings.timeout }}

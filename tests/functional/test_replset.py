@@ -4,6 +4,7 @@ import base64
 import os
 
 import pytest
+from salt.exceptions import SaltInvocationError
 from saltfactories.utils.functional import Loaders
 
 from segments import wait_until
@@ -222,6 +223,26 @@ def test_a_wrong_password_is_named_at_once(replset, states, pillar):
     assert refused.result is False
     assert "Authentication failed" in refused.comment
     assert "another" not in refused.comment
+
+
+def test_a_uri_is_the_same_connection(replset, states, modules):
+    members, wanted = replset(2)
+    run(states, wanted)
+    second = {**wanted["connection"], "port": members[1].port}
+    assert states.mongo_replset.member_ready(name="s1", connection=second, timeout=60).result is True
+    first, second = (f"mongodb://admin:kept-out-of-sight@{member.address}/" for member in members)
+    assert modules.mongo_client.hello(second)["me"] == members[1].address
+    assert modules.mongo_user.userless(first) is False
+    assert states.mongo_replset.replset_present(**{**wanted, "connection": first}).changes == {}
+    either = f"{first[:-1]},{members[1].address}/?replicaSet=s1"
+    assert modules.mongo_client.command({"hello": 1}, connection=either)["isWritablePrimary"]
+    assert modules.mongo_client.hello(modules.mongo_client.at(members[1].address, either))["me"] == members[1].address
+
+
+@pytest.mark.parametrize("address", ["s1a.dc", ":27017", "s1a.dc:x"])
+def test_an_address_without_a_port_is_refused(modules, address):
+    with pytest.raises(SaltInvocationError, match="host:port is wanted"):
+        modules.mongo_client.at(address, {})
 
 
 def test_members_of_another_set_and_of_none_are_refused(replset, mongods, states):

@@ -13,6 +13,7 @@ import pymongo
 import pytest
 import yaml
 from pymongo.errors import PyMongoError
+from salt.exceptions import CommandExecutionError
 
 import mongods as real
 from segments import wait_until
@@ -352,6 +353,59 @@ def test_an_index_is_there_when_it_has_been_built(states, building):
     assert (done.result, done.changes) == (True, {}), done.comment
 
 
+GOOD = yaml.safe_load((ROOT / "tests/unit/cases/good_mongodb_pillar.yaml").read_text())
+GOOD = [case["index"] for case in GOOD if "index" in case and case["case"] != "an index of the shard key itself"]
+TEXTS = [index for index in GOOD if "text" in index["keys"].values()]
+
+
+@pytest.mark.parametrize("indexes", [[index for index in GOOD if index not in TEXTS], *([index] for index in TEXTS)])
+def test_the_indexes_of_good_pillars_are_made_once(states, cluster, router, collection, indexes):
+    """All of them together; of text indexes a collection has one."""
+    before = keys(router, collection)
+    arguments = {"name": collection, "indexes": [{"keys": {"reference": 1}}, *indexes], "connection": cluster}
+    run(states.mongo_shard.indexes_present, **arguments)
+    assert len(keys(router, collection)) == len(before) + 1 + len(indexes)
+    run(states.mongo_shard.indexes_absent, **arguments)
+    assert keys(router, collection) == before
+
+
+@pytest.mark.parametrize(
+    "made,wanted,words",
+    [
+        ({"keys": {"note": "text", "body": "text"}, "weights": {"note": 3}}, {"weights": {"note": 4}}, "'note': 3"),
+        ({"keys": {"reference": 1}}, {"collation": {"locale": "de"}}, "with {'collation': None}, not {'collation'"),
+        (
+            {"keys": {"reference": 1}, "collation": {"locale": "de"}},
+            {"collation": {"locale": "simple"}},
+            "'locale': 'de'",
+        ),
+    ],
+)
+def test_what_tells_two_indexes_apart_is_not_changed_in_place(states, cluster, collection, made, wanted, words):
+    arguments = {"name": collection, "connection": cluster}
+    assert states.mongo_shard.indexes_present(**arguments, indexes=[made]).result is True
+    ret = states.mongo_shard.indexes_present(**arguments, indexes=[{**made, **wanted}])
+    assert ret.result is False
+    assert words in ret.comment
+    assert "does not change that in place" in ret.comment
+
+
+def test_an_index_beside_one_on_the_same_keys_is_found_by_its_options(states, cluster, router, collection):
+    plain, german = {"keys": {"reference": 1}}, {"keys": {"reference": 1}, "collation": {"locale": "de"}, "name": "de"}
+    expiring = {**german, "expireAfterSeconds": 60}
+    arguments = {"name": collection, "connection": cluster}
+    run(states.mongo_shard.indexes_present, **arguments, indexes=[plain])
+    assert list(run(states.mongo_shard.indexes_present, **arguments, indexes=[expiring])) == [
+        f"indexes of {collection}"
+    ]
+    changes = run(
+        states.mongo_shard.indexes_present, **arguments, indexes=[plain, {**expiring, "expireAfterSeconds": 90}]
+    )
+    assert list(changes) == [f"index de of {collection}"]
+    assert run(states.mongo_shard.indexes_present, **arguments, indexes=[{**plain, "name": "again"}]) == {}
+    assert keys(router, collection).count({"reference": 1}) == 2
+
+
 def test_absent_undoes_present(states, cluster, router, collection):
     indexes = {"name": collection, "indexes": [{"keys": {"reference": 1}}], "connection": cluster}
     before = keys(router, collection)
@@ -384,6 +438,44 @@ def test_users_roles_and_passwords(states, cluster, router, servers, pillar):
     }
     login = {"username": "teller", "password": "first", "authSource": "bank"}
     pymongo.MongoClient("127.0.0.1", servers["port"], **login).bank.command("ping")
+
+
+def test_a_user_by_certificate_has_no_password(states, cluster, router):
+    user = {"name": "CN=teller,O=bank", "database": "$external", "connection": cluster}
+    roles = [{"role": "read", "db": "bank"}]
+    assert run(states.mongo_shard.user_present, **user, roles=roles) == {
+        "user CN=teller,O=bank@$external": {"old": None, "new": {"roles": ["read@bank"]}}
+    }
+    assert router["$external"].command("usersInfo", user["name"])["users"][0]["roles"] == roles
+    run(states.mongo_shard.user_absent, **user)
+
+
+def test_only_a_new_user_needs_a_password(states, cluster):
+    user = {"name": "auditor", "database": "bank", "connection": cluster}
+    for test in (True, False):
+        ret = states.mongo_shard.user_present(**user, roles=["read"], test=test)
+        assert ret.result is False
+        assert "There is no user auditor@bank yet; to create it, password is needed" in ret.comment
+    run(states.mongo_shard.user_present, **user, roles=["read"], password="mongodb:users:auditor:password")
+    assert list(run(states.mongo_shard.user_present, **user, roles=["readWrite"])) == ["user auditor@bank"]
+    run(states.mongo_shard.user_absent, **user)
+
+
+def test_what_cannot_be_sent_is_no_silence(states, modules, cluster, collection, pillar):
+    """A dry run assumes nothing then, and a real one does not wait."""
+    with pytest.raises(CommandExecutionError, match="ping: database names cannot contain the character '.'"):
+        modules.mongo_client.command({"ping": 1}, db="my.db", connection=cluster)
+    large = {"keys": {"amount": 1}, "partialFilterExpression": {"amount": {"$gt": 2**70}}}
+    ret = states.mongo_shard.indexes_present(name=collection, indexes=[large], connection=cluster)
+    assert (ret.result, ret.changes) == (False, {})
+    assert "createIndexes holds what MongoDB cannot: MongoDB can only handle up to 8-byte ints" in ret.comment
+    pillar({"mongodb": {"auth": {"admin": {**ADMIN, "authMechanism": "GSSAPI", "authSource": "$external"}}}})
+    assert states.mongo_shard.user_absent(name="teller", connection=cluster, test=True).result is False
+    began = time.monotonic()
+    ret = states.mongo_shard.router_ready(name="router", connection=cluster, timeout=60)
+    assert ret.result is False
+    assert 'The "kerberos" module must be installed' in ret.comment
+    assert time.monotonic() - began < 30
 
 
 def test_what_is_not_in_the_pillar_is_named_by_its_path(states, cluster):

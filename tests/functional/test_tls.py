@@ -4,6 +4,7 @@ import base64
 import datetime
 import ipaddress
 import os
+from urllib.parse import quote_plus
 
 import pytest
 from cryptography import x509
@@ -77,6 +78,11 @@ def test_a_set_is_born_and_ruled_over_tls_by_certificate(states, modules, member
     with server.client(**options, authMechanism="MONGODB-X509") as client:
         known = client["$external"].command("usersInfo")["users"]
     assert [(user["user"], user["db"]) for user in known] == [(ADMIN, "$external")]
+    given = "&".join(f"{key}={quote_plus(str(value).lower())}" for key, value in options.items())
+    uri = f"mongodb://{quote_plus(ADMIN)}@{server.address}/?{given}&authMechanism=MONGODB-X509"
+    assert modules.mongo_client.login_works(uri)
+    assert modules.mongo_client.hello(modules.mongo_client.at(server.address, uri))["isWritablePrimary"]
+    assert modules.mongo_replset.observe("s1", [server.address], uri)["primary"] == server.address
 
 
 def test_the_formulas_last_word_is_asked_for_over_tls(states, modules, member, pillar):

@@ -56,6 +56,12 @@ def test_options_are_laid_over_what_the_formula_writes():
     assert daemon["config"]["sharding"] == {"clusterRole": "configsvr"}
 
 
+def test_options_that_are_no_sections_are_left_to_the_check():
+    [daemon] = settings("s1a.dc", options={"net": 5, "storage": {"wiredTiger": None}})["daemons"]
+    assert daemon["config"]["net"] == 5
+    assert daemon["config"]["storage"] == {"dbPath": "/var/lib/mongodb/s1", "wiredTiger": None}
+
+
 @pytest.mark.parametrize(
     "install,programs,home",
     [
@@ -65,6 +71,11 @@ def test_options_are_laid_over_what_the_formula_writes():
             {"method": "archive", "source": "salt://m.tgz", "source_hash": "sha256=0123456789abcdef" + 48 * "0"},
             "/opt/mongodb/0123456789ab/bin/mongod",
             "/opt/mongodb/0123456789ab",
+        ),
+        (
+            {"method": "archive", "source": "https://files/m.tgz", "source_hash": "https://files/m.tgz.sha256?v=1"},
+            "/opt/mongodb/ff5edacdd35d/bin/mongod",
+            "/opt/mongodb/ff5edacdd35d",
         ),
     ],
 )
@@ -102,10 +113,7 @@ def test_the_order_of_fields_survives_the_sls(modules, pillar):
     routers = {**PILLAR, "routers": ["minion"], "databases": {"bank": bank}}
     pillar({"mongodb": routers})
     shown = modules["state.show_sls"]("mongodb.collections")
-    found = {
-        id: {key: value for part in body["mongo_shard"] if isinstance(part, dict) for key, value in part.items()}
-        for id, body in shown.items()
-    }
+    found = {id: arguments(body) for id, body in shown.items()}
     assert list(found["mongodb-collection-bank.transfers"]["key"]) == ["when", "account"]
     assert list(found["mongodb-indexes-bank.transfers"]["indexes"][0]["keys"]) == ["when", "account"]
 
@@ -128,3 +136,30 @@ def test_an_orchestration_has_no_phase_without_a_host_or_a_state(modules, pillar
     required = [one for chunk in chunks for each in chunk["require"] for one in each.values()]
     assert required == ["mongodb-preflight", *names[:-1]]
     assert all(chunk["tgt"] for chunk in chunks)
+
+
+def test_names_that_look_like_numbers_or_truth_stay_names(modules, pillar):
+    auth = {"keyfile": "a" * 8, "admin": {"username": "007", "password": "kept-out-of-sight"}}
+    shard = {"role": "shard", "members": ["minion:27018"]}
+    replsets = {"cfg": {"role": "config", "members": ["minion:27019"]}, "1": shard, "on": {**shard, "members": ["b"]}}
+    databases = {"2024": {"collections": {"1": {"shard_key": {"a": 1}}}}}
+    users = {"0": {"database": "2024", "roles": []}, "CN=t": {"database": "$external", "roles": []}}
+    cluster = {"routers": ["minion"], "replsets": replsets, "databases": databases, "users": users, "auth": auth}
+    pillar({"mongodb": {**PILLAR, **cluster}})
+    given = [
+        arguments(body)
+        for sls in ("replset", "shards", "collections")
+        for body in modules["state.show_sls"](f"mongodb.{sls}").values()
+    ]
+    names = [each.get("name", "") for each in given]
+    assert {"1", "on", "cfg", "2024", "2024.1", "007", "0", "CN=t"} <= set(names)
+    assert {each["name"]: (each["database"], each["password"]) for each in given if "password" in each} == {
+        "0": ("2024", "mongodb:users:0:password"),
+        "CN=t": ("$external", None),
+    }
+
+
+def arguments(body):
+    """A rendered state's arguments."""
+    [state] = [body[module] for module in body if module.startswith("mongo_")]
+    return {key: value for part in state if isinstance(part, dict) for key, value in part.items()}
