@@ -438,7 +438,7 @@ def _hash(text: str) -> str:
 
 
 def _from_files(wanted: dict, role: str, texts: dict) -> dict | None:
-    """The normal form that files hold, or ``None`` if they were made from other input or by other hands."""
+    """The normal form that files hold, or ``None`` if one is missing or made from other input or by other hands."""
     head = f"# {NAME} {__salt__['bridge_nat_rules.digest'](wanted)} "
     bodies = {}
     for name, program in FILES.items():
@@ -448,7 +448,8 @@ def _from_files(wanted: dict, role: str, texts: dict) -> dict | None:
         if first != head + _hash(body):
             return None
         bodies.setdefault(program, {})[name] = body
-    if set(bodies) != set(wanted) or "nft" in wanted and "rules.nft" not in bodies["nft"] and role == "workstation":
+    whole = {"rules.nft", "uplink.nft"} if role == "workstation" else {"rules.nft"}
+    if set(bodies) != set(wanted) or "nft" in wanted and set(bodies["nft"]) != whole:
         return None
     return {program: _body(program, role, parts) for program, parts in bodies.items()}
 

@@ -312,6 +312,16 @@ def test_files_that_were_changed_by_hand_are_not_believed(up):
     assert rules.read_text() == good
 
 
+def test_a_boot_file_that_is_lost_comes_back_and_no_rule_goes_with_it(up):
+    loaded = up.call("h1", "bridge_nat_tables.loaded", up.way)
+    for lost in sorted((up.root("h1") / "etc/onepass/bridge_nat").iterdir()):
+        lost.unlink()
+        ret = up.present("h1")
+        assert (ret.result, list(ret.changes)) == (True, ["boot files"]), lost
+        assert lost.exists()
+        assert up.call("h1", "bridge_nat_tables.loaded", up.way) == loaded
+
+
 @pytest.mark.parametrize("lost", ["address", "route", "port", "mac", "rules", "down"])
 def test_whatever_is_lost_comes_back(up, lost):
     mac = up.segment.link("h1", "-br", "link", "show", "eth0").split()[2]
