@@ -123,8 +123,7 @@ def confirmed(name, reach=None, timeout=5):
     name
         Any text.
     reach
-        List of ``address:port`` at headquarters, one of which has to take a new connection. Default: the master; or
-        that the master sent this state as a job of its own.
+        List of ``address:port`` at headquarters, one of which has to take a new connection. Default: the master.
     timeout
         Seconds for each connection. Default 5.
 
