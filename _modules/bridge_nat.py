@@ -108,7 +108,7 @@ def observe(role, name, arguments):
         "wanted": wanted,
         "files": files,
         "boot": __salt__["bridge_nat_host.files"](role, name, arguments, rules, mac),
-        "flows": __salt__["bridge_nat_flows.stale"](arguments) if role == "gateway" else [],
+        "flows": __salt__["bridge_nat_flows.stale"](arguments, host["links"]) if role == "gateway" else [],
     }
 
 
@@ -197,6 +197,8 @@ def act(step, within=0):
         __salt__["bridge_nat_guard.arm"](step["what"], undo, within)
     if "rules" in step:
         return __salt__["bridge_nat_tables.load"](step["rules"], step["loaded"])
+    if "flows" in step:
+        return __salt__["bridge_nat_flows.delete"](step["flows"])
     return __salt__["bridge_nat_host.act"](step)
 
 
