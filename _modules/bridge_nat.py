@@ -17,8 +17,6 @@ confirmed. Requires root, iproute2, and nft, or ebtables and iptables; on a gate
 
 import difflib
 import ipaddress
-import re
-import shlex
 import socket
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -447,7 +445,8 @@ def adopt(take=False):
     tables of ebtables and iptables. No other rule is touched.
 
     take
-        Take them over. Default ``False``: only show them.
+        Take them over; taken back as a whole unless it is confirmed, see :py:func:`apply`. Default ``False``: only show
+        them.
 
     Returns:
         ``loose`` (commands that would make them) and ``changes``.
@@ -461,14 +460,12 @@ def adopt(take=False):
     .. versionadded:: 0.1.0
     """
     node = _node()
-    role, name, arguments = _place(node)
-    loose = [(program, line) for program in ("ebtables", "iptables") for line in _loose(program, role, arguments)]
-    found = {"loose": [f"{program} -t nat {line}" for program, line in loose], "changes": {}}
-    if take:
-        found["changes"] = apply()
-        for program, line in loose:
-            __salt__["onepass_host.run"]([program, "-t", "nat", "-D", *shlex.split(line)[1:]])
-    return found
+    changes = apply() if take else {}
+    loose = __salt__["bridge_nat_tables.loose"](node["role"], node["arguments"])
+    for step in __salt__["bridge_nat_tables.plan_loose"](loose) if take else ():
+        act(step, node["confirm"]["within"])
+        changes.update(__salt__["onepass.changes"]([step]))
+    return {"loose": [f"{rule['program']} -t nat {rule['line']}" for rule in loose], "changes": changes}
 
 
 # What this minion is
@@ -577,17 +574,3 @@ def _planned(role, steps, observed):
 
 def _sls(role):
     return "host" if role == "workstation" else "gateway"
-
-
-def _loose(program, role, arguments):
-    """Lines of ``*-save`` that are the blog's, or made like them."""
-    if not salt.utils.path.which(program):
-        return []
-    saved = __salt__["onepass_host.run"]([f"{program}-save", "-t", "nat"])
-    lines = [line for line in saved.splitlines() if line.startswith("-A P")]
-    if role == "gateway":
-        wanted = (f"-d {arguments['network']} ", f"-s {LINK_LOCAL} ")
-        return [line for line in lines if " -j SNAT " in line and any(each in line for each in wanted)]
-    addresses = {vm["ip"] for vm in arguments["vms"]}
-    kept = [line for line in lines if re.search(r"-j (arpreply|redirect|REDIRECT)\b", line)]
-    return [line for line in kept if addresses & {word.removesuffix("/32") for word in line.split()}]

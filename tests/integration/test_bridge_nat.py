@@ -682,6 +682,23 @@ def test_adopt_takes_over_the_blogs_loose_rules(branch, pillar_of):
     assert branch.call("h1", "bridge_nat.adopt")["loose"] == []
 
 
+def test_loose_rules_that_were_taken_over_come_back_unless_that_is_confirmed(branch, pillar_of):
+    """Else a host would have neither theirs nor ours after the timer."""
+    pillar_of("h1", branch)["confirm"]["within"] = 60
+    branch.segment.link("h1", "link", "add", "virbr0", "type", "bridge")
+    for line in branch.call("h1", "bridge_nat.explain")["blog"] * 2:
+        branch.segment.run("h1", *FRAMES)
+        branch.segment.run("h1", *line.split())
+        branch.segment.run("h1", "iptables", "-t", "nat", "-A", "PREROUTING", "-d", "10.9.9.9", "-j", "ACCEPT")
+    before = branch.others("h1")
+    taken = branch.call("h1", "bridge_nat.adopt", take=True)
+    assert taken["changes"]["loose rules"]["old"] == [line.replace(" -t nat", "") for line in taken["loose"]]
+    assert len(taken["loose"]) == 4
+    assert branch.call("h1", "bridge_nat.adopt")["loose"] == []
+    assert branch.call("h1", "bridge_nat.rollback")["errors"] == []
+    assert branch.others("h1") == before
+
+
 def test_the_support_card(up, pillar_of):
     pillar_of("h1", up)
     up.segment.get("hq", "10.1.5.11", 3389)
@@ -727,6 +744,7 @@ def pillar_of():
         seen = branch.minions[name].modules.pack["__pillar__"]
         seen["branch"] = {**pillar_for(branch), "confirm": {"within": 0}}
         given.append(seen)
+        return seen["branch"]
 
     yield give
     for seen in given:
