@@ -259,7 +259,7 @@ def proof(reach=None, timeout=5):
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout):
                 return f"a new connection to {address}"
-        except OSError as err:
+        except (OSError, ValueError) as err:
             tried.append(f"{address}: {err}")
     raise CommandExecutionError(
         f"Nothing proves that this host is reachable ({'; '.join(tried) or 'no address to try'}); name "
@@ -561,7 +561,11 @@ def _planned(role, steps, observed):
         mine = [step for step in steps if step["do"] in verbs]
         if group == "flows" and role != "gateway":
             continue
-        if mine:
+        if group == "flows" and not salt.utils.path.which("conntrack"):
+            found[group] = _broken(
+                "conntrack is not installed: flows older than the rules cannot be seen", "install conntrack"
+            )
+        elif mine:
             evidence = "; ".join(f"{step['what']}: {step['old']!r}, not {step['new']!r}"[:200] for step in mine)
             found[group] = {"state": "repairable", "evidence": evidence, "remedy": f"state.apply branch.{_sls(role)}"}
         else:

@@ -1,8 +1,11 @@
 """The branch trick on real kernels' rules: a branch in network namespaces, both ways, seen from everywhere."""
 
 import contextlib
+import json
+import shlex
 import shutil
 import socket
+import sys
 import threading
 import time
 from pathlib import Path
@@ -15,6 +18,7 @@ from labs import command_lines
 from salt.exceptions import CommandExecutionError
 
 from segments import Segment, wait_until
+from tree import ROOT
 
 SILENCE = 0.5  # seconds after which nobody will answer: who does, does so in milliseconds
 
@@ -549,6 +553,9 @@ def test_all_bad_arguments_are_named_at_once(branch):
     ]
     ret = branch.present("h1", vms="x; reboot", uplink="!eth0", port=0, way="blog")
     assert sorted(line.split(": ")[1] for line in ret.comment.splitlines()) == ["port", "uplink", "vms", "way"]
+    ret = branch.state("h1", "confirmed", name="x", reach=["x", "192.0.2.10:70000", "192.0.2.10:22"], timeout=0)
+    assert ret.result is False
+    assert sorted(line.split(": ")[1] for line in ret.comment.splitlines()) == ["reach:0", "reach:1", "timeout"]
     ret = branch.present("gw", public="169.254.0.7", network="10.1.5.1/24")
     assert sorted(line.split(": ")[1] for line in ret.comment.splitlines()) == ["network", "public"]
     wrong = {"2001:db8:6::11": "52:54:00:00:00:01", "2001:db8:5::12": "01:00:5e:00:00:01"}
@@ -733,6 +740,18 @@ def test_check_says_what_is_repairable_and_what_is_broken(up, pillar_of):
     }
     assert (states["h1"]["rules"], states["h1"]["server"], states["h1"]["host"]) == ("repairable", "broken", "ok")
     assert (states["gw"]["public address"], states["gw"]["link-local routes"]) == ("broken", "broken")
+
+
+@pytest.mark.parametrize("way", ["nft"], indirect=True)
+def test_check_says_what_cannot_be_seen_without_conntrack(branch, tmp_path):
+    (tmp_path / "minion").write_text(json.dumps({"root_dir": str(tmp_path), "id": "gw.rosario"}))
+    (tmp_path / "top.sls").write_text("base: {'*': [branch]}")
+    (tmp_path / "branch.sls").write_text(json.dumps({"branch": pillar_for(branch)}))
+    words = ["--local", "-c", tmp_path, "-m", ROOT, "--pillar-root", tmp_path, "--out=json", "bridge_nat.check"]
+    call = shlex.join(map(str, [Path(sys.executable).parent / "salt-call", *words]))
+    hidden = "mount --bind /dev/null $(command -v conntrack)"  # in the mount namespace of this command alone
+    found = json.loads(branch.segment.run("gw", "sh", "-c", f"{hidden} && exec {call}"))["local"]["flows"]
+    assert (found["state"], found["remedy"]) == ("broken", "install conntrack")
 
 
 @pytest.fixture
