@@ -61,7 +61,7 @@ def node(minion_id: str | None = None, pillar: dict | None = None) -> dict:
 
 def keys(pillar: dict | None = None) -> dict:
     """
-    The guests that are minions, and those that are gone and may have been.
+    The guests that are minions, and those that are gone and may have been; one that moved is its new host's.
 
     pillar
         The value of the pillar's key ``branch``. Default: this minion's.
@@ -80,9 +80,10 @@ def keys(pillar: dict | None = None) -> dict:
     pillar = __salt__["onepass.given"]("branch", pillar)
     branch, found = pillar["name"], {}
     for host, spec in pillar["hosts"].items():
-        names = {name: True for name, given in _guests(pillar, host) if "minion" in given}
-        for name, wanted in {**names, **dict.fromkeys(spec.get("gone", []), False)}.items():
-            found[f"{name}.{branch}"] = {"host": f"{host}.{branch}", "name": name, "wanted": wanted}
+        for name in spec.get("gone", []):
+            found.setdefault(f"{name}.{branch}", {"host": f"{host}.{branch}", "name": name, "wanted": False})
+        for name in [name for name, given in _guests(pillar, host) if "minion" in given]:
+            found[f"{name}.{branch}"] = {"host": f"{host}.{branch}", "name": name, "wanted": True}
     return found
 
 

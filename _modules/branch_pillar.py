@@ -78,8 +78,7 @@ def faults(pillar: dict | None = None) -> list:
     .. versionadded:: 0.1.0
     """
     pillar = _pillar(pillar)
-    if "branch_schema.faults" not in __salt__:
-        raise CommandExecutionError("This needs jsonschema 4 in Salt's Python: salt-pip install 'jsonschema>=4.17'")
+    _need_jsonschema()
     if pillar is None:
         remedy = "this key in a pillar file that top.sls gives to this minion"
         return [{"path": "branch", "fault": "is missing", "remedy": remedy}]
@@ -225,14 +224,16 @@ def argument_faults(role: str, name: str, arguments: dict) -> list:
     Everything that is wrong with the arguments of a state of :py:mod:`bridge_nat`; an empty list when nothing is.
 
     role
-        ``workstation`` or ``gateway``.
+        The state: ``workstation``, ``gateway`` or ``confirmed``.
     name
-        The bridge, or the gateway's device.
+        The bridge, the gateway's device, or any text.
     arguments
         Argument to value.
 
     Returns:
         List of mappings: ``path`` (``vms:0:ip``), ``fault`` and ``remedy``.
+
+    Requires ``jsonschema`` 4 in Salt's Python.
 
     CLI Example:
 
@@ -242,8 +243,9 @@ def argument_faults(role: str, name: str, arguments: dict) -> list:
 
     .. versionadded:: 0.1.0
     """
+    _need_jsonschema()
     found = __salt__["branch_schema.argument_faults"](role, {"name": name, **arguments})
-    if found:
+    if found or role == "confirmed":
         return found
     neighbours = arguments.get("neighbours") or {}
     vms = arguments.get("vms", [{"ip6": address, "mac": mac} for address, mac in neighbours.items()])
@@ -266,6 +268,11 @@ def argument_faults(role: str, name: str, arguments: dict) -> list:
         said = said.replace("branch:gateway:link_local", "gateway")
         found.append({"path": place, "fault": said, "remedy": remedy})
     return found
+
+
+def _need_jsonschema() -> None:
+    if "branch_schema.faults" not in __salt__:
+        raise CommandExecutionError("This needs jsonschema 4 in Salt's Python: salt-pip install 'jsonschema>=4.17'")
 
 
 # The pillar in plain types, however malformed it is

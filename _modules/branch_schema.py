@@ -20,6 +20,7 @@ IPV4 = rf"{OCTET}(\.{OCTET}){{3}}"
 LABEL = "[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
 MAC = "([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}"
 IPV6 = "[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*"
+PORT = "(6553[0-5]|655[0-2][0-9]|65[0-4][0-9]{2}|6[0-4][0-9]{3}|[1-5][0-9]{4}|[1-9][0-9]{0,3})"
 # Keys that people know from elsewhere.
 ALIASES = {"net": "cidr", "network": "cidr", "address": "ip", "hwaddr": "mac", "nat_port": "port", "domain": "name"}
 
@@ -63,9 +64,7 @@ VM = _object(
         "name": _text("the libvirt domain's name", r"[A-Za-z0-9_][A-Za-z0-9_.+:@-]{0,62}"),
         "ip": ADDRESS,
         "ip6": ADDRESS6,
-        "mac": _text(
-            "six pairs of hex digits in quotes, such as '52:54:00:bf:57:bb'", "([0-9A-Fa-f]{2}:){5}[0-9A-Fa-f]{2}"
-        ),
+        "mac": _text("six pairs of hex digits in quotes, such as '52:54:00:bf:57:bb'", MAC),
     },
     required=("name", "ip", "mac"),
 )
@@ -155,7 +154,10 @@ CONFIRM = _object(
         "reach": {
             "description": "list of address:port at headquarters; a new connection to one of them confirms a change",
             "type": "array",
-            "items": _text("address:port such as '192.0.2.10:22', in quotes", rf"{IPV4}:[1-9][0-9]{{0,4}}"),
+            "items": _text(
+                "address:port such as '192.0.2.10:22' or '[2001:db8::10]:22', in quotes",
+                rf"({IPV4}|\[{IPV6}\]):{PORT}",
+            ),
         },
     },
     required=(),
@@ -225,6 +227,20 @@ ARGUMENTS = {
         },
         required=(),
     ),
+    "confirmed": _object(
+        "a confirmation",
+        {
+            "name": {},
+            "reach": {"if": {"type": "null"}, "else": CONFIRM["properties"]["reach"]},
+            "timeout": {
+                "description": "seconds, 0.1 to 3600, default 5",
+                "type": "number",
+                "minimum": 0.1,
+                "maximum": 3600,
+            },
+        },
+        required=(),
+    ),
 }
 FAST = {key: re.compile(VM["properties"][key]["pattern"]).search for key in ("name", "ip", "mac")}
 
@@ -290,7 +306,7 @@ def argument_faults(role: str, arguments: dict) -> list:
     Where the arguments of a state differ from their form: all faults at once, in no order.
 
     role
-        ``workstation`` or ``gateway``.
+        The state: ``workstation``, ``gateway`` or ``confirmed``.
     arguments
         Argument to value, ``name`` among them.
 

@@ -17,8 +17,6 @@ confirmed. Requires root, iproute2, and nft, or ebtables and iptables; on a gate
 
 import difflib
 import ipaddress
-import re
-import shlex
 import socket
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -108,7 +106,7 @@ def observe(role, name, arguments):
         "wanted": wanted,
         "files": files,
         "boot": __salt__["bridge_nat_host.files"](role, name, arguments, rules, mac),
-        "flows": __salt__["bridge_nat_flows.stale"](arguments) if role == "gateway" else [],
+        "flows": __salt__["bridge_nat_flows.stale"](arguments, host["links"]) if role == "gateway" else [],
     }
 
 
@@ -197,6 +195,8 @@ def act(step, within=0):
         __salt__["bridge_nat_guard.arm"](step["what"], undo, within)
     if "rules" in step:
         return __salt__["bridge_nat_tables.load"](step["rules"], step["loaded"])
+    if "flows" in step:
+        return __salt__["bridge_nat_flows.delete"](step["flows"])
     return __salt__["bridge_nat_host.act"](step)
 
 
@@ -235,8 +235,8 @@ def proof(reach=None, timeout=5):
     """
     What proves that this host is still reachable, as a text.
 
-    A *new* connection does: to any of the addresses. Without addresses it is one to the master, or that the master
-    reached this minion with another job than the one that made the change.
+    A *new* connection does: to any of the addresses, or without addresses to the master. That a job of the master's
+    came in does not: it may have come through a connection that is older than the change, or from a schedule.
 
     reach
         List of ``address:port`` at headquarters. Default: the master.
@@ -253,21 +253,17 @@ def proof(reach=None, timeout=5):
 
     .. versionadded:: 0.1.0
     """
-    change = __salt__["bridge_nat_guard.pending"]()
-    by_job = not reach and __opts__.get("__cli") != "salt-call" and __opts__.get("master_uri")
-    if by_job and change and __context__.get("bridge_nat.armed") != change["token"]:
-        return "the master reached this minion with a new job"
     tried = []
     for address in reach or _master():
         host, _, port = address.rpartition(":")
         try:
             with socket.create_connection((host.strip("[]"), int(port)), timeout):
                 return f"a new connection to {address}"
-        except OSError as err:
+        except (OSError, ValueError) as err:
             tried.append(f"{address}: {err}")
     raise CommandExecutionError(
         f"Nothing proves that this host is reachable ({'; '.join(tried) or 'no address to try'}); name "
-        "branch:confirm:reach, or let the master's next job confirm"
+        "branch:confirm:reach"
     )
 
 
@@ -449,7 +445,8 @@ def adopt(take=False):
     tables of ebtables and iptables. No other rule is touched.
 
     take
-        Take them over. Default ``False``: only show them.
+        Take them over; taken back as a whole unless it is confirmed, see :py:func:`apply`. Default ``False``: only show
+        them.
 
     Returns:
         ``loose`` (commands that would make them) and ``changes``.
@@ -463,14 +460,12 @@ def adopt(take=False):
     .. versionadded:: 0.1.0
     """
     node = _node()
-    role, name, arguments = _place(node)
-    loose = [(program, line) for program in ("ebtables", "iptables") for line in _loose(program, role, arguments)]
-    found = {"loose": [f"{program} -t nat {line}" for program, line in loose], "changes": {}}
-    if take:
-        found["changes"] = apply()
-        for program, line in loose:
-            __salt__["onepass_host.run"]([program, "-t", "nat", "-D", *shlex.split(line)[1:]])
-    return found
+    changes = apply() if take else {}
+    loose = __salt__["bridge_nat_tables.loose"](node["role"], node["arguments"])
+    for step in __salt__["bridge_nat_tables.plan_loose"](loose) if take else ():
+        act(step, node["confirm"]["within"])
+        changes.update(__salt__["onepass.changes"]([step]))
+    return {"loose": [f"{rule['program']} -t nat {rule['line']}" for rule in loose], "changes": changes}
 
 
 # What this minion is
@@ -566,7 +561,11 @@ def _planned(role, steps, observed):
         mine = [step for step in steps if step["do"] in verbs]
         if group == "flows" and role != "gateway":
             continue
-        if mine:
+        if group == "flows" and not salt.utils.path.which("conntrack"):
+            found[group] = _broken(
+                "conntrack is not installed: flows older than the rules cannot be seen", "install conntrack"
+            )
+        elif mine:
             evidence = "; ".join(f"{step['what']}: {step['old']!r}, not {step['new']!r}"[:200] for step in mine)
             found[group] = {"state": "repairable", "evidence": evidence, "remedy": f"state.apply branch.{_sls(role)}"}
         else:
@@ -579,17 +578,3 @@ def _planned(role, steps, observed):
 
 def _sls(role):
     return "host" if role == "workstation" else "gateway"
-
-
-def _loose(program, role, arguments):
-    """Lines of ``*-save`` that are the blog's, or made like them."""
-    if not salt.utils.path.which(program):
-        return []
-    saved = __salt__["onepass_host.run"]([f"{program}-save", "-t", "nat"])
-    lines = [line for line in saved.splitlines() if line.startswith("-A P")]
-    if role == "gateway":
-        wanted = (f"-d {arguments['network']} ", f"-s {LINK_LOCAL} ")
-        return [line for line in lines if " -j SNAT " in line and any(each in line for each in wanted)]
-    addresses = {vm["ip"] for vm in arguments["vms"]}
-    kept = [line for line in lines if re.search(r"-j (arpreply|redirect|REDIRECT)\b", line)]
-    return [line for line in kept if addresses & {word.removesuffix("/32") for word in line.split()}]

@@ -14,6 +14,7 @@ import ipaddress
 import re
 
 import salt.utils.path
+from salt.exceptions import CommandExecutionError
 
 LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
 
@@ -22,12 +23,14 @@ def __virtual__():
     return "bridge_nat_flows"
 
 
-def stale(arguments: dict) -> list:
+def stale(arguments: dict, links: dict | None = None) -> list:
     """
     Flows of hosts that leave the branch, and flows to the hosts' port, that are not translated.
 
     arguments
         Those of the state ``bridge_nat.gateway``; ``network``, ``network6`` and ``port`` are looked at.
+    links
+        Those of :py:func:`bridge_nat_host.observe`: what ends at the gateway itself is never translated. Default none.
 
     Returns:
         List of mappings: ``family``, ``protocol``, ``src``, ``dst`` and, if there are any, ``sport`` and ``dport``.
@@ -49,7 +52,9 @@ def stale(arguments: dict) -> list:
     coming = _untranslated("ipv4", "--orig-dst", arguments["network"], *port)
     if arguments["network6"]:
         coming += _untranslated("ipv6", "--orig-dst", arguments["network6"], *port)
-    return leaving + [flow for flow in coming if not ipaddress.ip_address(flow["src"]).is_link_local]
+    found = leaving + [flow for flow in coming if not ipaddress.ip_address(flow["src"]).is_link_local]
+    own = {address for link in (links or {}).values() for address in _addresses(link)}
+    return [flow for flow in found if flow["dst"] not in own]
 
 
 def plan(flows: list) -> list:
@@ -70,8 +75,36 @@ def plan(flows: list) -> list:
     if not flows:
         return []
     old = sorted({f"{flow['src']} to {flow['dst']}, {flow['protocol']}" for flow in flows})
-    commands = [["conntrack", "-D", *_words(flow)] for flow in flows]
-    return [{"do": "delete", "what": "flows older than the rules", "old": old, "new": None, "commands": commands}]
+    return [{"do": "delete", "what": "flows older than the rules", "old": old, "new": None, "flows": flows}]
+
+
+def delete(flows: list) -> None:
+    """
+    These flows are deleted; one that has ended by itself meanwhile is none to complain of.
+
+    flows
+        What :py:func:`stale` answered.
+
+    Raises ``CommandExecutionError`` with what conntrack said.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . bridge_nat_flows.delete '[]'
+
+    .. versionadded:: 0.1.0
+    """
+    for words in dict.fromkeys(tuple(_words(flow)) for flow in flows):  # two pings are told by the same words
+        try:
+            __salt__["onepass_host.run"](["conntrack", "-D", *words])
+        except CommandExecutionError as err:
+            if "0 flow entries have been deleted" not in str(err):
+                raise
+
+
+def _addresses(link: dict) -> list:
+    return [address for address, *_ in link["addresses"]] + link["addresses6"]
 
 
 def _untranslated(family: str, *words: str) -> list:

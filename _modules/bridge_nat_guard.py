@@ -58,7 +58,6 @@ def arm(what: str, undo: dict, within: float) -> None:
         shutil.copyfile(__file__, home / "guard.py")
     _write(home / "pending" / "change.json", json.dumps(change))
     if new:
-        __context__["bridge_nat.armed"] = change["token"]
         _start_timer(home, change["token"], within)
 
 
@@ -229,7 +228,8 @@ def _taken(home: Path, name: str) -> bool:
     except FileNotFoundError:
         return False
     if name == "confirmed":
-        shutil.rmtree(home / name)
+        for settled in (home / name, home / "rolling"):  # a run has repaired what a cut taking back left
+            shutil.rmtree(settled, ignore_errors=True)
     return True
 
 
@@ -245,14 +245,29 @@ def _start_timer(home: Path, token: str, within: float) -> None:
 
 
 def _undo(step: dict) -> list:
+    """What could not be undone; it keeps nothing else back."""
     errors = []
     for command in step.get("commands", ()):
-        done = subprocess.run(command["argv"], input=command.get("stdin", ""), capture_output=True, text=True)
-        if done.returncode and not command.get("may_fail"):
-            errors.append(f"{' '.join(command['argv'])}: {done.stderr.strip()}")
+        said = _run(command)
+        if said is not None and not command.get("may_fail"):
+            errors.append(f"{' '.join(command['argv'])}: {said}")
     for path, text in step.get("files", {}).items():
-        put(path, text)
+        try:
+            put(path, text)
+        except OSError as err:
+            errors.append(f"{path}: {err}")
     return errors
+
+
+def _run(command: dict) -> str | None:
+    """What a program complained of; ``None`` when it has done its work."""
+    env = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
+    stdin = command.get("stdin", "")
+    try:
+        done = subprocess.run(command["argv"], input=stdin, capture_output=True, text=True, env=env)
+    except OSError as err:
+        return str(err)
+    return done.stderr.strip() if done.returncode else None
 
 
 def _sleep(home: Path, token: str, seconds: float) -> None:

@@ -312,8 +312,10 @@ def act(step: dict) -> None:
         __salt__["bridge_nat_guard.put"](_rooted(path), text)
     if "files" in step and __salt__["onepass_host.has_systemd"]() and _rooted("/") == "/":
         __salt__["onepass_host.run"](["systemctl", "daemon-reload"])
-        verb = "start" if step["files"].get(UNIT, "") is not None else "stop"
-        __salt__["onepass_host.run"](["systemctl", verb, "bridge-nat.service"])
+        gone = all(text is None for text in step["files"].values())
+        # A pattern, as one that systemd does not know any more is none to complain of.
+        words = ["stop", "bridge-nat.servic[e]"] if gone else ["start", "bridge-nat.service"]
+        __salt__["onepass_host.run"](["systemctl", *words])
 
 
 def undo(step: dict) -> dict:

@@ -15,11 +15,13 @@ Requires root, and ``nft``, or ``ebtables`` and ``iptables``.
 
 import hashlib
 import re
+import shlex
 
 import salt.utils.path
 from salt.exceptions import CommandExecutionError
 
 NAME = "bridge_nat"
+LINK_LOCAL = "169.254.0.0/16"
 FAMILIES = ("netdev", "bridge", "ip", "ip6")
 XT = ("iptables", "ip6tables", "ebtables")  # in this order, so that a frame that is pulled out finds its redirect
 HOOKS = {"workstation": "PREROUTING", "gateway": "POSTROUTING"}
@@ -268,11 +270,71 @@ def foreign(way: str, role: str) -> list:
     return found
 
 
+def loose(role: str, arguments: dict) -> list:
+    """
+    The blog's rules for these VMs or this branch, or those made like them, in the nat tables of ebtables and iptables.
+
+    role
+        ``workstation`` or ``gateway``.
+    arguments
+        Those of the state, see :py:func:`branch_pillar.node`.
+
+    Returns:
+        List of mappings: ``program``, ``line`` (``-A PREROUTING ...``) and ``number`` (its place in the chain).
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . bridge_nat_tables.loose workstation '{vms: [{ip: 10.20.30.17}]}'
+
+    .. versionadded:: 0.1.0
+    """
+    found = []
+    for program in ("ebtables", "iptables"):
+        lines = [line for line in _saved(program).splitlines() if line.startswith(f"-A {HOOKS[role]} ")]
+        each = [{"program": program, "line": line, "number": number} for number, line in enumerate(lines, 1)]
+        found += [rule for rule in each if _is_loose(rule["line"], role, arguments)]
+    return found
+
+
+def plan_loose(rules: list) -> list:
+    """
+    The step that deletes loose rules; undone, each is where it was. Pure.
+
+    rules
+        What :py:func:`loose` answered.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . bridge_nat_tables.plan_loose '[]'
+
+    .. versionadded:: 0.1.0
+    """
+    if not rules:
+        return []
+    commands, undo = [], []
+    for rule in rules:
+        argv = [rule["program"], *_wait(rule["program"]), "-t", "nat"]
+        _, chain, *words = shlex.split(rule["line"])
+        commands.append([*argv, "-D", chain, *words])
+        undo.append([*argv, "-I", chain, str(rule["number"]), *words])
+    old = [f"{rule['program']} {rule['line']}" for rule in rules]
+    return [{"do": "remove", "what": "loose rules", "old": old, "new": None, "commands": commands, "undo": undo}]
+
+
 # Programs
 
 
 def _restore(program: str) -> list:
-    return [f"{program}-restore", "--noflush", *(["-w"] if program != "ebtables" else [])]
+    return [f"{program}-restore", "--noflush", *_wait(program)]
+
+
+def _wait(program: str) -> list:
+    """For who else is changing the tables; ebtables has no word for it."""
+    return ["-w"] if program != "ebtables" else []
 
 
 def _saved(program: str, counters: bool = False) -> str:
@@ -430,6 +492,14 @@ def _xt_counters() -> dict:
     }
 
 
+def _is_loose(line: str, role: str, arguments: dict) -> bool:
+    if role == "gateway":
+        ours = (f"-d {arguments['network']} ", f"-s {LINK_LOCAL} ")
+        return " -j SNAT " in line and any(each in line for each in ours)
+    addresses = {vm["ip"] for vm in arguments["vms"]} & {word.removesuffix("/32") for word in line.split()}
+    return bool(addresses and re.search(r"-j (arpreply|redirect|REDIRECT)\b", line))
+
+
 # The files that are loaded at boot
 
 
@@ -438,7 +508,7 @@ def _hash(text: str) -> str:
 
 
 def _from_files(wanted: dict, role: str, texts: dict) -> dict | None:
-    """The normal form that files hold, or ``None`` if they were made from other input or by other hands."""
+    """The normal form that files hold, or ``None`` if one is missing or made from other input or by other hands."""
     head = f"# {NAME} {__salt__['bridge_nat_rules.digest'](wanted)} "
     bodies = {}
     for name, program in FILES.items():
@@ -448,7 +518,8 @@ def _from_files(wanted: dict, role: str, texts: dict) -> dict | None:
         if first != head + _hash(body):
             return None
         bodies.setdefault(program, {})[name] = body
-    if set(bodies) != set(wanted) or "nft" in wanted and "rules.nft" not in bodies["nft"] and role == "workstation":
+    whole = {"rules.nft", "uplink.nft"} if role == "workstation" else {"rules.nft"}
+    if set(bodies) != set(wanted) or "nft" in wanted and set(bodies["nft"]) != whole:
         return None
     return {program: _body(program, role, parts) for program, parts in bodies.items()}
 

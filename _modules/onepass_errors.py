@@ -132,15 +132,16 @@ ERRORS = {
         ),
         (
             "Nothing proves that this host is reachable",
-            "A change of the rules waits for a new connection from or to headquarters as a proof; there was none. "
-            "It will be taken back.",
-            "Give branch:confirm:reach an address:port at headquarters that takes connections, or let the "
-            "master's next job come in.",
+            "A change of the rules waits for a new connection to headquarters as a proof; there was none. It will be "
+            "taken back.",
+            "Give branch:confirm:reach an address:port at headquarters that takes connections; without it, the "
+            "master's port 4506 is tried.",
         ),
         (
             "Too late: the change has just been taken back",
             "The proof came after branch:confirm:within seconds; the host is as it was before.",
-            "Run again; raise branch:confirm:within for slow links.",
+            "Run again; raise branch:confirm:within for slow links. If it says so again, the taking back was cut: "
+            "bridge_nat.rollback finishes it.",
         ),
         (
             "* is neither a workstation nor the gateway of its branch",

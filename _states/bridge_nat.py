@@ -6,8 +6,10 @@ States for branch offices: hosts that are reachable through the address of their
 Each state reads what is there, plans, acts, and reads again; ``test=True`` shows the plan that a real run executes. The
 arguments of ``workstation`` and ``gateway`` follow from the pillar (:py:func:`branch_pillar.node`).
 
-Requires root, iproute2, and nft, or ebtables and iptables; conntrack on a gateway.
+Requires root, jsonschema 4 in Salt's Python, iproute2, and nft, or ebtables and iptables; conntrack on a gateway.
 """
+
+from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "bridge_nat"
 
@@ -123,10 +125,10 @@ def confirmed(name, reach=None, timeout=5):
     name
         Any text.
     reach
-        List of ``address:port`` at headquarters, one of which has to take a new connection. Default: the master; or
-        that the master sent this state as a job of its own.
+        List of ``address:port`` at headquarters, ``192.0.2.10:22`` or ``[2001:db8::10]:22``, one of which has to take a
+        new connection. Default: the master.
     timeout
-        Seconds for each connection. Default 5.
+        Seconds for each connection, 0.1 to 3600. Default 5.
 
     .. code-block:: yaml
 
@@ -141,6 +143,10 @@ def confirmed(name, reach=None, timeout=5):
 
     .. versionadded:: 0.1.0
     """
+
+    refused = _refused("confirmed", name, "confirmation", {"reach": reach, "timeout": timeout})
+    if refused:
+        return refused
 
     def act(step):
         __salt__["bridge_nat.confirm"](reach, timeout)
@@ -192,10 +198,19 @@ def absent(name, bridge=False):
     return __salt__["onepass.converge"](name, read, plan, __salt__["bridge_nat.act"], fact, __opts__["test"])
 
 
+def _refused(state, name, what, arguments):
+    """The return of a state whose arguments cannot be right, or cannot be judged; else ``None``."""
+    try:
+        wrong = __salt__["branch_pillar.argument_faults"](state, name, arguments)
+    except CommandExecutionError as err:
+        return {"name": name, "result": False, "changes": {}, "comment": str(err)}
+    return __salt__["onepass.refuse"](name, what, wrong) if wrong else None
+
+
 def _present(role, name, arguments, within):
-    wrong = __salt__["branch_pillar.argument_faults"](role, name, {**arguments, "within": within})
-    if wrong:
-        return __salt__["onepass.refuse"](name, f"{role} {name}", wrong)
+    refused = _refused(role, name, f"{role} {name}", {**arguments, "within": within})
+    if refused:
+        return refused
     arguments["vms"] = [{**vm, "mac": vm["mac"].lower()} for vm in arguments.get("vms", ())]
 
     def read():

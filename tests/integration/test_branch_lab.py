@@ -117,3 +117,15 @@ def test_a_lock_out_is_taken_back_by_a_reboot(lab):
     lock_out(lab, 3600)
     lab.command("reboot", "ws001.salta")
     assert lab.world("ssh", VMS["ws001.salta"]) == "ws001.salta"
+
+
+def test_an_absence_that_was_cut_is_finished_by_the_next(lab):
+    """Before or after a reboot, by which systemd forgets a unit that has no file."""
+    unit = "/etc/systemd/system/bridge-nat.service"
+    wants = "/etc/systemd/system/multi-user.target.wants/bridge-nat.service"
+    for left in (f"rm {unit}", f"ln -s {unit} {wants}"):
+        lab.exec("ws018.rosario", f"{left}; systemctl daemon-reload")
+        code, out, err = lab.run("salt", "ws018.rosario", "state.single", "bridge_nat.absent", "virbr0")
+        assert code == 0, out + err
+        assert lab.exec("ws018.rosario", "find /etc -name 'bridge-nat*'") == ""
+        assert lab.exec("ws018.rosario", "systemctl is-active bridge-nat || true").strip() == "inactive"

@@ -82,6 +82,12 @@ def test_keys_are_those_of_guests_that_are_minions_and_of_guests_that_are_gone()
     }
 
 
+@pytest.mark.parametrize("old, new", [("ws001", "ws002"), ("ws002", "ws001")])
+def test_the_key_of_a_guest_that_moves_is_its_new_hosts(old, new):
+    moved = tree.patched(CORDOBA, {"set": {f"hosts:{old}:gone": ["till-9"], f"hosts:{new}:guests": {"till-9": {}}}})
+    assert keys(moved)["till-9.cordoba"] == {"host": f"{new}.cordoba", "name": "till-9", "wanted": True}
+
+
 READY = {"state": "ready", "minion_key": "KEY"}
 ACCEPTED = {"state": "minions", "key": "KEY\n"}
 OTHER = {"state": "minions", "key": "OLD"}

@@ -61,6 +61,15 @@ def test_all_faults_are_told_at_once():
     ]
 
 
+def test_without_jsonschema_it_is_said_what_to_install():
+    common = tree.functions("onepass")
+    bare = {**common, **tree.functions("branch_pillar", __salt__=common)}
+    states = tree.load("_states/bridge_nat.py", __salt__=bare, __opts__={"test": False})
+    for ret in (states.gateway("eth0", "169.254.0.1", "192.0.2.30", "10.20.30.0/24"), states.confirmed("x")):
+        assert (ret["result"], ret["changes"]) == (False, {})
+        assert "salt-pip install 'jsonschema" in ret["comment"]
+
+
 def test_schema_is_legal_and_explains_itself():
     schema = SALT["branch_schema.schema"]()
     jsonschema.Draft202012Validator.check_schema(schema)

@@ -109,7 +109,7 @@ def test_the_blogs_own_lines():
 
 @pytest.fixture
 def guard(tmp_path, monkeypatch):
-    module = tree.load("_modules/bridge_nat_guard.py", __opts__={"root_dir": str(tmp_path)}, __context__={})
+    module = tree.load("_modules/bridge_nat_guard.py", __opts__={"root_dir": str(tmp_path)})
     monkeypatch.setattr(module, "_start_timer", lambda *_: None)
     return module
 
@@ -126,6 +126,32 @@ def test_what_was_there_is_put_back_in_reverse_order(guard, tmp_path):
     assert guard.rollback()["undone"] == ["second", "first"]
     assert (note.read_text(), link.is_symlink()) == ("old", False)
     assert (guard.pending(), guard.rollback()) == (None, None)
+
+
+def test_a_step_that_cannot_be_undone_keeps_none_of_the_others_back(guard, tmp_path, monkeypatch):
+    note, blocked = tmp_path / "note", tmp_path / "file" / "below"
+    note.write_text("new")
+    blocked.parent.write_text("no directory")
+    tried = [{"argv": ["no-such-program"], "may_fail": True}, {"argv": ["no-such-program"]}, {"argv": ["sysctl", "-V"]}]
+    guard.arm("first", {"commands": [], "files": {str(note): "old"}}, 60)
+    guard.arm("second", {"commands": tried, "files": {str(blocked): "x", str(tmp_path / "other"): "x"}}, 60)
+    monkeypatch.setenv("PATH", "/usr/bin:/bin")  # as after su without its dash
+    errors = guard.rollback()["errors"]
+    assert [error.split(": ")[0] for error in errors] == ["no-such-program", str(blocked)]
+    assert (note.read_text(), (tmp_path / "other").read_text()) == ("old", "x")
+    assert (guard.pending(), guard.last()["errors"]) == (None, errors)
+
+
+def test_a_taking_back_that_was_cut_is_settled_by_the_next_confirmation(guard, tmp_path, monkeypatch):
+    note = tmp_path / "note"
+    guard.arm("cut", {"commands": [], "files": {str(note): "old"}}, 60)
+    guard._taken(guard._home(), "rolling")  # and then the timer is killed
+    guard.arm("repaired", {"commands": [], "files": {}}, 60)
+    assert guard.confirm() is True
+    assert guard.pending() is None
+    monkeypatch.setattr(guard, "_boot", lambda: "another")
+    guard._at_boot(str(guard._home()))
+    assert not note.exists()
 
 
 def test_who_comes_first_wins(guard):

@@ -206,6 +206,18 @@ def test_a_highstate_compiles_for(name, minion):
     assert len(ids) == len(set(ids))
 
 
+@pytest.mark.parametrize("name, own", [("ws001.cordoba", "branch-workstation"), ("gw.cordoba", "branch-gateway")])
+def test_a_branchs_change_is_confirmed_right_after_it(name, own, minion):
+    """Its timer runs; what was taken back before it could be confirmed is done again, and a dry run shows it once."""
+    modules, _ = minion(name)
+    once, again, dry = (
+        [chunk["__id__"] for chunk in modules["state.show_low_sls"](sls, test=test)]
+        for sls, test in (("branch", False), ("branch.confirmed", False), ("branch.confirmed", True))
+    )
+    assert once[:3] == again == ["branch-pillar", own, "branch-confirmed"]
+    assert dry == ["branch-confirmed"]
+
+
 def test_every_orchestration_compiles_on_the_master(minion):
     modules, states = minion("hq_master")
     for path in SLS["orchestrate"]:
