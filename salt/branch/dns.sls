@@ -33,10 +33,10 @@ branch-dns-network:
 {% if dns.resolver %}
 branch-dns-resolver:
   dnsmasq_fwd.resolver:
-    - name: {{ dns.name }}
-    - domain: {{ dns.domain }}
-    - address: {{ dns.address }}
-    - way: {{ dns.resolver }}
+    - name: {{ dns.name | tojson }}
+    - domain: {{ dns.domain | tojson }}
+    - address: {{ dns.address | tojson }}
+    - way: {{ dns.resolver | tojson }}
     - require:
       - dnsmasq_fwd: branch-dns-network
 {% endif %}

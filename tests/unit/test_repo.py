@@ -170,6 +170,25 @@ def test_every_sls_compiles_for(name, minion):
             checked(modules["state.show_low_sls"](sls_name(path, ROOT / "salt")), states)
 
 
+def test_a_guests_name_is_a_text_whatever_it_looks_like(minion):
+    dns = {"name": "8", "domain": "yes", "address": "192.168.150.1/24", "resolver": "resolved"}
+    host = {"guests": {"101": {}, "no": {}}, "gone": ["102", "off"], "vm": {"clone": {"template": "12"}}}
+    modules, _ = minion("ws001.cordoba", {"branch": {"dns": dns, "hosts": {"ws001": host}}})
+    for name in ("branch.guests", "branch.guests.made"):
+        chunks = modules["state.show_low_sls"](name)
+        names = {chunk["name"] for chunk in chunks if chunk["state"] in ("libvirt_clone", "dnsmasq_fwd")}
+        assert names == {"101", "no", "102", "off", "12", "desktop", "win-001", "till-1", "till-2", "8"}
+        assert [chunk["domain"] for chunk in chunks if chunk["fun"] == "resolver"] == ["yes"]
+
+
+@pytest.mark.parametrize("sls", ["branch.guests", "branch.guests.made"])
+def test_a_fault_of_the_branchs_pillar_stops_a_run_for_its_guests_first(minion, sls):
+    modules, _ = minion("ws001.cordoba", {"branch": {"hosts": {"ws001": {"number": 0}}}})
+    first = modules["state.show_low_sls"](sls)[0]
+    assert (first["__id__"], first["failhard"]) == ("branch-pillar", True)
+    assert [state["result"] for state in modules["state.sls_id"]("branch-pillar", sls).values()] == [False]
+
+
 @pytest.mark.parametrize("install", INSTALLS, ids=lambda install: install["method"])
 def test_every_way_to_install_compiles(install, minion):
     modules, states = minion("s1a.dc", {"mongodb": {"install": install}})

@@ -2,6 +2,7 @@
 {% set here = salt['branch_guests.node']() %}
 
 include:
+  - branch.pillar
   - branch.dns
 
 {% if here.guests or here.gone %}
@@ -24,7 +25,7 @@ branch-guests-libvirtd:
 {% for name in here.gone %}
 branch-guest-{{ name }}:
   libvirt_clone.absent:
-    - name: {{ name }}
+    - name: {{ name | tojson }}
     - require:
       - service: branch-guests-libvirtd
 {% endfor %}
@@ -32,7 +33,7 @@ branch-guest-{{ name }}:
 {% for name in here.templates %}
 branch-template-{{ name }}:
   libvirt_clone.template_sealed:
-    - name: {{ name }}
+    - name: {{ name | tojson }}
     - require:
       - service: branch-guests-libvirtd
 {% endfor %}

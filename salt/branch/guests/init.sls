@@ -7,7 +7,7 @@ include:
 {% for guest in salt['branch_guests.node']().guests %}
 branch-guest-{{ guest.name }}:
   libvirt_clone.running:
-    - name: {{ guest.name }}
+    - name: {{ guest.name | tojson }}
 {%- for key, value in (guest.clone | dictsort) + (guest.wait | dictsort) %}
     - {{ key }}: {{ value | tojson }}
 {%- endfor %}

@@ -7,7 +7,7 @@ include:
 {% for guest in salt['branch_guests.node']().guests %}
 branch-guest-{{ guest.name }}-made:
   libvirt_clone.present:
-    - name: {{ guest.name }}
+    - name: {{ guest.name | tojson }}
 {%- for key, value in guest.clone.items() %}
     - {{ key }}: {{ value | tojson }}
 {%- endfor %}
