@@ -233,7 +233,7 @@ def release(device: str, server: str, address: str, mac: str, client_id: str | N
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_guest.release virbr0 192.168.122.1 192.168.122.20 52:54:00:00:00:01
+        salt-call --local -m . libvirt_guest.release virbr0 192.168.122.1 192.168.122.20 52:54:00:bf:57:bb
 
     .. versionadded:: 0.1.0
     """

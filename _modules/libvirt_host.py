@@ -402,7 +402,7 @@ def leases(name: str, mac: str) -> list:
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_host.leases default 52:54:00:00:00:01
+        salt-call --local -m . libvirt_host.leases default 52:54:00:bf:57:bb
 
     .. versionadded:: 0.1.0
     """
@@ -428,7 +428,7 @@ def addresses(name: str, mac: str) -> list:
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_host.addresses virtual1 52:54:00:00:00:01
+        salt-call --local -m . libvirt_host.addresses virtual1 52:54:00:bf:57:bb
 
     .. versionadded:: 0.1.0
     """

@@ -35,7 +35,7 @@ def prepare(template, names, options):
     Everything that clones of one template have in common, read once; raises all that speaks against making them.
 
     template, names, options
-        As for :py:func:`clone`.
+        As for :py:func:`libvirt_clone.clone`.
 
     CLI Example:
 

@@ -39,7 +39,7 @@ def observe(name, template, options, dry=False):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_plan.observe virtual1 debian12 '{}' --out json
+        salt-call --local -m . sys.doc libvirt_plan.observe
 
     .. versionadded:: 0.1.0
     """

@@ -6,7 +6,7 @@ A clone's domain XML from its template's, and what a domain's XML says about it.
 Pure: text in, text out. Our own element in the domain's metadata says whether a domain is ours, which template it came
 from, and which files it owns; its name says nothing::
 
-    virsh dumpxml debian12 | salt-call --local -m . sys.doc libvirt_xml.derive
+    salt-call --local -m . libvirt_xml.read "$(virsh dumpxml --inactive debian12)"
 """
 
 import copy
