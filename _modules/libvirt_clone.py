@@ -264,6 +264,9 @@ def plan(template, *names, **options):
         VM to mapping: ``state`` (``absent``, ``unfinished`` or ``ready``) and, unless it is ready, ``xml`` (a unified
         difference), ``files`` (what would be written on its disk, without private keys), ``removed``, ``identity``.
 
+    Raises ``SaltInvocationError`` or ``CommandExecutionError`` with all reasons against it; that the template was never
+    sealed, which :py:func:`clone` does by itself, is one.
+
     CLI Example:
 
     .. code-block:: bash
@@ -288,7 +291,7 @@ def plan(template, *names, **options):
 
 def _planned(prepared, name):
     wanted, files = __salt__["libvirt_make.wanted"](prepared, name), (prepared["system"] or {}).get("files")
-    identity = __salt__["libvirt_identity.new"](name, prepared["domain"], None)
+    identity = __salt__["libvirt_identity.new"](name, prepared["domain"], prepared["options"]["minion"])
     edits = __salt__["libvirt_identity.edits"](identity, files) if files else {"write": {}, "remove": []}
     xml = __salt__["libvirt_host.xml"](prepared["template"]["name"])
     return {

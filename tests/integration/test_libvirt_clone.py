@@ -286,12 +286,14 @@ def test_audit_finds_what_two_domains_share_and_a_clone_shares_none_of_it(hyperv
 
 def test_plan_shows_the_difference_and_touches_nothing(hypervisor, modules, template):
     before = sorted(hypervisor.pool.iterdir()), written(*hypervisor.pool.iterdir())
-    shown = modules.libvirt_clone.plan("tiny", "vm1", memory=256)["vm1"]
+    shown = modules.libvirt_clone.plan("tiny", "vm1", memory=256, minion={"master": "hq"})["vm1"]
     assert shown["state"] == "absent"
     assert "-  <name>tiny</name>" in shown["xml"] and "+  <name>vm1</name>" in shown["xml"]
     assert shown["files"]["/etc/hostname"] == "vm1\n"
     assert shown["files"]["/etc/ssh/ssh_host_ed25519_key"] == "(private)"
-    assert "/etc/ssh/ssh_host_rsa_key" in shown["removed"]
+    assert shown["files"]["/etc/salt/minion_id"] == "vm1\n"
+    assert shown["files"]["/etc/salt/pki/minion/minion.pem"] == "(private)"
+    assert "/etc/ssh/ssh_host_rsa_key" in shown["removed"] and "/etc/salt/minion_id" not in shown["removed"]
     assert (sorted(hypervisor.pool.iterdir()), written(*hypervisor.pool.iterdir())) == before
     assert left_of(hypervisor, "vm1") == []
 
