@@ -75,8 +75,8 @@ def clone(template, *names, start=True, until="ssh", timeout=300, **options):
     start
         Start them. Default ``True``.
     until
-        Wait for: ``started``, ``address``, ``name`` (DNS answers) or ``ssh`` (sshd shows the new host key). Default
-        ``ssh``.
+        Wait for: ``started``, ``address``, ``name`` (DNS answers) or ``ssh`` (sshd shows the new host key); ``None``:
+        for nothing. Default ``ssh``.
     timeout
         Seconds for that, all VMs together, and before it for each boot that identity ``ssh`` needs. Default 300.
     linked
@@ -311,7 +311,7 @@ def wait(*names, until="ssh", timeout=300):
     names
         The clones.
     until
-        ``started``, ``address``, ``name`` or ``ssh``. Default ``ssh``.
+        ``started``, ``address``, ``name`` or ``ssh``. Default, of ``None`` too: ``ssh``.
     timeout
         Seconds, all together. Default 300.
 
@@ -326,6 +326,7 @@ def wait(*names, until="ssh", timeout=300):
 
     .. versionadded:: 0.1.0
     """
+    until = until or "ssh"
     _check({"names": names, "until": until, "timeout": timeout})
     deadline = time.monotonic() + timeout
     for name in names:

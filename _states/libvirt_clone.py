@@ -109,10 +109,8 @@ def present(
 
     .. versionadded:: 0.1.0
     """
-    options = {"linked": linked, "pool": pool, "memory": memory, "vcpu": vcpu, "generation": generation}
-    options.update(identity=identity, domain=domain, network=network, bridge=bridge, mac=mac, minion=minion)
-    options["autostart"] = autostart
-    return _converge(name, template, options)
+    options = dict(locals())
+    return _converge(options.pop("name"), options.pop("template"), options)
 
 
 def running(
@@ -161,10 +159,9 @@ def running(
 
     .. versionadded:: 0.1.0
     """
-    options = {"linked": linked, "pool": pool, "memory": memory, "vcpu": vcpu, "generation": generation}
-    options.update(identity=identity, domain=domain, network=network, bridge=bridge, mac=mac, minion=minion)
-    options["autostart"] = autostart
-    return _converge(name, template, options, {"start": True, "until": until, "timeout": timeout})
+    options = dict(locals())
+    running = {"start": True, "until": options.pop("until") or "name", "timeout": options.pop("timeout")}
+    return _converge(options.pop("name"), options.pop("template"), options, running)
 
 
 def absent(name):

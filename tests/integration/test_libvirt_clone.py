@@ -754,7 +754,9 @@ def test_the_network_is_down(hypervisor, modules, template):
     assert left_of(hypervisor, "vm1") == []
 
 
-def test_waiting_says_at_which_step_it_hangs(hypervisor, modules, template):
+def test_waiting_says_at_which_step_it_hangs(hypervisor, modules, states, template):
     modules.libvirt_clone.clone("tiny", "vm1", until="started")
     with pytest.raises(CommandExecutionError, match="for an address of vm1; last seen: it runs, and no DHCP server"):
-        modules.libvirt_clone.wait("vm1", until="ssh", timeout=0)
+        modules.libvirt_clone.wait("vm1", until=None, timeout=0)
+    state = states.libvirt_clone.running(name="vm1", template="tiny", until=None, timeout=0)
+    assert state.result is False and "for an address of vm1" in state.comment
