@@ -236,7 +236,7 @@ def flatten(path: str):
 
 def iso(path: str, files: dict):
     """
-    An ISO image labelled ``cidata`` with these files, readable by root and QEMU alone.
+    An ISO image labelled ``cidata`` with these files, readable by root and QEMU alone. Requires ``pycdlib``.
 
     path
         The image.
@@ -251,10 +251,8 @@ def iso(path: str, files: dict):
 
     .. versionadded:: 0.1.0
     """
-    try:
-        import pycdlib  # takes as long as a clone, and few templates need it
-    except ImportError as err:
-        raise CommandExecutionError("NoCloud needs pycdlib in Salt's Python: salt-pip install pycdlib") from err
+    import pycdlib  # takes as long as a clone, and few templates need it
+
     image = pycdlib.PyCdlib()
     image.new(interchange_level=3, joliet=3, rock_ridge="1.09", vol_ident="cidata")
     for number, (name, text) in enumerate(files.items()):

@@ -94,7 +94,8 @@ def reached(name: str, stage: str) -> tuple:
     Returns:
         What to say of the stage when it is reached, else ``None``; and what was seen instead.
 
-    Raises ``CommandExecutionError`` when it will never be reached: the clone is off, or has no host key of ours.
+    Raises ``CommandExecutionError`` when it will never be reached: the clone is off, or has no network interface, or no
+    host key of ours.
 
     CLI Example:
 
@@ -109,6 +110,8 @@ def reached(name: str, stage: str) -> tuple:
         raise CommandExecutionError(f"{name} is off: it was not started, or its system stopped")
     if stage == "started":
         return "started", ""
+    if not found["interfaces"]:
+        raise CommandExecutionError(f"{name} has no network interface; wait until=started")
     held = address(found)
     if not held:
         return None, f"it runs, and no DHCP server gave {found['interfaces'][0]['mac']} an address"

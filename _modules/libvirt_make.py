@@ -13,6 +13,7 @@ Requires what :py:mod:`libvirt_clone` requires.
 
 import contextlib
 import functools
+import importlib.util
 import os
 import posixpath
 import shutil
@@ -52,11 +53,12 @@ def prepare(template, names, options):
     if absent:
         raise CommandExecutionError(f"{template} has no generation {number} of {', '.join(absent)}; seal it")
     bases = {target: {**__salt__["libvirt_disk.header"](path), "path": path} for target, path in known.items()}
-    if (options["network"] or options["bridge"]) and not found["interfaces"]:
-        raise CommandExecutionError(
-            f"{template} has no network interface to be on {options['network'] or options['bridge']}"
-        )
+    asked = options["network"] or options["bridge"] or options["mac"]
+    if asked and not found["interfaces"]:
+        raise CommandExecutionError(f"{template} has no network interface for {asked}")
     way, why, system = _identity_way(template, bases, options)
+    if way == "nocloud" and not importlib.util.find_spec("pycdlib"):
+        raise CommandExecutionError("NoCloud needs pycdlib in Salt's Python: salt-pip install pycdlib")
     prepared = {
         "template": found,
         "xml": __salt__["libvirt_host.xml"](template, secrets=True),

@@ -27,7 +27,10 @@ from salt.exceptions import CommandExecutionError
 __virtualname__ = "libvirt_ssh"
 
 KEYS = ("id_ed25519", "id_ecdsa", "id_rsa")
-OPTIONS = ("BatchMode=yes", "ConnectTimeout=30", "StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null")
+OPTIONS = (
+    *("BatchMode=yes", "ConnectTimeout=30", "ServerAliveInterval=5"),
+    *("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"),
+)
 KINDS = {"d": "directory", "f": "file", "l": "link"}
 
 
@@ -139,11 +142,14 @@ def _files(printed: bytes) -> dict:
     listed, _, packed = printed.partition(b"\0\0")
     entries = [each.partition(" ") for each in listed.decode(errors="replace").split("\0") if each]
     files = {path: {"kind": KINDS.get(kind, "other")} for kind, _, path in entries}
-    with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
-        for member in archive:
-            if member.isfile():
-                text = archive.extractfile(member).read().decode(errors="replace")
-                files[f"/{member.name}"] = {"kind": "file", "text": text}
+    try:
+        with tarfile.open(fileobj=io.BytesIO(packed)) as archive:
+            for member in archive:
+                if member.isfile():
+                    text = archive.extractfile(member).read().decode(errors="replace")
+                    files[f"/{member.name}"] = {"kind": "file", "text": text}
+    except tarfile.TarError as err:
+        raise CommandExecutionError(f"No archive of the guest's files came back ({err}); it needs GNU tar") from err
     return files
 
 

@@ -199,7 +199,8 @@ def derive(text: str, clone: dict) -> str:
     The clone's XML: all of the template's but what may exist once.
 
     New are name, UUID (in the SMBIOS too), generation id, MACs, the paths of its own disks, NVRAM, and of what its
-    serial devices write. Left to libvirt are the names of taps, sockets, ports and labels. Removable drives are empty.
+    serial devices write. Left to libvirt are the names of taps, sockets, ports and labels, and the topology of another
+    number of CPUs. Removable drives are empty.
     The metadata of other programs is dropped, but not libosinfo's.
 
     text
@@ -277,6 +278,7 @@ def _size(domain, clone: dict):
                 _set(domain, tag, str(clone["memory"])).set("unit", "MiB")
     if clone.get("vcpu"):
         _set(domain, "vcpu", str(clone["vcpu"])).attrib.pop("current", None)
+        _drop(domain, "cpu/topology")
 
 
 def _store(domain, clone: dict, eject: bool = True):

@@ -208,9 +208,9 @@ ERRORS = {
             "Leave generation out for the newest, or seal the template.",
         ),
         (
-            "has no network interface to be on",
-            "The template has no card, so the clone cannot join the network.",
-            "Add one to the template and seal it again.",
+            "has no network interface",
+            "The template has no card, so a clone can join no network, and never gets an address.",
+            "Add one to the template and seal it again, or wait until=started only.",
         ),
         (
             "is not sealed",
@@ -256,6 +256,11 @@ ERRORS = {
             "went off while it booted as its template",
             "The clone stopped before its identity was written over ssh.",
             "Look at its console; the template must boot by itself.",
+        ),
+        (
+            "No archive of the guest's files came back",
+            "Over ssh, the files of a clone are read and written by GNU tar, which is not in the template.",
+            "Install tar in the template and seal it again, or another identity.",
         ),
         (
             "ssh root@*: *",

@@ -4,6 +4,7 @@ import functools
 import hashlib
 import io
 import os
+import re
 import shutil
 import signal
 import struct
@@ -214,6 +215,38 @@ def test_cloud_init_gets_an_iso_as_well(hypervisor, modules):
     assert "PRIVATE" not in str(vm)
     modules.libvirt_clone.destroy("vm1")
     assert left_of(hypervisor, "vm1") == []
+
+
+def test_a_clone_that_needs_an_iso_is_refused_where_none_can_be_made(hypervisor, modules, states, monkeypatch):
+    hypervisor.template(files={"etc/cloud/cloud.cfg": ("# cloud-init\n", 0o644)})
+    modules.libvirt_clone.seal("tiny")
+    monkeypatch.setitem(sys.modules, "pycdlib", None)  # as if it were not installed
+    dry = states.libvirt_clone.present(name="vm1", template="tiny", test=True)
+    assert (dry.result, dry.comment.partition(":")[0]) == (False, "NoCloud needs pycdlib in Salt's Python")
+
+
+def test_a_clone_has_other_cpus_than_its_templates_topology(hypervisor, modules):
+    hypervisor.template()
+    with hypervisor.connection() as host:
+        topology = "<cpu><topology sockets='1' cores='1' threads='1'/></cpu>"
+        text = re.sub("<cpu .*</cpu>", topology, host.lookupByName("tiny").XMLDesc(), flags=re.DOTALL)
+        host.defineXML(text)
+    vm = modules.libvirt_clone.clone("tiny", "vm1", until="started", vcpu=2)["vm1"]
+    assert vm["result"], vm["comment"]
+    assert vm["vcpu"] == 2
+
+
+def test_a_clone_without_a_network_is_not_waited_for(hypervisor, modules):
+    hypervisor.template()
+    with hypervisor.connection() as host:
+        text = host.lookupByName("tiny").XMLDesc()
+        host.defineXML(re.sub("<interface.*</interface>", "", text, flags=re.DOTALL))
+    modules.libvirt_clone.seal("tiny")
+    with pytest.raises(CommandExecutionError, match="tiny has no network interface for 52:54:00:bf:57:bb"):
+        modules.libvirt_clone.clone("tiny", "vm1", mac="52:54:00:bf:57:bb")
+    assert modules.libvirt_clone.clone("tiny", "vm1", until="started")["vm1"]["result"] is True
+    with pytest.raises(CommandExecutionError, match="vm1 has no network interface; wait until=started"):
+        modules.libvirt_clone.wait("vm1", until="name")
 
 
 def test_an_xfs_is_mounted_to_be_written(hypervisor, modules, tmp_path):

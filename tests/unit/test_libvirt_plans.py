@@ -1,11 +1,14 @@
 """Clones, without any libvirt: the XML derived from a template's, the identity's files, the steps, bad arguments."""
 
+import shutil
+import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 import yaml
 from cryptography.hazmat.primitives import serialization
+from salt.exceptions import CommandExecutionError
 
 from tree import load
 
@@ -123,6 +126,15 @@ def test_every_path_of_the_checklist_is_in_the_template():
             element, _, attribute = path.partition("@") if "[@" not in path else _split(path)
             found = template.find(element)
             assert found is not None and (not attribute or found.get(attribute) is not None), path
+
+
+def test_other_cpus_than_the_templates_have_no_topology(modules):
+    text = TEMPLATE.replace(
+        "<devices>", "<cpu mode='host-model'><topology sockets='1' cores='2' threads='1'/></cpu><devices>"
+    )
+    for vcpu, kept in ((None, 1), (4, 0)):
+        domain = ET.fromstring(modules.libvirt_xml.derive(text, {**CLONE, "vcpu": vcpu}))
+        assert (len(domain.findall("cpu/topology")), domain.find("cpu").get("mode")) == (kept, "host-model")
 
 
 def test_nothing_of_the_template_is_left_in_the_clone(modules):
@@ -284,6 +296,24 @@ def test_macs_are_known_beforehand_and_apart(modules):
     assert mac("host", "vm1") == mac("host", "vm1") == "52:54:00:f3:80:62"
     macs = {mac(host, name, number) for host in "ab" for name in ("vm1", "vm2") for number in range(3)}
     assert len(macs) == 12
+
+
+# Over ssh
+
+
+def test_a_guest_without_tar_is_told_from_one_that_answers(tmp_path):
+    ssh = load("_modules/libvirt_ssh.py")
+    tmp_path.joinpath("find").symlink_to(shutil.which("find"))
+    script = ["/bin/sh", "-c", ssh._reading(["/etc"], ["/etc/hostname"])]
+    printed = subprocess.run(script, stdout=subprocess.PIPE, env={"PATH": str(tmp_path)}).stdout
+    with pytest.raises(CommandExecutionError, match="No archive of the guest's files came back"):
+        ssh._files(printed)
+
+
+def test_a_guest_that_is_silent_while_logged_into_is_given_up():
+    options = [f"-o{option}" for option in load("_modules/libvirt_ssh.py").OPTIONS]
+    shown = subprocess.run(["ssh", "-F", "none", "-G", *options, "guest"], capture_output=True, text=True).stdout
+    assert "serveraliveinterval 5" in shown.splitlines()
 
 
 # Steps
