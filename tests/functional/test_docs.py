@@ -100,6 +100,7 @@ def test_a_command_names_what_there_is(words, functions):
         ("salt-call state.apply brunch", "there is no SLS brunch"),
         ("salt-call --locl test.ping", "salt-call has no option --locl"),
         ("salt-call test.ping 5", "too many positional arguments"),
+        ("salt-call libvirt_host.leases default 52:54:00:00:00:01", "52:54:00:00:00:01 is the number"),
         ("salt-kye -a gw.salta", "nobody checks salt-kye"),
         ("cp docs/adopt/fileroots.conf /etc/salt/master.d/", "there is no docs/adopt/fileroots.conf"),
         ("tests/lab/lab upp", "tests/lab/lab has no upp"),
@@ -153,6 +154,10 @@ def wrong_call(kind, name, *arguments, functions):
     if not function:
         return f"there is no function {name}"
     positional, keywords = salt.utils.args.parse_input(arguments, condition=False)
+    read = {word: salt.utils.args.yamlify_arg(word) for word in arguments if ":" in word}
+    numbers = [f"{word} is the number {value} in YAML" for word, value in read.items() if isinstance(value, int)]
+    if numbers:
+        return numbers[0]
     signature = inspect.signature(function)
     try:  # one that is only named has no arguments
         (signature.bind if arguments else signature.bind_partial)(*positional, **keywords)
