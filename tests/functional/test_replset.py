@@ -300,8 +300,9 @@ def test_the_formula_on_a_set_with_an_arbiter(replset, minion_opts, pillar):
         minion = Loaders({**minion_opts, "id": address.split(":")[0]}).modules
         applied = minion.state.sls("mongodb.replset")
         assert {state.result for state in applied} == {True}, applied
-    hello = admin_client(members[0]).admin.command("hello")
-    assert (hello["hosts"], hello["arbiters"]) == ([first, second], [arbiter])
+    client = admin_client(members[0])
+    assert wait_until(lambda: client.admin.command("hello")["hosts"] == [first, second], 30), "once it has its vote"
+    assert client.admin.command("hello")["arbiters"] == [arbiter]
     assert members[1].client().admin.command("hello")["arbiterOnly"] is True
 
 
