@@ -60,6 +60,11 @@ LOGIN_REFUSED = USER_NOT_FOUND, UNAUTHORIZED, AUTHENTICATION_FAILED = (11, 13, 1
 NOT_YET = (6, 50, 89, 91, 94, 103, 109, 133, 189, 262, 308, 10107, 11600, 11602, 13435, 13436)
 # What a server answers when it has done nothing of what was asked, and will do it in a moment.
 BUSY = (109, 133, 10107)
+# Commands that change nothing: one whose connection is closed before the answer is sent again.
+READS = (
+    *("hello", "ping", "connectionStatus", "find", "listIndexes", "usersInfo"),
+    *("replSetGetConfig", "replSetGetStatus", "getShardMap", "getDefaultRWConcern"),
+)
 LOGIN_KEYS = ("username", "password", "authSource", "authMechanism")
 # A dead host costs two seconds and no more; a connection may say otherwise.
 DEFAULTS = {
@@ -446,7 +451,7 @@ def _without(dropped, connection):
 
 
 def _talk(connection, name, timeout, exchange):
-    where = address(connection)
+    where, kept = address(connection), _key(_options(connection)) in __context__
     try:
         client = _client(connection)
         with pymongo.timeout(timeout):
@@ -458,6 +463,9 @@ def _talk(connection, name, timeout, exchange):
             AUTHENTICATION_FAILED,
         ):
             _forget(connection)
+        # A router that has changed its config server, a server that was restarted: the connection is gone, not they.
+        if kept and name in READS and type(err) is pymongo.errors.AutoReconnect:
+            return _talk(connection, name, timeout, exchange)
         raise error from None
     except (bson.errors.BSONError, OverflowError, UnicodeError) as err:
         # Some releases of PyMongo put the whole document, with its secrets, before the reason.

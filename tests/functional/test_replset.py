@@ -4,7 +4,7 @@ import base64
 import os
 
 import pytest
-from salt.exceptions import SaltInvocationError
+from salt.exceptions import CommandExecutionError, SaltInvocationError
 from saltfactories.utils.functional import Loaders
 
 from segments import wait_until
@@ -329,3 +329,19 @@ def test_bad_members_are_refused_before_any_host_is_asked(states, members, words
         ret = states.mongo_replset.replset_present(name="s1", members=members, test=test, timeout=0)
         assert ret.result is False
         assert f"Replica set s1: {words}" in ret.comment
+
+
+def test_a_question_whose_connection_is_closed_is_asked_again_and_an_order_is_not(mongods, modules):
+    [member] = mongods(1, args=["--setParameter", "enableTestCommands=1"])
+    talk = {"connection": {"host": "127.0.0.1", "port": member.port}}
+    modules.mongo_client.command({"insert": "box", "documents": [{"_id": 1}]}, db="bank", **talk)
+
+    def closed(*names):
+        data = {"failCommands": list(names), "closeConnection": True}
+        member.client().admin.command("configureFailPoint", "failCommand", mode={"times": 1}, data=data)
+
+    closed("find")
+    assert modules.mongo_client.rows({"find": "box"}, db="bank", **talk) == [{"_id": 1}]
+    closed("insert")
+    with pytest.raises(CommandExecutionError, match="nothing answers insert .*connection closed"):
+        modules.mongo_client.command({"insert": "box", "documents": [{"_id": 2}]}, db="bank", **talk)
