@@ -83,12 +83,14 @@ def plan(unit, observed, changed=False):
     return [{"do": "restart", "what": f"daemon {unit}", "old": "with its former files", "new": "restarted"}]
 
 
-def restart(unit, turn=None, connection=None, timeout=120):
+def restart(unit, files=(), turn=None, connection=None, timeout=120):
     r"""
     Restart a unit; with ``turn`` only when the others are healthy and none of them is at it, and until it serves again.
 
     unit
         The systemd unit's name.
+    files
+        As for :py:func:`observe`; a peer that failed before they were written failed with other ones.
     turn
         Whom it takes turns with: a mapping of ``address`` (its own ``host:port``), ``peers`` (``host:port`` of all that
         can replace each other), ``replset`` and ``hosts`` (the set, and its members, whose primary keeps the turns).
@@ -96,7 +98,7 @@ def restart(unit, turn=None, connection=None, timeout=120):
     connection
         The daemon over loopback, with an administrator's credentials.
     timeout
-        Seconds for the turn to come, and for the daemon to serve again. Default 120.
+        Seconds in which the others have to get ahead, and for the daemon to serve again. Default 120.
 
     Raises ``CommandExecutionError`` when the turn does not come, or when the daemon does not serve again; then the
     others are not restarted.
@@ -112,25 +114,32 @@ def restart(unit, turn=None, connection=None, timeout=120):
     if not turn or _alone(turn, connection):
         _restart(unit)
         return
-    take_turn(turn, connection, timeout)
+    take_turn(turn, connection, timeout, max(map(_written, files), default=0))
     try:
         _restart(unit)
         __salt__["mongo_client.wait"](lambda: _serves(unit, connection), f"{turn['address']} to serve again", timeout)
     except CommandExecutionError:
         with contextlib.suppress(CommandExecutionError):
-            _write(turn, connection, {"host": turn["address"]}, {**_claim(turn), "failed": True})
+            _write(turn, connection, {"host": turn["address"]}, {**_claim(turn), "failed": time.time()})
         raise
-    end_turn(turn, connection)
+    with contextlib.suppress(CommandExecutionError):  # it ends by itself after a minute
+        end_turn(turn, connection)
 
 
-def take_turn(turn, connection=None, timeout=120):
+def take_turn(turn, connection=None, timeout=120, written=0):
     r"""
-    Wait until all peers are healthy and none of them has the turn, and take it, for a minute.
+    Wait until all peers are healthy and none of them has the turn, and take it, for a minute. A member that the set has
+    not yet is not waited for.
 
-    turn, connection, timeout
+    turn, connection
         As for :py:func:`restart`.
+    timeout
+        Seconds in which what is seen of the others has to change. Default 120.
+    written
+        When the files were written, in seconds since 1970. Default 0.
 
-    Raises ``CommandExecutionError`` when the time is up, and at once when a peer that had its turn did not come back.
+    Raises ``CommandExecutionError`` when the time is up, and at once when a peer did not serve again after a restart
+    later than ``written``.
 
     CLI Example:
 
@@ -141,9 +150,17 @@ def take_turn(turn, connection=None, timeout=120):
 
     .. versionadded:: 0.1.0
     """
-    __salt__["mongo_client.wait"](
-        lambda: _taken(turn, connection), f"the turn of {turn['address']} to restart", timeout
-    )
+    what, last = f"the turn of {turn['address']} to restart", {"seen": None, "at": time.monotonic()}
+
+    def taken():
+        value, seen = _taken(turn, connection, written)
+        if seen != last["seen"]:
+            last.update(seen=seen, at=time.monotonic())
+        elif not value and time.monotonic() - last["at"] >= timeout:
+            raise CommandExecutionError(f"Waited {timeout} s for {what}; last seen: {seen}")
+        return value, seen
+
+    __salt__["mongo_client.wait"](taken, what, timeout * len(turn["peers"]))
 
 
 def end_turn(turn, connection=None):
@@ -199,31 +216,45 @@ def _state(connection):
 
 
 def _alone(turn, connection):
-    """Nobody can be disturbed: the set is not initiated, or has no user yet (what an arbiter never has)."""
+    """
+    Nobody can be disturbed, or asked: the set is not initiated, or without this member, or has no user yet (an arbiter
+    never has one); or none of it answers by these settings (TLS).
+    """
     said = __salt__["mongo_replset.hellos"](turn["hosts"], connection)
     if not any(each and each.get("setName") for each in said.values()):
         return True
     own = said.get(turn["address"])
-    return bool(own) and not own.get("arbiterOnly") and __salt__["mongo_user.userless"](connection)
+    if not own or own.get("arbiterOnly"):
+        return False
+    return not own.get("setName") or __salt__["mongo_user.userless"](connection)
 
 
-def _taken(turn, connection):
+def _taken(turn, connection, written):
     """Who has the turn is read first, and what is taken at the end is taken from exactly that one."""
     find = {"find": COLLECTION, "filter": {"_id": _kind(turn)}, "limit": 1}
     holder = next(iter(_at_keeper(turn, connection, find)["cursor"]["firstBatch"]), {})
-    states = {peer: _state(__salt__["mongo_client.at"](peer, connection)) for peer in turn["peers"]}
-    sick = [f"{peer} is {state}" for peer, state in states.items() if state not in READY and peer != turn["address"]]
+    states = {peer: _state(__salt__["mongo_client.at"](peer, connection)) for peer in _peers(turn, connection)}
+    sick = {peer: state for peer, state in states.items() if state not in READY}
     others = holder and holder["host"] != turn["address"]
-    if sick and others and holder.get("failed"):
+    if others and holder["host"] in sick and holder.get("failed", 0) > written:
         raise CommandExecutionError(
             f"{holder['host']} did not serve again after its restart, so {turn['address']} was not restarted; mend "
             "that one, then run again"
         )
     if sick:
-        return False, ", ".join(sick)
+        return False, ", ".join(f"{peer} is {state}" for peer, state in sick.items())
     if others and not holder.get("failed") and holder["until"] > time.time():
         return False, f"{holder['host']} has it"
     return _write(turn, connection, holder, _claim(turn)), "another one was faster"
+
+
+def _peers(turn, connection):
+    """The others; of a set's members those that it has."""
+    others = [peer for peer in turn["peers"] if peer != turn["address"]]
+    if _kind(turn) == "routers":
+        return others
+    config = _at_keeper(turn, connection, {"replSetGetConfig": 1})["config"]
+    return [peer for peer in others if peer.lower() in {entry["host"] for entry in config["members"]}]
 
 
 def _kind(turn):

@@ -6,7 +6,11 @@ The state of a MongoDB daemon that runs with its files as they are.
 Requires systemd, and PyMongo 4.6 or later in Salt's Python.
 """
 
+import salt.utils.state
+
 __virtualname__ = "mongo_daemon"
+
+METADATA = {"mode", "user", "group", "attrs"}
 
 
 def __virtual__():
@@ -35,7 +39,7 @@ def current(name, files, together=None, turn=None, connection=None, timeout=120)
     connection
         The daemon over loopback, see :py:mod:`mongo_client`, with an administrator's credentials.
     timeout
-        Seconds to wait for the turn, and for the daemon to serve again. Default 120.
+        Seconds in which the others have to get ahead, and for the daemon to serve again. Default 120.
 
     .. code-block:: yaml
 
@@ -62,16 +66,18 @@ def current(name, files, together=None, turn=None, connection=None, timeout=120)
     return dict(_current(name, files, together, turn, connection, timeout), skip_watch=not __opts__["test"])
 
 
-def mod_watch(name, files, together=None, turn=None, connection=None, timeout=120, **_):
+def mod_watch(name, files, together=None, turn=None, connection=None, timeout=120, **more):
     """
-    What a dry run of :py:func:`current` shows when a watched file would be written.
+    What a dry run of :py:func:`current` shows when a watched file would be written; its owner and mode do not count.
 
     name, files, together, turn, connection, timeout
-        As there; Salt passes more, which is not used.
+        As there; Salt passes more, the watched states among it.
 
     .. versionadded:: 0.1.0
     """
-    return _current(name, files, together, turn, connection, timeout, changed=True)
+    watched = more.get("__reqs__", {}).get("watch", ())
+    changes = [__running__[salt.utils.state.gen_tag(chunk)]["changes"] for chunk in watched]
+    return _current(name, files, together, turn, connection, timeout, any(set(each) - METADATA for each in changes))
 
 
 def _current(name, files, together, turn, connection, timeout, changed=False):
@@ -83,7 +89,7 @@ def _current(name, files, together, turn, connection, timeout, changed=False):
 
     def act(step):
         alike = __salt__["mongo_daemon.observe"](name, together)["newer"]
-        __salt__["mongo_daemon.restart"](name, None if alike else turn, connection, timeout)
+        __salt__["mongo_daemon.restart"](name, files, None if alike else turn, connection, timeout)
 
     return __salt__["onepass.converge"](
         name,

@@ -73,16 +73,74 @@ def test_nobody_restarts_while_another_member_is_down(members, turns, modules):
     assert list(primary(members[:2]).admin.onepass.find()) == []
 
 
-def test_where_one_did_not_come_back_the_others_do_not_wait(members, turns, modules):
+def test_where_one_did_not_come_back_with_these_files_the_others_do_not_wait(members, turns, modules):
     modules.mongo_daemon.take_turn(*turns[2], timeout=5)
-    primary(members).admin.onepass.update_one({}, {"$set": {"failed": True}})
+    failed = time.time()
+    primary(members).admin.onepass.update_one({}, {"$set": {"failed": failed}})
     members[2].kill()
-    started = time.monotonic()
     with pytest.raises(CommandExecutionError, match=f"{members[2].address} did not serve again after its restart"):
-        modules.mongo_daemon.take_turn(*turns[0], timeout=60)
-    assert time.monotonic() - started < 30
+        modules.mongo_daemon.take_turn(*turns[0], timeout=60, written=failed - 1)
+    with pytest.raises(CommandExecutionError, match=f"Waited . s .* {members[2].address} is DOWN"):
+        modules.mongo_daemon.take_turn(*turns[0], timeout=1, written=failed + 1)
     members[2].start()
-    modules.mongo_daemon.take_turn(*turns[0], timeout=60)
+    modules.mongo_daemon.take_turn(*turns[0], timeout=60, written=failed + 1)
+
+
+def test_a_failure_that_was_mended_is_nobodys_fault(members, turns, modules):
+    modules.mongo_daemon.take_turn(*turns[2], timeout=5)
+    primary(members).admin.onepass.update_one({}, {"$set": {"failed": time.time()}})
+    members[1].kill()
+    with pytest.raises(CommandExecutionError, match=f"Waited . s .* {members[1].address} is DOWN"):
+        modules.mongo_daemon.take_turn(*turns[0], timeout=1)
+
+
+@pytest.fixture
+def newcomer(members, mongods):
+    """A turn of the set's first member, and one of a member that the set does not have yet."""
+    [new] = mongods(1, replset="s1", role="shardsvr", keyfile=KEYFILE)
+    addresses = [member.address for member in [*members, new]]
+    turn = {"peers": addresses, "replset": "s1", "hosts": addresses}
+    return [({**turn, "address": each.address}, arguments([each])["connection"]) for each in (members[0], new)]
+
+
+def test_a_member_that_the_set_does_not_have_yet_is_not_waited_for(turns, newcomer, modules):
+    modules.mongo_daemon.take_turn(*newcomer[0], timeout=5)
+
+
+def unit(serves):
+    """Salt's functions for a unit that ``serves`` restarts; what it was asked is kept in ``asked``."""
+    asked = []
+    shown = {"ActiveState": "active", "SubState": "running"}
+    fakes = {"service.restart": lambda name: asked.append(name) or serves(), "service.show": lambda name: shown}
+    return asked, fakes
+
+
+def test_nobody_is_asked_where_nobody_can_be_disturbed(turns, newcomer, mongods, modules):
+    """A set without this member, and one that is not initiated."""
+    [blank] = mongods(1, replset="s9", role="shardsvr", keyfile=KEYFILE)
+    alone = {"address": blank.address, "peers": [blank.address], "replset": "s9", "hosts": [blank.address]}
+    for turn, connection in (newcomer[1], (alone, arguments([blank])["connection"])):
+        asked, fakes = unit(lambda: True)
+        tested = functions("mongo_daemon", __salt__={**modules, **fakes})
+        tested["mongo_daemon.restart"]("mongod-s1", [], turn, connection, 5)
+        assert asked == ["mongod-s1"]
+
+
+def test_a_restart_holds_its_turn_until_it_serves(members, turns, modules):
+    turn, connection = turns[1]
+
+    def bounce():
+        assert [each["host"] for each in primary(members).admin.onepass.find()] == [members[1].address]
+        members[1].stop()
+        members[1].start()
+        return True
+
+    asked, fakes = unit(bounce)
+    tested = functions("mongo_daemon", __salt__={**modules, **fakes})
+    tested["mongo_daemon.restart"]("mongod-s1", [], turn, connection, 60)
+    assert asked == ["mongod-s1"]
+    assert members[1].client().admin.command("hello")["setName"] == "s1"
+    assert list(primary(members).admin.onepass.find()) == []
 
 
 def daemon(tmp_path, **shown):

@@ -230,7 +230,7 @@ def test_a_setting_that_mongod_refuses_costs_each_set_one_member(bank, first_run
     assert len([each for each in comments if "did not serve again after its restart" in each]) == 6, comments
     bank.overlay(options={})
     with downs(bank) as seen:
-        code, states = bank.orchestrate()
+        code, states = bank.highstate()
     assert (code, failed(states)) == (0, {})
     assert_one_at_a_time(seen)
     code, states = bank.orchestrate()
@@ -238,20 +238,25 @@ def test_a_setting_that_mongod_refuses_costs_each_set_one_member(bank, first_run
 
 
 def test_a_run_that_was_cut_before_a_restart_is_made_up_for(bank, first_run):
+    """A file that is newer than the process is enough; one that has only another mode restarts nobody."""
     bank.exec("s1b.dc", "touch /etc/mongodb/mongod-s1.conf")
-    code, states = bank.orchestrate()
-    assert (code, failed(states), list(changed(states))) == (0, {}, [("s1b.dc", "mongodb-mongod-s1-current")])
+    bank.exec("s2b.dc", "chmod 644 /etc/mongodb/mongod-s2.conf")
+    wanted = {("s1b.dc", "mongodb-mongod-s1-current"), ("s2b.dc", "mongodb-mongod-s2-config")}
+    for words in (["test=True"], []):
+        code, states = bank.orchestrate(*words)
+        assert (code, failed(states), set(changed(states))) == (0, {}, wanted)
 
 
 def test_growth_under_load_loses_nothing(bank, first_run):
-    """A third shard set and a fourth member, while a client writes all the time and a primary is killed."""
+    """A third set, a fourth member and a new setting, while a client writes all the time and a primary is killed."""
     bank.write("r2.dc", router="r2.dc", concern="majority")
     bank.up("growth.yaml")
     bank.overlay(
+        cache_gib=0.35,
         replsets={
             "s3": {"role": "shard", "members": ["s3a.dc", "s3b.dc", "s3c.dc"]},
             "s1": {"role": "shard", "members": ["s1a.dc", "s1b.dc", {"host": "s1c.dc", "priority": 0.5}, "s1d.dc"]},
-        }
+        },
     )
     kill = {"mongodb-replica-sets": lambda: bank.exec("s2a.dc", "systemctl kill --signal=KILL mongod-s2")}
     assert bank.disturb(kill)[1] == []
