@@ -256,13 +256,17 @@ class Guest:
         return re.search(r"inet ([0-9.]+)/", within(self.name, "ip", "-4", "address", "show", "dev", "eth0")).group(1)
 
     def ping(self, address):
-        """Ping a hundred times a second until the result is asked for: a function that answers (received, lost)."""
+        """
+        Ping a hundred times a second, from the first reply until the result is asked for: a function that answers
+        (received, lost).
+        """
         words = ["ip", "netns", "exec", self.name, "ping", "-n", "-i", "0.01", "-W", "1", address]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
+        begun = next(line for line in process.stdout if "icmp_seq=" in line)
 
         def result():
             process.send_signal(signal.SIGINT)
-            seen = [int(each) for each in re.findall(r"icmp_seq=(\d+)", process.communicate(timeout=30)[0])]
+            seen = [int(each) for each in re.findall(r"icmp_seq=(\d+)", begun + process.communicate(timeout=30)[0])]
             return len(seen), max(seen) - len(seen)  # the last one may still be on its way
 
         return result
