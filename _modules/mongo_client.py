@@ -54,9 +54,8 @@ HOST_UNREACHABLE, MAX_TIME_EXPIRED = 6, 50
 LOGIN_REFUSED = USER_NOT_FOUND, UNAUTHORIZED, AUTHENTICATION_FAILED = (11, 13, 18)
 # What a server answers while it starts, elects or shuts down: 6 HostUnreachable, 50 MaxTimeMSExpired,
 # 89 NetworkTimeout, 91 ShutdownInProgress, 94 NotYetInitialized, 103 another configuration came first,
-# 109 ConfigurationInProgress, 133 FailedToSatisfyReadPreference, 189 PrimarySteppedDown, 211 KeyNotFound (the keys of
-# the cluster's time, which a member reads after its start),
-# 262 nobody has caught up to take over, 308 CurrentConfigNotCommittedYet, 10107 NotWritablePrimary,
+# 109 ConfigurationInProgress, 133 FailedToSatisfyReadPreference, 189 PrimarySteppedDown, 211 the cluster time's keys
+# are not read yet, 262 nobody has caught up to take over, 308 CurrentConfigNotCommittedYet, 10107 NotWritablePrimary,
 # 11600 and 11602 interrupted, 13435 and 13436 not readable yet.
 NOT_YET = (6, 50, 89, 91, 94, 103, 109, 133, 189, 211, 262, 308, 10107, 11600, 11602, 13435, 13436)
 # What a server answers when it has done nothing of what was asked, and will do it in a moment.

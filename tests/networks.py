@@ -266,7 +266,8 @@ class Guest:
 
         def result():
             process.send_signal(signal.SIGINT)
-            seen = [int(each) for each in re.findall(r"icmp_seq=(\d+)", begun + process.communicate(timeout=30)[0])]
+            seen = [int(each) for each in re.findall(r"icmp_seq=(\d+)", begun + process.stdout.read())]
+            process.wait(30)
             return len(seen), max(seen) - len(seen)  # the last one may still be on its way
 
         return result
