@@ -80,7 +80,8 @@ def plan(unit, observed, changed=False):
     """
     if not observed["running"] or not (observed["newer"] or changed):
         return []
-    return [{"do": "restart", "what": f"daemon {unit}", "old": "with its former files", "new": "restarted"}]
+    step = {"do": "restart", "what": f"daemon {unit}", "old": "with its former files", "new": "restarted"}
+    return [{**step, "newer": observed["newer"]}]
 
 
 def restart(unit, files=(), turn=None, connection=None, timeout=120):

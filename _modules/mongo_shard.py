@@ -494,12 +494,12 @@ def _sharded(connection):
 def _chunks(rows, sets, connection):
     """``{collection: {shard: chunks}}``, counted by the server; up to 4.4 a chunk has no UUID, but the name."""
     names = {row[key]: row["_id"] for row in rows for key in ("_id", "uuid") if key in row}
+    where = {"$or": [{key: {"$in": list(names)}} for key in ("uuid", "ns")]}
     group = {"_id": {"of": {"$ifNull": ["$uuid", "$ns"]}, "shard": "$shard"}, "chunks": {"$sum": 1}}
-    count = {"aggregate": "chunks", "pipeline": [{"$group": group}], "cursor": {}}
+    count = {"aggregate": "chunks", "pipeline": [{"$match": where}, {"$group": group}], "cursor": {}}
     found = {row["_id"]: dict.fromkeys(sorted(sets), 0) for row in rows}
     for row in __salt__["mongo_client.rows"](count, db="config", connection=connection):
-        if row["_id"]["of"] in names:
-            found[names[row["_id"]["of"]]][row["_id"]["shard"]] = row["chunks"]
+        found[names[row["_id"]["of"]]][row["_id"]["shard"]] = row["chunks"]
     return found
 
 

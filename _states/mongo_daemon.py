@@ -88,7 +88,7 @@ def _current(name, files, together, turn, connection, timeout, changed=False):
         return refused
 
     def act(step):
-        alike = __salt__["mongo_daemon.observe"](name, together)["newer"]
+        alike = set(together).intersection(step["newer"])
         __salt__["mongo_daemon.restart"](name, files, None if alike else turn, connection, timeout)
 
     return __salt__["onepass.converge"](
