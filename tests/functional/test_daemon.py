@@ -7,7 +7,7 @@ import pytest
 from salt.exceptions import CommandExecutionError
 from test_replset import ADMIN, KEYFILE, admin_client, arguments
 
-from tree import functions
+from tree import functions, load
 
 
 @pytest.fixture(scope="module")
@@ -165,3 +165,28 @@ def test_a_file_from_the_future_restarts_nothing(tmp_path):
     module, file = daemon(tmp_path, ActiveState="active", ExecMainStartTimestampMonotonic="1")
     os.utime(file, (time.time() + 3600,) * 2)
     assert module["mongo_daemon.observe"]("mongod-s1", [file]) == {"running": True, "newer": []}
+
+
+@pytest.mark.parametrize("written, takes_turns", [("mongod.conf", True), ("keyfile", False)])
+def test_a_file_that_all_must_have_alike_leaves_no_time_for_turns(tmp_path, modules, written, takes_turns):
+    paths = {name: str(tmp_path / name) for name in ("mongod.conf", "keyfile")}
+    for name, path in paths.items():
+        (tmp_path / name).write_text("")
+        os.utime(path, (time.time() - (5 if name == written else 50),) * 2)
+    shown, given = {"ActiveState": "active"}, []
+
+    def start(seconds_ago):
+        shown["ExecMainStartTimestampMonotonic"] = str(int((time.monotonic() - seconds_ago) * 1e6))
+
+    def restart(unit, files, turn, connection, timeout):
+        given.append(turn)
+        start(0)
+
+    start(20)
+    units = functions("mongo_daemon", __salt__={"service.show": lambda unit: shown})
+    salt = {**modules, **units, "mongo_daemon.restart": restart}
+    state = load("_states/mongo_daemon.py", __salt__=salt, __opts__={"test": False})
+    turn = {"address": "s1a.dc:27017", "peers": ["s1a.dc:27017"], "replset": "s1", "hosts": ["s1a.dc:27017"]}
+    ret = state.current("mongod-s1", [paths["mongod.conf"]], [paths["keyfile"]], turn, {"host": "localhost"})
+    assert (ret["result"], list(ret["changes"])) == (True, ["daemon mongod-s1"]), ret["comment"]
+    assert given == [turn if takes_turns else None]
