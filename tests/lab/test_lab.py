@@ -1,80 +1,25 @@
 """The lab itself: labs side by side, hosts that fail, and that nothing is left of a lab, whatever ended it."""
 
-import contextlib
-import glob
-import hashlib
 import importlib.machinery
 import importlib.util
-import itertools
 import os
 import re
 import signal
-import stat
 import subprocess
 import sys
 import time
 from pathlib import Path
 
+import machine
 import pytest
 import yaml
+from labtool import command, lab, new_name, succeed, traces
 
 from segments import wait_until
 
 HERE = Path(__file__).resolve().parent
-NUMBERS = itertools.count()
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
-
-
-def command(name, *words):
-    return [str(HERE / "lab"), "--name", name, *map(str, words)]
-
-
-def lab(name, *words, **options):
-    return subprocess.run(command(name, *words), capture_output=True, text=True, timeout=300, **options)
-
-
-def succeed(name, *words, **options):
-    done = lab(name, *words, **options)
-    assert done.returncode == 0, done.stdout + done.stderr
-    return done.stdout
-
-
-def traces(word):
-    """Everything on this machine that bears a word: files of the lab and of what it uses, mounts, locks, processes."""
-    folders = ("/run", "/run/systemd/nspawn", "/var/lib", "/tmp", "/sys/fs/cgroup")
-    found = [path for folder in folders for depth in ("*", "*/*") for path in glob.glob(f"{folder}/{depth}{word}*")]
-    for table in ("/proc/self/mountinfo", "/proc/net/unix"):
-        found += [line for line in Path(table).read_text().splitlines() if word in line]
-    for process in glob.glob("/proc/[0-9]*"):
-        with contextlib.suppress(OSError):
-            command_line, groups, status = (
-                Path(process, file).read_text(errors="replace") for file in ("cmdline", "cgroup", "status")
-            )
-            if word in command_line + groups and "State:\tZ" not in status:  # ended, and not yet reaped
-                found.append(f"{process} {command_line} {groups}")
-    return found
-
-
-def new_name():
-    return f"t{os.getpid()}n{next(NUMBERS)}"
-
-
-@pytest.fixture
-def fresh():
-    """The name of a lab of this test's own. What the test leaves of it is removed."""
-    name = new_name()
-    yield name
-    lab(name, "down")
-
-
-@pytest.fixture(scope="module")
-def site(tmp_path_factory):
-    """A master and one more host."""
-    hosts = {"hq": {"roles": ["master"]}, "s1a.dc": {"roles": ["shard"]}}
-    path = tmp_path_factory.mktemp("site") / "site.yaml"
-    path.write_text(yaml.safe_dump({"network": "10.77.0.0/24", "mongodb": {"archive": True}, "hosts": hosts}))
-    return path
 
 
 @pytest.fixture(scope="module")
@@ -247,40 +192,36 @@ def switch_machine_off(name):
 # --- What needs no host ---
 
 
-def test_all_that_is_missing_is_named_at_once_with_the_remedy(module, monkeypatch, tmp_path):
-    monkeypatch.setattr(module, "KERNEL", {"bridge": "false", "veth": "true", "overlayfs": "false"})
-    monkeypatch.setattr(module, "PACKAGES", ["no-such-package"])
-    monkeypatch.setattr(module, "DISKS_GIB", 10**9)
-    monkeypatch.setattr(module, "CACHE", tmp_path / "cache")
-    monkeypatch.setattr(module.os, "geteuid", lambda: 0)
-    with pytest.raises(module.Trouble) as trouble:
-        module.prepare_machine()
+def test_all_that_is_missing_is_named_at_once_with_the_remedy(monkeypatch):
+    monkeypatch.setattr(machine, "KERNEL", {"bridge": "false", "veth": "true", "overlayfs": "false"})
+    monkeypatch.setattr(machine, "PACKAGES", ["no-such-package"])
+    monkeypatch.setattr(machine.os, "geteuid", lambda: 0)
+    with pytest.raises(machine.Trouble) as trouble:
+        machine.prepare_machine()
     said = str(trouble.value).splitlines()
-    starts = ("bridge in", "overlayfs in", "disk space: /var/lib/onepass-lab needs", "package no-such-package: apt-get")
-    for start in starts:
+    for start in ("bridge in", "overlayfs in", "package no-such-package: apt-get"):
         assert any(line.strip().startswith(start) for line in said), said
     assert "veth" not in str(trouble.value)
 
 
-def test_a_low_limit_is_raised_and_said_so(module, monkeypatch, tmp_path, capsys):
+def test_a_low_limit_is_raised_and_said_so(monkeypatch, tmp_path, capsys):
     limit = tmp_path / "max_user_instances"
     limit.write_text("128")
-    monkeypatch.setattr(module, "INOTIFY_LIMIT", limit)
-    monkeypatch.setattr(module, "PACKAGES", [])
-    monkeypatch.setattr(module, "missing_features", list)
-    monkeypatch.setattr(module, "missing_space", list)
-    module.prepare_machine()
+    monkeypatch.setattr(machine, "INOTIFY_LIMIT", limit)
+    monkeypatch.setattr(machine, "PACKAGES", [])
+    monkeypatch.setattr(machine, "missing_features", list)
+    machine.prepare_machine()
     assert limit.read_text() == "1024"
     assert f"raising {limit} to 1024" in capsys.readouterr().out
     limit.write_text("4096")
-    module.prepare_machine()
+    machine.prepare_machine()
     assert limit.read_text() == "4096"
 
 
-def test_without_root_up_says_so(module, monkeypatch):
-    monkeypatch.setattr(module.os, "geteuid", lambda: 1000)
-    with pytest.raises(module.Trouble, match="root: run this as root"):
-        module.prepare_machine()
+def test_without_root_up_says_so(monkeypatch):
+    monkeypatch.setattr(machine.os, "geteuid", lambda: 1000)
+    with pytest.raises(machine.Trouble, match="root: run this as root"):
+        machine.prepare_machine()
 
 
 @pytest.mark.parametrize(
@@ -307,23 +248,3 @@ def test_the_sites_are_the_bank_its_data_centre_and_the_growth_of_that(module):
     assert (len(bank), len(centre)) == (17, 12)
     assert bank[:12] == centre
     assert growth == [*centre, "s3a.dc", "s3b.dc", "s3c.dc", "s1d.dc"]
-
-
-def test_the_archive_is_the_same_each_time_and_carries_the_mongos_that_was_asked_for(module, monkeypatch, tmp_path):
-    mongos = tmp_path / "real-mongos"
-    mongos.write_text("a router")
-    monkeypatch.setenv("ONEPASS_MONGOS", str(mongos))
-    digests = set()
-    for copy in ("one", "two"):
-        (tmp_path / copy / "mongodb/bin").mkdir(parents=True)
-        (tmp_path / copy / "mongodb/bin/mongod").write_text("a server")
-        digests.add(hashlib.sha256(module.mongodb_archive(tmp_path / copy).read_bytes()).hexdigest())
-    assert len(digests) == 1
-    archive = module.mongodb_archive(tmp_path / "one")
-    subprocess.run(["tar", "--extract", f"--file={archive}", f"--directory={tmp_path}"], check=True)
-    unpacked = tmp_path / "mongodb-lab-6.0.5/bin/mongos"
-    assert unpacked.read_text() == "a router"
-    assert stat.S_IMODE(unpacked.stat().st_mode) == 0o755
-    monkeypatch.setenv("ONEPASS_MONGOS", str(tmp_path / "none"))
-    with pytest.raises(module.Trouble, match="needs a router: .*/none is not a file"):
-        module.mongodb_archive(tmp_path / "one")
