@@ -262,6 +262,17 @@ def test_all_that_is_missing_is_named_at_once_with_the_remedy(module, monkeypatc
     assert "veth" not in str(trouble.value)
 
 
+def test_a_feature_is_asked_for_once_the_program_that_asks_is_installed(module, monkeypatch):
+    probe = {"bridge": "unshare --net no-such-program link add lab type bridge"}
+    monkeypatch.setattr(module, "KERNEL", probe)
+    monkeypatch.setattr(module, "PACKAGES", ["no-such-package"])
+    monkeypatch.setattr(module, "missing_space", list)
+    monkeypatch.setattr(module, "run", lambda *_: probe.update(bridge="false"))
+    monkeypatch.setattr(module.os, "geteuid", lambda: 0)
+    with pytest.raises(module.Trouble, match="bridge in the kernel"):
+        module.prepare_machine()
+
+
 def test_a_low_limit_is_raised_and_said_so(module, monkeypatch, tmp_path, capsys):
     limit = tmp_path / "max_user_instances"
     limit.write_text("128")
