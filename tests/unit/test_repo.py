@@ -52,6 +52,18 @@ def test_packaging_is_setup_cfg_and_three_lines():
     assert f"## [{config['metadata']['version']}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_what_a_page_tells_to_make_is_tried_on_a_new_machine():
+    pages = [ROOT / "README.md", ROOT / "tests/lab/README.md", *(ROOT / "docs").glob("*.md")]
+    told = {
+        target for page in pages for target in re.findall(r"(?:^# |`)make ([a-z-]+)", page.read_text(), re.MULTILINE)
+    }
+    typed = (ROOT / ".ci/run").read_text() + (ROOT / "Makefile").read_text()
+    tried = set(" ".join(re.findall(r"^.*\.ci/commands (.+)$", typed, re.MULTILINE)).replace("-start", "").split())
+    by_test, takes_hours = {"docs"}, {"test-faults"}
+    writes_a_page = {"ci-times"}
+    assert told - tried == by_test | takes_hours | writes_a_page & told
+
+
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_a_module_is_one_file_that_salt_can_sync(path):
     imports = [node for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, ast.ImportFrom)]
