@@ -104,7 +104,7 @@ def files_below(folder):
 
 def test_served_files_are_the_bundle_and_never_its_pillar(estate, clone):
     master, minion = estate
-    found = set(master.salt_cli(timeout=120).run("cp.list_master", minion_tgt=minion.id).data)
+    found = set(master.salt_cli(timeout=600).run("cp.list_master", minion_tgt=minion.id).data)
     wanted = {str(path) for path in files_below(clone / "salt") if path.parts[0] not in PARTS}
     wanted |= {f"{part}/{path}" for part in PARTS for path in files_below(clone / part)}
     assert found - PARTS == wanted
@@ -114,7 +114,7 @@ def test_served_files_are_the_bundle_and_never_its_pillar(estate, clone):
 
 def test_served_modules_and_states_arrive(estate, mongod):
     master, minion = estate
-    salt = master.salt_cli(timeout=120)
+    salt = master.salt_cli(timeout=600)
     synced = salt.run("saltutil.sync_all", minion_tgt=minion.id).data
     assert set(synced["modules"]) == {f"modules.{name}" for name in names("_modules")}
     assert set(synced["states"]) == {f"states.{name}" for name in names("_states")}
@@ -131,7 +131,7 @@ def served_fingerprint(master):
 
 def test_served_runners_arrive(estate):
     master, _ = estate
-    salt_run = master.salt_run_cli(timeout=120)
+    salt_run = master.salt_run_cli(timeout=600)
     synced = salt_run.run("saltutil.sync_all").data
     assert set(synced["runners"]) == {f"runners.{name}" for name in names("_runners")}
     assert "onepass.check:" in salt_run.run("--doc", "onepass").stdout

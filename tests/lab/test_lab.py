@@ -31,7 +31,7 @@ def command(name, *words):
 
 
 def lab(name, *words, **options):
-    return subprocess.run(command(name, *words), capture_output=True, text=True, timeout=300, **options)
+    return subprocess.run(command(name, *words), capture_output=True, text=True, timeout=900, **options)
 
 
 def succeed(name, *words, **options):
@@ -82,7 +82,7 @@ def two_labs(site):
     """Two labs of one site, brought up at the same time."""
     names = [new_name(), new_name()]
     ups = [subprocess.Popen(command(name, "up", "--site", site), stdout=subprocess.PIPE, text=True) for name in names]
-    outputs = [up.communicate(timeout=400)[0] for up in ups]
+    outputs = [up.communicate(timeout=900)[0] for up in ups]
     assert [up.returncode for up in ups] == [0, 0], outputs
     yield names
     for name in names:
