@@ -55,13 +55,13 @@ def test_packaging_is_setup_cfg_and_three_lines():
 def test_what_a_page_tells_to_make_is_tried_on_a_new_machine():
     pages = [ROOT / "README.md", ROOT / "tests/lab/README.md", *(ROOT / "docs").glob("*.md")]
     told = {
-        target for page in pages for target in re.findall(r"(?:^# |`)make ([a-z-]+)", page.read_text(), re.MULTILINE)
+        target for page in pages for target in re.findall(r"(?:^[#$] |`)make ([a-z-]+)", page.read_text(), re.MULTILINE)
     }
     typed = (ROOT / ".ci/run").read_text() + (ROOT / "Makefile").read_text()
     tried = set(" ".join(re.findall(r"^.*\.ci/commands (.+)$", typed, re.MULTILINE)).replace("-start", "").split())
-    by_test, takes_hours = {"docs"}, {"test-faults"}
-    writes_a_page = {"ci-times"}
-    assert told - tried == by_test | takes_hours | writes_a_page & told
+    by_test, takes_hours, makes_the_machine = {"docs"}, {"test-faults"}, {"fresh", "ci-times"}
+    assert told - tried <= by_test | takes_hours | makes_the_machine
+    assert len(told & tried) >= 8
 
 
 def pins():
