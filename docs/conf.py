@@ -24,6 +24,7 @@ add_module_names = False
 graphviz_output_format = "svg"
 # What a shell session and an SLS with Jinja hold is not always what their lexers expect.
 suppress_warnings = ["misc.highlighting_failure"]
+smartquotes = False
 html_theme = "furo"
 html_static_path = ["_static"]
 html_css_files = ["site.css"]

@@ -119,7 +119,7 @@ class Hypervisor:
     def start_daemon(self):
         with open(self.root / "libvirtd.log", "ab") as log:
             self.daemon = self.run("libvirtd", stdout=log, stderr=log)
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 120
         while True:
             with suppress(libvirt.libvirtError):
                 return libvirt.open(self.uri).close()

@@ -108,4 +108,4 @@ def docker(*words):
 
 def said(*words):
     """What a program prints, without blanks; empty when it fails."""
-    return run(*words, check=False, timeout=20).strip()
+    return run(*words, check=False, timeout=120).strip()

@@ -42,7 +42,7 @@ def run(*words, check=True, **more):
     return subprocess.run([*map(str, words)], check=check, capture_output=True, text=True, **more).stdout
 
 
-def until(condition, seconds=10):
+def until(condition, seconds=60):
     """Wait for a true value and answer it."""
     end = time.monotonic() + seconds
     while not (value := condition()):
@@ -277,7 +277,7 @@ class Guest:
         run("ip", "netns", "delete", self.name)
 
 
-def dig(name, server, kind="A", timeout=2.0):
+def dig(name, server, kind="A", timeout=5.0):
     """What a nameserver says: sorted texts, or the name of what it said instead."""
     query = dns.message.make_query(name, kind)
     said, _ = dns.query.udp_with_fallback(query, server, timeout=timeout)

@@ -120,13 +120,13 @@ class Segment:
         self.servers.setdefault(name, []).append(server)
         return server
 
-    def get(self, name, address, port, timeout=1.5):
+    def get(self, name, address, port, timeout=5):
         """What a new connection from a namespace is greeted with; ``None`` when nobody answers in time."""
         self._done("gw", ["ip", "-n", f"{self.prefix}-gw", "neigh", "flush", "all"], check=False)
         with contextlib.suppress(OSError), self.connect(name, address, port, timeout) as connection:
             return connection.recv(99).decode().strip()
 
-    def connect(self, name, address, port, timeout=1.5):
+    def connect(self, name, address, port, timeout=5):
         with self.inside(name):
             return socket.create_connection((address, port), timeout)
 
@@ -192,7 +192,7 @@ class Segment:
             subprocess.run(["ip", "netns", "del", place], capture_output=True)
 
 
-def wait_until(condition, timeout=10):
+def wait_until(condition, timeout=60):
     """Look until the condition holds; whether it did."""
     deadline = time.monotonic() + timeout
     while not condition():

@@ -91,9 +91,15 @@ def _errors_page():
     for area, entries in itertools.groupby(known, lambda entry: entry["area"]):
         lines.append(f"## {area}\n")
         for entry in entries:
-            lines.append(f"### {entry['error'].replace('*', '…')}\n\n{entry['meaning'].replace('*', '…')}\n")
-            lines.append(f"**What to do:** {entry['solution']}\n")
+            shown = {key: pillar_pages.escape_markdown(text) for key, text in _shown(entry).items()}
+            lines.append("### {error}\n\n{meaning}\n\n**What to do:** {solution}\n".format(**shown))
     return "\n".join(lines)
+
+
+def _shown(entry):
+    """An entry as its reader sees it: ``*``, for what differs, is … there; a remedy is to be copied as it is."""
+    differs = {key: entry[key].replace("*", "…") for key in ("error", "meaning")}
+    return {**differs, "solution": entry["solution"]}
 
 
 def _first_sentence(path):

@@ -30,6 +30,11 @@ def pages():
     return {f"pillar-{area}": _page(area, module, example) for area, module in AREAS.items()}
 
 
+def escape_markdown(text):
+    """A text that Markdown shows letter by letter: ``<name>`` is no tag, ``*`` no emphasis."""
+    return re.sub(r"([\\`*_\[\]{}<>#&~$])", r"\\\1", text)
+
+
 def _page(area, module, examples):
     schema = load(f"_modules/{module}.py").schema()
     given = examples.get(area)
@@ -78,8 +83,8 @@ def _row(path, part, value, required, shared):
     cells = [
         f"**`{path}`**" if required else f"`{path}`",
         " or ".join(dict.fromkeys(_type(form) for form in forms)),
-        next(filter(None, default.groups())) if default else "",
-        meaning,
+        escape_markdown(next(filter(None, default.groups()))) if default else "",
+        escape_markdown(meaning),
         f"`{value}`" if value is not None and not isinstance(value, (dict, list)) else "",
     ]
     return "| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |"

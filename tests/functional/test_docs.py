@@ -1,10 +1,13 @@
 """
+The site shows its sources letter by letter and fits its reader's window.
+
 The commands of the documentation and of docstrings: those that need no host, no cloud and no root work as they are
 printed; of all others the program, its options, the function, its arguments and the SLS exist.
 """
 
 import functools
 import inspect
+import json
 import re
 import shlex
 import subprocess
@@ -179,6 +182,59 @@ def of_the_bundle(kind, name):
 @functools.cache
 def loaded_file(kind, module):
     return tree.load(f"{kind}/{module}.py")
+
+
+@pytest.fixture(scope="module")
+def generated():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(ROOT / "docs/_ext")
+        yield tree.load("docs/_ext/generated.py")
+
+
+@pytest.fixture(scope="module")
+def site(generated, tmp_path_factory):
+    """The pages of errors and pillar as docs/conf.py has them built, parsed."""
+    pytest.importorskip("sphinx", reason="make docs brings it")
+    bs4 = pytest.importorskip("bs4")
+    source, out = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("out")
+    pages = {"index": "# Errors\n", "errors": generated._errors_page(), **generated.pillar_pages.pages()}
+    for name, text in pages.items():
+        (source / f"{name}.md").write_text(text)
+    command = [sys.executable, "-m", "sphinx", "-q", "-c", ROOT / "docs", "-D", "extensions=myst_parser", source, out]
+    built = subprocess.run(command, capture_output=True, text=True)
+    assert built.returncode == 0, built.stderr
+    return {name: bs4.BeautifulSoup((out / f"{name}.html").read_text(), "html.parser").article for name in pages}
+
+
+def words(element):
+    return " ".join(element.get_text().split())
+
+
+def test_the_site_shows_messages_and_remedies_as_the_modules_have_them(generated, site):
+    parts = {**tree.functions("onepass_backend_errors"), **tree.functions("onepass_pillar_errors")}
+    known = tree.functions("onepass_errors", __salt__=parts)["onepass_errors.entries"]()
+    found = [[words(part) for part in title.parent.find_all(["h3", "p"])] for title in site["errors"].find_all("h3")]
+    shown = [generated._shown(entry) for entry in known]
+    wanted = [[each["error"], each["meaning"], f"What to do: {each['solution']}"] for each in shown]
+    assert [[text.rstrip("#¶") for text in section] for section in found] == wanted
+
+
+@pytest.mark.parametrize("area", ["mongodb", "branch", "openstack", "dns"])
+def test_the_site_shows_descriptions_of_the_pillar_as_the_schemas_have_them(area, generated, site):
+    known = set()
+    schema = tree.load(f"_modules/{generated.pillar_pages.AREAS[area]}.py").schema()
+    json.loads(json.dumps(schema), object_hook=lambda part: known.add(str(part.get("description"))))
+    rows = [[words(cell) for cell in row.find_all("td")] for row in site[f"pillar-{area}"].find_all("tr")[1:]]
+    described = {part for row in rows for part in row[3].split(" / ") if part}
+    assert described and described - known == set()
+
+
+def test_what_is_wide_scrolls_for_itself_and_not_the_page():
+    css = (ROOT / "docs/_static/site.css").read_text()
+    rules = dict(re.findall(r"^([^{/]+) \{ (.*) \}", css, re.MULTILINE))
+    assert "min-width: 0;" in rules[".main"] and "min-width: 0;" in rules[".content"]
+    fixed = {name for name, rule in rules.items() if re.search(r"(?<!max-)width: [1-9]", rule)}
+    assert not {name for name in fixed if not name.startswith("td")}  # a table has a box that scrolls
 
 
 def is_sls(name):

@@ -69,7 +69,7 @@ class _router:
 
     def __enter__(self):
         self.process = subprocess.Popen(self.command, stderr=subprocess.DEVNULL)
-        client, deadline = pymongo.MongoClient("127.0.0.1", self.port), time.monotonic() + 20
+        client, deadline = pymongo.MongoClient("127.0.0.1", self.port), time.monotonic() + 60
         while time.monotonic() < deadline:
             try:
                 client.admin.command("ping")

@@ -256,7 +256,7 @@ class SiteLab(BranchLab):
 
     def lands(self, address, host):
         """A login lands on a host; a gateway that booted has a new card, for which its neighbours look some eight s."""
-        return wait_until(lambda: self.world("ssh", address) == host, 30)
+        return wait_until(lambda: self.world("ssh", address) == host, 120)
 
     def assert_all_areas_are_there(self):
         """What a client, a tenant's network, headquarters and a guest see."""

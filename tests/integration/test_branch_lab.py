@@ -110,7 +110,7 @@ def lock_out(lab, within):
 def test_a_lock_out_is_taken_back_by_the_timer(lab):
     lock_out(lab, 12)
     assert "bridge-nat-" in lab.exec("ws001.salta", "systemctl list-timers --all 'bridge-nat-*'")
-    assert wait_until(lambda: lab.world("ssh", VMS["ws001.salta"]) == "ws001.salta", 40)
+    assert wait_until(lambda: lab.world("ssh", VMS["ws001.salta"]) == "ws001.salta", 120)
 
 
 def test_a_lock_out_is_taken_back_by_a_reboot(lab):

@@ -2,6 +2,7 @@
 
 import os
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -23,6 +24,10 @@ SHOWN = (
 
 @pytest.fixture(scope="module")
 def demo():
+    """What the demo says: by a run of this test's own, or by the one that .ci/commands made here just before."""
+    if (said := Path(os.environ.get("ONEPASS_DEMO_SAID", ""))).is_file():
+        yield subprocess.CompletedProcess("make demo", 0, said.read_text(), "")
+        return
     try:
         yield subprocess.run(
             [ROOT / "tests/lab/demo"], env={**os.environ, "ONEPASS_LAB": LAB}, capture_output=True, text=True

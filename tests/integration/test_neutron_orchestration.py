@@ -20,7 +20,7 @@ def estate(salt_factories, clone, tmp_path_factory):
     given = {**served, "pillar_roots": {"base": [str(pillar)]}, **quiet}
     master = salt_factories.salt_master_daemon("mcloud", overrides=given)
     with master.started():
-        master.salt_run_cli(timeout=180).run("saltutil.sync_all")
+        master.salt_run_cli(timeout=600).run("saltutil.sync_all")
         minion = master.salt_minion_daemon("api.dc", overrides=quiet)
         with minion.started():
             yield master, minion, pillar
@@ -34,7 +34,7 @@ def way(request, estate, site):
 
     def orchestrate(table, *words):
         (pillar / "openstack.sls").write_text(json.dumps({"openstack": {**table, **via}}))
-        ran = master.salt_run_cli(timeout=180).run("state.orchestrate", SLS, *words)
+        ran = master.salt_run_cli(timeout=600).run("state.orchestrate", SLS, *words)
         [steps] = ran.data["data"].values()
         return {step["__id__"]: step for step in steps.values()}, ran.returncode
 
@@ -89,7 +89,7 @@ def test_a_bad_table_stops_before_the_cloud_is_asked(site, way):
 def test_a_highstate_of_the_minion_does_the_same(estate, site):
     master, minion, pillar = estate
     (pillar / "openstack.sls").write_text(json.dumps({"openstack": site.table(1)}))
-    salt = master.salt_cli(timeout=180)
+    salt = master.salt_cli(timeout=600)
     salt.run("saltutil.sync_all", minion_tgt=minion.id)
     for changed in (True, False):
         states = salt.run("state.highstate", minion_tgt=minion.id).data

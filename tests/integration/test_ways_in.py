@@ -2,6 +2,8 @@
 
 import getpass
 import json
+import re
+import shutil
 import subprocess
 import sys
 import venv
@@ -79,11 +81,15 @@ def from_checkout(clone):
 
 
 def from_git(clone):
+    commit(clone)
+    text = (clone / "docs/adopt/gitfs.conf").read_text().replace(REMOTE, f"file://{clone}/.git")
+    return {**yaml.safe_load(text), "gitfs_provider": "gitpython", "file_roots": {"base": []}}
+
+
+def commit(clone):
     anybody = ["-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false"]
     for words in (["init", "-q", "-b", "main"], ["add", "--all"], ["commit", "-q", "--no-verify", "--message=all"]):
         run("git", *anybody, *words, cwd=clone)
-    text = (clone / "docs/adopt/gitfs.conf").read_text().replace(REMOTE, f"file://{clone}/.git")
-    return {**yaml.safe_load(text), "gitfs_provider": "gitpython", "file_roots": {"base": []}}
 
 
 @pytest.fixture(scope="module", params=[from_checkout, from_git], ids=["file_roots", "gitfs"])
@@ -104,7 +110,7 @@ def files_below(folder):
 
 def test_served_files_are_the_bundle_and_never_its_pillar(estate, clone):
     master, minion = estate
-    found = set(master.salt_cli(timeout=120).run("cp.list_master", minion_tgt=minion.id).data)
+    found = set(master.salt_cli(timeout=600).run("cp.list_master", minion_tgt=minion.id).data)
     wanted = {str(path) for path in files_below(clone / "salt") if path.parts[0] not in PARTS}
     wanted |= {f"{part}/{path}" for part in PARTS for path in files_below(clone / part)}
     assert found - PARTS == wanted
@@ -114,7 +120,7 @@ def test_served_files_are_the_bundle_and_never_its_pillar(estate, clone):
 
 def test_served_modules_and_states_arrive(estate, mongod):
     master, minion = estate
-    salt = master.salt_cli(timeout=120)
+    salt = master.salt_cli(timeout=600)
     synced = salt.run("saltutil.sync_all", minion_tgt=minion.id).data
     assert set(synced["modules"]) == {f"modules.{name}" for name in names("_modules")}
     assert set(synced["states"]) == {f"states.{name}" for name in names("_states")}
@@ -131,10 +137,56 @@ def served_fingerprint(master):
 
 def test_served_runners_arrive(estate):
     master, _ = estate
-    salt_run = master.salt_run_cli(timeout=120)
+    salt_run = master.salt_run_cli(timeout=600)
     synced = salt_run.run("saltutil.sync_all").data
     assert set(synced["runners"]) == {f"runners.{name}" for name in names("_runners")}
     assert "onepass.check:" in salt_run.run("--doc", "onepass").stdout
+
+
+PRINTED = {
+    "README.md": ("Then, on the master:", "2. "),
+    "docs/howto.md": ("## Adopt it", "\n## "),
+    "docs/howto.md, Upgrade": ("## Upgrade Onepass", "\n## "),
+    "docs/tutorial.md": ("Either way the master", "\n## "),
+}
+
+
+def printed(place):
+    """The functions by which a page has the master fetch what it serves, in its order."""
+    begin, end = PRINTED[place]
+    part = (tree.ROOT / place.partition(",")[0]).read_text().split(begin)[1].split(end)[0]
+    return re.findall(r"salt-run ((?:fileserver|saltutil)\.\w+)", part)
+
+
+def test_every_page_prints_the_same_commands_to_fetch_what_is_served():
+    assert {place: printed(place) for place in PRINTED} == dict.fromkeys(PRINTED, printed("README.md"))
+
+
+@pytest.mark.parametrize("way", [from_checkout, from_git], ids=["file_roots", "gitfs"])
+def test_printed_commands_fetch_all_from_a_cold_cache_and_what_is_new_later(way, clone, tmp_path):
+    mine = shutil.copytree(clone, tmp_path / "onepass", symlinks=True, ignore=shutil.ignore_patterns(".git"))
+    settings = {
+        "root_dir": str(tmp_path),
+        "user": getpass.getuser(),
+        "fileserver_list_cache_time": 3600,
+    }  # not by waiting
+    (tmp_path / "master").write_text(yaml.safe_dump({**settings, **way(mine)}))
+    (tmp_path / "var/cache/salt/master/proc").mkdir(parents=True)  # a master that has run once has it
+
+    def salt_run(function):
+        return run(SALT_SCRIPTS / "salt-run", "--config-dir", tmp_path, "--out=json", function)
+
+    salt_run("saltutil.sync_all")  # too early, as somebody who does not read
+    for function in printed("README.md"):
+        salt_run(function)
+    arrived = tmp_path / "var/cache/salt/master/extmods"
+    for kind in tree.KINDS:
+        assert {path.stem for path in (arrived / kind[1:]).glob("*.py")} == names(kind)
+    (mine / "_modules/later.py").write_text('"""One more."""\n\n\ndef one():\n    return 1\n')
+    if way is from_git:
+        commit(mine)
+    synced = json.loads([salt_run(function) for function in printed("docs/howto.md, Upgrade")][-1])
+    assert synced["modules"] == ["modules.later"]
 
 
 # Installed

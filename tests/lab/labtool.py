@@ -16,7 +16,7 @@ def command(name, *words):
 
 
 def lab(name, *words, **options):
-    return subprocess.run(command(name, *words), capture_output=True, text=True, timeout=300, **options)
+    return subprocess.run(command(name, *words), capture_output=True, text=True, timeout=900, **options)
 
 
 def succeed(name, *words, **options):

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
+NO_SUCH_PROGRAM = 127
 INOTIFY_LIMIT, INOTIFY_INSTANCES = Path("/proc/sys/fs/inotify/max_user_instances"), 1024
 PACKAGES = ["iproute2", "mmdebstrap", "python3-venv", "python3-yaml", "systemd-container"]
 KERNEL = {
@@ -77,15 +78,20 @@ def prepare_machine() -> None:
     """Missing packages are installed, a low limit is raised, and all else that the machine lacks is named at once."""
     packages = missing_packages()
     if lacks := missing_features():
-        lacks += [f"package {name}: apt-get install {name}" for name in packages]
-        raise Trouble("\n  ".join(["this machine lacks", *lacks]))
+        refuse(lacks + [f"package {name}: apt-get install {name}" for name in packages])
     if packages:
         say(f"installing {' '.join(packages)}")
         os.environ["DEBIAN_FRONTEND"] = "noninteractive"
         run("apt-get", "update", "-qq")
         run("apt-get", "install", "-qq", "--no-install-recommends", *packages)
+        if lacks := missing_features():  # what could not be asked without a program of these packages
+            refuse(lacks)
     if int(INOTIFY_LIMIT.read_text()) < INOTIFY_INSTANCES:
         raise_inotify_limit()
+
+
+def refuse(lacks: list[str]) -> None:
+    raise Trouble("\n  ".join(["this machine lacks", *lacks]))
 
 
 def raise_inotify_limit() -> None:
@@ -110,7 +116,7 @@ def missing_features() -> list[str]:
     if os.geteuid():
         return [*lacks, "root: run this as root"]
     for feature, probe in KERNEL.items():
-        if subprocess.run(probe.split(), capture_output=True).returncode:
+        if subprocess.run(probe.split(), capture_output=True).returncode not in (0, NO_SUCH_PROGRAM):
             lacks.append(f"{feature} in the kernel: load the module, or boot a kernel that has it")
     return lacks
 

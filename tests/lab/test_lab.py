@@ -27,7 +27,7 @@ def two_labs(site):
     """Two labs of one site, brought up at the same time."""
     names = [new_name(), new_name()]
     ups = [subprocess.Popen(command(name, "up", "--site", site), stdout=subprocess.PIPE, text=True) for name in names]
-    outputs = [up.communicate(timeout=400)[0] for up in ups]
+    outputs = [up.communicate(timeout=900)[0] for up in ups]
     assert [up.returncode for up in ups] == [0, 0], outputs
     yield names
     for name in names:
@@ -202,6 +202,16 @@ def test_all_that_is_missing_is_named_at_once_with_the_remedy(monkeypatch):
     for start in ("bridge in", "overlayfs in", "package no-such-package: apt-get"):
         assert any(line.strip().startswith(start) for line in said), said
     assert "veth" not in str(trouble.value)
+
+
+def test_a_feature_is_asked_for_once_the_program_that_asks_is_installed(machine, monkeypatch):
+    probe = {"bridge": "unshare --net no-such-program link add lab type bridge"}
+    monkeypatch.setattr(machine, "KERNEL", probe)
+    monkeypatch.setattr(machine, "PACKAGES", ["no-such-package"])
+    monkeypatch.setattr(machine, "run", lambda *_: probe.update(bridge="false"))
+    monkeypatch.setattr(machine.os, "geteuid", lambda: 0)
+    with pytest.raises(machine.Trouble, match="bridge in the kernel"):
+        machine.prepare_machine()
 
 
 def test_a_low_limit_is_raised_and_said_so(monkeypatch, tmp_path, capsys):

@@ -42,7 +42,7 @@ USERS = {
 }
 
 
-def eventually(check, seconds=20, pause=0.05):
+def eventually(check, seconds=60, pause=0.05):
     """The first true answer of `check`; an error of PyMongo's counts as not yet."""
     deadline, last = time.monotonic() + seconds, None
     while time.monotonic() < deadline:
