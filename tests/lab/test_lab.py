@@ -204,7 +204,7 @@ def test_all_that_is_missing_is_named_at_once_with_the_remedy(monkeypatch):
     assert "veth" not in str(trouble.value)
 
 
-def test_a_feature_is_asked_for_once_the_program_that_asks_is_installed(machine, monkeypatch):
+def test_a_feature_is_asked_for_once_the_program_that_asks_is_installed(monkeypatch):
     probe = {"bridge": "unshare --net no-such-program link add lab type bridge"}
     monkeypatch.setattr(machine, "KERNEL", probe)
     monkeypatch.setattr(machine, "PACKAGES", ["no-such-package"])
