@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-branch demo-clone demo-openstack test test-3008 test-3006 test-site test-labs test-areas test-faults test-fast fast-unit fast-functional lint docs bench lab-down clean environments packages all-packages fresh fresh-orders bench-start ci-times
+.PHONY: help demo demo-branch demo-clone demo-openstack test test-3008 test-3006 test-python313 test-site test-labs test-areas test-faults test-fast fast-unit fast-functional lint docs bench lab-down clean environments packages all-packages fresh fresh-orders bench-start ci-times
 
 # What a login's environment may hold, and would lead elsewhere.
 export LC_ALL := C.UTF-8
@@ -27,6 +27,7 @@ help:
 	@echo "make demo-openstack  a Keystone and a Neutron; 20 projects on 20 VLANs in one run, and again: 0 changes"
 	@echo "make lab-down        remove these labs"
 	@echo "make test            everything: lint, unit and functional tests on Salt 3008 and 3006, the ways in, the lab"
+	@echo "make test-python313  the unit tests on Debian 13's Python 3.13, as root; a part of make test"
 	@echo "make test-faults     the whole site, each kind of fault in each phase of a run: an hour or two"
 	@echo "make test-fast       lint, unit and functional tests on Salt 3008: no root, no lab"
 	@echo "make lint            ruff, yamllint, salt-lint"
@@ -53,10 +54,10 @@ lab-down:
 	tests/lab/lab down --name branch
 	tests/lab/lab down --name laptop
 
-test: environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done $(RESOLVED) .venv/neighbours/done
+test: environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done .venv/python313/done $(RESOLVED) .venv/neighbours/done
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory docs
-	$(MAKE) --no-print-directory --jobs=2 --keep-going test-3008 test-3006
+	$(MAKE) --no-print-directory --jobs=2 --keep-going test-3008 test-3006 test-python313
 	$(MAKE) --no-print-directory --jobs=3 --keep-going test-site test-labs test-areas
 
 # Side by side, each line with its part's name in front: what is waited for in one is used by the others.
@@ -65,6 +66,8 @@ LAB_TESTS := $(addprefix tests/integration/test_,branch_lab.py kvm_lab.py mongod
 AREA_TESTS := tests/integration $(patsubst %,--ignore=%,$(SITE_TESTS) $(LAB_TESTS))
 test-3008: ; $(PYTEST_3008) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /'
 test-3006: ; $(PYTEST_3006) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /'
+test-python313: .venv/python313/done
+	tests/python313 run $(<D) python3 -m pytest tests/unit 2>&1 | sed -u 's/^/$@: /'
 test-site: ; $(PYTEST_3008) --durations=10 $(SITE_TESTS) 2>&1 | sed -u 's/^/$@: /'
 test-labs: ; $(PYTEST_3008) --durations=10 $(LAB_TESTS) 2>&1 | sed -u 's/^/$@: /'
 test-areas: ; $(PYTEST_3008) --durations=10 $(AREA_TESTS) 2>&1 | sed -u 's/^/$@: /'
@@ -146,6 +149,11 @@ SDK := tests/lab/image/openstack.txt
 	@rm -rf $(@D) && $(PYTHON) -m venv --without-pip $(@D)
 	@$(PIP) --python $(@D)/bin/python install --no-deps --no-compile --requirement $<
 	@touch $@
+
+.venv/python313/done: tests/python313 tests/requirements-3008.txt tests/requirements.txt tests/lab/image/requirements.txt $(SDK)
+.venv/python313/done: | all-packages .venv/tools/done
+	@echo "Making .venv/python313, a Debian 13 with its Python, half a minute"
+	@rm -rf $(@D) && tests/python313 build $(@D) && touch $@
 
 .venv/guest/done: tests/guest/build tests/guest/init tests/guest/debian | all-packages
 	@echo "Making the guests of the tests: a tiny one, and a Debian, a minute"
