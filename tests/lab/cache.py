@@ -6,24 +6,19 @@ bears that name, or the key of other sources, is of no use to anybody.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import hashlib
 import os
 import re
 import shutil
-import signal
 import subprocess
-import time
 from pathlib import Path
 from typing import NamedTuple
 
-from machine import ELSEWHERE, ROOM, Trouble, alone, existing, run, say, unfit_for_overlays
+from machine import CONTAINED, ELSEWHERE, ROOM, Trouble, alone, end, existing, run, say, unfit_for_overlays
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.path.realpath(os.environ.get("XDG_CACHE_HOME") or "/var/cache"), "onepass-lab")
-# What runs like this dies with the lab command, whatever ends that, and its mounts go with it.
-CONTAINED = "setpriv --pdeathsig KILL unshare --mount --pid --fork --kill-child --mount-proc"
 # Measured while they were built; what is kept of them is less: 0.7, 0.2 and 0.05.
 IMAGE_GIB, KVM_GIB, ARCHIVE_GIB = 1.0, 0.4, 0.05
 KEY = "[0-9a-f]{12}"
@@ -105,7 +100,7 @@ def build(part: Part) -> None:
 
 
 def run_build(part: Part, target: Path, log: Path) -> None:
-    command = [*CONTAINED.split(), *map(str, part.build), str(target)]
+    command = [*CONTAINED, *map(str, part.build), str(target)]
     pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "text": True, "errors": "replace"}
     with log.open("w") as errors, subprocess.Popen(command, stderr=errors, **pipes) as building:
         try:
@@ -116,15 +111,6 @@ def run_build(part: Part, target: Path, log: Path) -> None:
             raise
     if building.returncode:
         raise Trouble(why_failed(part, log))
-
-
-def end(building: subprocess.Popen) -> None:
-    """The first process in a build's namespaces dies, and all others before it does; then this one ends by itself."""
-    while building.poll() is None:
-        for child in Path(f"/proc/{building.pid}/task/{building.pid}/children").read_text().split():
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(int(child), signal.SIGKILL)
-        time.sleep(0.02)
 
 
 def why_failed(part: Part, log: Path) -> str:

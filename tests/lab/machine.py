@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import shutil
+import signal
 import socket
 import stat
 import subprocess
@@ -28,6 +30,9 @@ mount -t overlay -o "lowerdir=$2,upperdir=upper,workdir=work,volatile" overlay m
 cp /bin/true merged/; merged/true"""
 ELSEWHERE = "name another folder for the cache in XDG_CACHE_HOME"
 ROOM = f"make room, mount a disk there, or {ELSEWHERE}"
+# What runs like this dies with the command that began it, whatever ends that, and its mounts go with it.
+MORTAL = ["setpriv", "--pdeathsig", "KILL"]
+CONTAINED = [*MORTAL, "unshare", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
 STARTED = time.monotonic()
 
 
@@ -71,23 +76,36 @@ def alone(work: str) -> Iterator[None]:
         yield
 
 
+def end(contained: subprocess.Popen) -> None:
+    """The first process in its namespaces dies, and all others before it does; then this one ends by itself."""
+    while contained.poll() is None:
+        for child in Path(f"/proc/{contained.pid}/task/{contained.pid}/children").read_text().split():
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(int(child), signal.SIGKILL)
+        time.sleep(0.02)
+
+
 # --- Debian, its packages, the kernel ---
 
 
 def prepare_machine() -> None:
     """Missing packages are installed, a low limit is raised, and all else that the machine lacks is named at once."""
-    packages = missing_packages()
+    packages = missing_packages(PACKAGES)
     if lacks := missing_features():
         refuse(lacks + [f"package {name}: apt-get install {name}" for name in packages])
     if packages:
-        say(f"installing {' '.join(packages)}")
-        os.environ["DEBIAN_FRONTEND"] = "noninteractive"
-        run("apt-get", "update", "-qq")
-        run("apt-get", "install", "-qq", "--no-install-recommends", *packages)
+        install(packages)
         if lacks := missing_features():  # what could not be asked without a program of these packages
             refuse(lacks)
     if int(INOTIFY_LIMIT.read_text()) < INOTIFY_INSTANCES:
         raise_inotify_limit()
+
+
+def install(packages: list[str]) -> None:
+    say(f"installing {' '.join(packages)}")
+    os.environ["DEBIAN_FRONTEND"] = "noninteractive"
+    run("apt-get", "update", "-qq")
+    run("apt-get", "install", "-qq", "--no-install-recommends", *packages)
 
 
 def refuse(lacks: list[str]) -> None:
@@ -103,10 +121,10 @@ def raise_inotify_limit() -> None:
         raise Trouble(f"{error}: set it where this machine's kernel is configured") from error
 
 
-def missing_packages() -> list[str]:
-    query = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *PACKAGES]
+def missing_packages(wanted: list[str]) -> list[str]:
+    query = ["dpkg-query", "--show", "--showformat=${Package} ${db:Status-Status}\n", *wanted]
     shown = subprocess.run(query, capture_output=True, text=True).stdout if shutil.which(query[0]) else ""
-    return [name for name in PACKAGES if f"{name} installed" not in shown.splitlines()]
+    return [name for name in wanted if f"{name} installed" not in shown.splitlines()]
 
 
 def missing_features() -> list[str]:
@@ -119,6 +137,15 @@ def missing_features() -> list[str]:
         if subprocess.run(probe.split(), capture_output=True).returncode not in (0, NO_SUCH_PROGRAM):
             lacks.append(f"{feature} in the kernel: load the module, or boot a kernel that has it")
     return lacks
+
+
+def cgroup_roots() -> list[Path]:
+    """Where each host needs a control group of its own; a systemd that runs the machine provides it by itself."""
+    if Path("/run/systemd/system").exists():
+        return []
+    lines = [line.split(" - ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    used_by_systemd = re.compile(r"cgroup2 |cgroup .*\bname=systemd\b")
+    return [Path(mount.split()[4]) for mount, filesystem in lines if used_by_systemd.match(filesystem)]
 
 
 # --- Folders ---
