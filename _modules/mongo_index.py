@@ -228,7 +228,7 @@ def act(name, step, connection=None, timeout=3600):
     """
     database, collection = _split(name)
     if step["do"] == "create":
-        specs = [{"key": index["keys"], **{k: v for k, v in index.items() if k != "keys"}} for index in step["indexes"]]
+        specs = [_spec(index) for index in step["indexes"]]
         # By default the build waits for every voting member, and so for ever while one is down.
         command = {"createIndexes": collection, "indexes": specs, "commitQuorum": "majority"}
     elif step["do"] == "remove":
@@ -236,6 +236,12 @@ def act(name, step, connection=None, timeout=3600):
     else:
         command = {"collMod": collection, "index": {"name": step["index"], **step["new"]}}
     __salt__["mongo_client.command"](command, db=database, connection=connection, timeout=timeout)
+
+
+def _spec(index):
+    """An index as createIndexes takes it, its values in MongoDB's own types."""
+    options = {key: value for key, value in index.items() if key != "keys"}
+    return {"key": index["keys"], **__salt__["mongo_client.from_extended"](options)}
 
 
 def _split(name):
@@ -281,10 +287,23 @@ def _options(index, beside=()):
 
 def _drift(wanted, found):
     """Options that differ, each with what it is and what is wanted."""
-    want, have = _options(wanted, wanted), _options(found, wanted)
+    want, have = _options(_plain(wanted), wanted), _options(found, wanted)
     if "collation" in want and "collation" in have:
         have["collation"] = {key: have["collation"].get(key) for key in want["collation"]}
-    return {key: (have.get(key), want.get(key)) for key in sorted({*want, *have}) if have.get(key) != want.get(key)}
+    pairs = {key: (have.get(key), want.get(key)) for key in sorted({*want, *have})}
+    return {key: pair for key, pair in pairs.items() if _compared(key, pair[0]) != _compared(key, pair[1])}
+
+
+def _plain(index):
+    """An index as the server would answer it: its values are compared in one spelling of MongoDB's extended JSON."""
+    return __salt__["mongo_client.jsonable"](__salt__["mongo_client.from_extended"](index))
+
+
+def _compared(option, value):
+    """What is compared of an option, so that ``true`` is not ``1`` and the order of a filter's conditions is none."""
+    if option == "partialFilterExpression" and isinstance(value, dict):
+        return __salt__["mongo_values.comparable_filter"](value)
+    return __salt__["mongo_values.comparable"](value) if option == "storageEngine" else value
 
 
 def _counterpart(wanted, observed):

@@ -407,6 +407,7 @@ def _index_rule(index: dict, shard_key: dict, arrays: Iterable[str]) -> Iterator
     yield from _text_rule(index)
     yield from _wildcard_rule(index)
     yield from _option_rule(index)
+    yield from _filter_rule(index)
     yield from _parallel_array_rule(index["keys"], arrays)
     yield from _unique_rule(index, list(shard_key))
 
@@ -472,6 +473,11 @@ def _option_rule(index: dict) -> Iterator[tuple]:
         yield "sparse", "is given together with partialFilterExpression", "partialFilterExpression alone, with $exists"
 
 
+def _filter_rule(index: dict) -> Iterator[tuple]:
+    for each in __salt__["mongo_values.filter_faults"](index.get("partialFilterExpression", {})):
+        yield f"partialFilterExpression:{each['path']}".strip(":"), each["fault"], each["remedy"]
+
+
 def _parallel_array_rule(keys: dict, arrays: Iterable[str]) -> Iterator[tuple]:
     fields = list(keys)
     pairs = [(one, other) for place, one in enumerate(fields) for other in fields[place + 1 :]]
@@ -516,7 +522,8 @@ def _signature(index: dict) -> tuple:
     options = {option: index[option] for option in DISTINGUISHING if index.get(option)}
     if _locale(index) == "simple":
         options.pop("collation", None)
-    return tuple(index["keys"].items()), _frozen(options)
+    condition = __salt__["mongo_values.comparable_filter"](options.pop("partialFilterExpression", {}))
+    return tuple(index["keys"].items()), _frozen(options), condition
 
 
 def _locale(index: dict) -> str:

@@ -144,7 +144,9 @@ INDEX = _object(
         "sparse": _flag("true leaves out documents without the fields, default false"),
         "hidden": _flag("true hides the index from queries, default false"),
         "expireAfterSeconds": _number("seconds until a document expires, 0 to 2147483647", 0, MAX_INT),
-        "partialFilterExpression": _mapping("a filter; only documents that match it are indexed", {}),
+        "partialFilterExpression": _mapping(
+            "a filter; only documents that match it are indexed; dates and the like in MongoDB's extended JSON", {}
+        ),
         "collation": COLLATION,
         "weights": _mapping("weights of text fields", _number("1 to 99999, default 1", 1, 99999)),
         "default_language": _text("language of a text index, default english"),

@@ -27,6 +27,13 @@ ERRORS = {
             "Write it as s1a.dc:27017.",
         ),
         (
+            "is no value in MongoDB's extended JSON",
+            "A key such as $date says that the value is written in MongoDB's extended JSON, but it cannot be "
+            "read as one.",
+            "Correct it as the words after the colon say; a date needs its zone, such as {$date: "
+            "'2026-01-01T00:00:00Z'}.",
+        ),
+        (
             "No credentials at *",
             "The path in the connection leads to nothing in this host's pillar or configuration. Passwords are "
             "never taken from the command line.",

@@ -514,6 +514,44 @@ ERRORS = {
             "Put the fields of both into one.",
         ),
         (
+            "is no operator that MongoDB knows in a partial index",
+            "MongoDB evaluates a partial index's filter at each write, and takes few operators there; it would "
+            "refuse the index.",
+            "Write the filter with those that the message lists; $ne, $not and $regex belong in queries.",
+        ),
+        (
+            "is false, which MongoDB does not take in a partial index",
+            "A partial index cannot be of the documents that lack a field.",
+            "Give the others a field to be known by, or make the index a full one.",
+        ),
+        (
+            "is no list of filters",
+            "$and and $or combine filters.",
+            "Put each filter in a list of its own mapping.",
+        ),
+        (
+            "is no list;",
+            "The operator compares with several values.",
+            "Put them in a list.",
+        ),
+        (
+            "is no shape",
+            "The operator compares with a place on the map.",
+            "Write GeoJSON below $geometry.",
+        ),
+        (
+            "is no type of MongoDB's",
+            "$type takes the names and numbers of BSON's types.",
+            "Correct it: double, string, object, array, binData, objectId, bool, date, null, int, long, decimal"
+            " and so on.",
+        ),
+        (
+            "is no value that MongoDB has",
+            "A key such as $date says that the value is written in MongoDB's extended JSON, but it cannot be "
+            "read as one.",
+            "Write it as the message says; a date needs its zone, and numbers stand in quotes.",
+        ),
+        (
             "has the name *, as number * has",
             "Two indexes share a name.",
             "A name of its own, or none: MongoDB then makes one.",

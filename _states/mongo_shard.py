@@ -269,7 +269,8 @@ def indexes_present(name, indexes, connection=None, timeout=3600):
     indexes
         List of mappings: ``keys`` (fields in order, each ``1``, ``-1``, ``hashed``, ``text``, ``2d``, ``2dsphere``) and
         any of MongoDB's options (``name``, ``unique``, ``sparse``, ``expireAfterSeconds``,
-        ``partialFilterExpression``...).
+        ``partialFilterExpression``...). What YAML has no type for is said in MongoDB's extended JSON, a date as
+        ``{$date: '2026-01-01T00:00:00Z'}``; values and filters are compared as MongoDB does.
     connection
         A router (or, for a plain replica set, its primary), with credentials.
     timeout

@@ -1,0 +1,176 @@
+"""Indexes as MongoDB compares them, on a real server: BSON's values, and what the server adds by itself."""
+
+import datetime
+
+import bson
+import pytest
+from pymongo.errors import OperationFailure
+from test_shard import run
+
+from segments import wait_until
+
+
+@pytest.fixture(scope="module")
+def client(module_mongods):
+    """A set of one member without users."""
+    [member] = module_mongods(1, replset="s1")
+    client = member.client()
+    client.admin.command("replSetInitiate", {"_id": "s1", "members": [{"_id": 0, "host": member.address}]})
+    assert wait_until(lambda: client.admin.command("hello")["isWritablePrimary"], 60)
+    return client
+
+
+@pytest.fixture
+def wanted(client):
+    """A state's arguments, without the indexes, for a collection of this test's own."""
+    client.drop_database("bank")
+    host, port = client.address
+    return {"name": "bank.transfers", "connection": {"host": host, "port": port}}
+
+
+def made(client):
+    return list(client.bank.transfers.list_indexes())[1:]
+
+
+DATE = datetime.datetime(2026, 1, 1)
+VALUES = [
+    ({"$date": "2026-01-01T00:00:00Z"}, DATE),
+    ({"$date": "2026-01-01T01:00:00.000+01:00"}, DATE),
+    ({"$date": {"$numberLong": "1767225600000"}}, DATE),
+    ({"$numberLong": "5"}, bson.Int64(5)),
+    ({"$numberDecimal": "9.99"}, bson.Decimal128("9.99")),
+    ({"$oid": "5f" * 12}, bson.ObjectId("5f" * 12)),
+    ("2026-01-01", "2026-01-01"),
+]
+
+
+@pytest.mark.parametrize("said,meant", VALUES, ids=lambda value: str(value))
+def test_a_value_in_extended_json_is_mongodbs(states, client, wanted, said, meant):
+    """The index holds what is meant, one made by an application with the real value is the same, and later runs too."""
+    if type(meant) is not str:
+        client.bank.transfers.create_index("other", partialFilterExpression={"when": {"$gt": meant}})
+    spec = {"partialFilterExpression": {"when": {"$gt": said}}}
+    indexes = [{"keys": {"other": 1}, **spec}, {"keys": {"k": 1}, **spec}]
+    run(states.mongo_shard.indexes_present, **wanted, indexes=indexes)
+    assert [index["partialFilterExpression"] for index in made(client)] == [{"when": {"$gt": meant}}] * 2
+
+
+def test_an_index_with_a_date_holds_the_documents_after_it(states, client, wanted):
+    client.bank.transfers.insert_many([{"when": datetime.datetime(2026, 5, 1), "k": k} for k in range(5)])
+    index = {
+        "keys": {"k": 1},
+        "unique": True,
+        "partialFilterExpression": {"when": {"$gt": {"$date": "2026-01-01T00:00:00Z"}}},
+    }
+    run(states.mongo_shard.indexes_present, **wanted, indexes=[index])
+    assert client.bank.command("validate", "transfers")["keysPerIndex"]["k_1"] == 5
+
+
+APART = [
+    ({"active": True}, {"active": 1}),
+    ({"a": {"$gt": 0}}, {"a": {"$gt": False}}),
+    ({"a": {"x": 1, "y": 2}}, {"a": {"y": 2, "x": 1}}),
+    ({"a": [1, 2]}, {"a": [2, 1]}),
+    ({"a": {"$gt": {"$date": "2026-01-01T00:00:00Z"}}}, {"a": {"$gt": "2026-01-01T00:00:00Z"}}),
+]
+SAME = [
+    ({"a": 1}, {"a": 1.0}),
+    ({"a": 1}, {"a": {"$numberDecimal": "1.0"}}),
+    ({"a": 1, "b": 1}, {"b": 1, "a": 1}),
+    ({"a": {"$gt": 1, "$lt": 5}}, {"a": {"$lt": 5, "$gt": 1}}),
+    ({"a": {"$eq": 1}}, {"a": 1}),
+    ({"a": {"$in": [1]}}, {"a": 1}),
+    ({"$and": [{"a": 1}, {"b": 1}]}, {"a": 1, "b": 1}),
+    ({"$or": [{"a": 1}, {"b": 1}]}, {"$or": [{"b": 1}, {"a": 1}]}),
+    ({"a": {"$in": [1, 2]}}, {"a": {"$in": [2, 1]}}),
+    ({"a": {"$exists": True}}, {"a": {"$exists": 1}}),
+    ({"a": {"$type": 2}}, {"a": {"$type": "string"}}),
+]
+
+
+def two(filters):
+    return [{"keys": {"k": 1}, "name": f"k{n}", "partialFilterExpression": each} for n, each in enumerate(filters)]
+
+
+@pytest.mark.parametrize("filters", APART, ids=str)
+def test_filters_that_are_two_to_mongodb(states, client, wanted, filters):
+    run(states.mongo_shard.indexes_present, **wanted, indexes=two(filters)[:1])
+    run(states.mongo_shard.indexes_present, **wanted, indexes=two(filters))
+    assert len(made(client)) == 2
+
+
+@pytest.mark.parametrize("filters", SAME, ids=str)
+def test_filters_that_are_one_to_mongodb(states, client, wanted, filters):
+    first, second = two(filters)
+    run(states.mongo_shard.indexes_present, **wanted, indexes=[first])
+    assert run(states.mongo_shard.indexes_present, **wanted, indexes=[second]) == {}
+    both = states.mongo_shard.indexes_present(**wanted, indexes=[first, second])
+    assert "indexes:1: is the same index as number 0" in both.comment
+    assert len(made(client)) == 1
+
+
+TRIANGLE = {"type": "Polygon", "coordinates": [[[0, 0], [0, 1], [1, 1], [0, 0]]]}
+TAKEN = [
+    *[{"a": {name: 1}} for name in ("$eq", "$gt", "$gte", "$lt", "$lte", "$exists")],
+    *[{"a": {"$type": kind}} for kind in ("number", "date", 19, -1, ["string", "int"])],
+    *[
+        {"a": {"$in": values}}
+        for values in ([], [1], [None, "x", {"$regularExpression": {"pattern": "x", "options": "i"}}])
+    ],
+    *[{"a": {name: {"$geometry": TRIANGLE}}} for name in ("$geoWithin", "$geoIntersects")],
+    {"$or": [{"$and": [{"a": 1}, {"b": 1}]}, {"c": {"$gt": 1}}]},
+    {"a": {"$uuid": "00112233-4455-6677-8899-aabbccddeeff"}},
+    {"a": {"$binary": {"base64": "aGk=", "subType": "00"}}},
+    {"a": {"$gt": {"$timestamp": {"t": 1, "i": 1}}, "$lt": {"$maxKey": 1}}},
+    {"a": {"$gt": {"$numberDouble": "NaN"}}},
+    {"a": None},
+    {"$comment": "why", "a": {"b": [1]}},
+    {},
+]
+REFUSED = [
+    *[{"a": {name: 1}} for name in ("$ne", "$regex", "$size", "$near", "$grt", "$bitsAllSet", "$in", "$geoWithin")],
+    *[{"a": {"$exists": value}} for value in (False, 0, None)],
+    *[{"a": {"$type": kind}} for kind in ("strin", 200, [])],
+    *[{name: [{"a": 1}]} for name in ("$nor", "$expr", "$where")],
+    *[{name: value} for name in ("$and", "$or") for value in ([], 5, [5])],
+    {"a": {"$nin": [1]}},
+    {"a": {"$not": {"$gt": 1}}},
+    {"a": {"$elemMatch": {"b": 1}}},
+    {"a": {"$mod": [2, 1]}},
+    {"$or": [{"a": 1}, {"b": {"$ne": None}}]},
+]
+
+
+@pytest.mark.parametrize("condition", [*TAKEN, *REFUSED], ids=str)
+def test_filters_are_judged_as_the_server_judges_them(modules, client, wanted, condition):
+    real = modules.mongo_client.from_extended(condition)
+    try:
+        client.bank.transfers.create_index("k", partialFilterExpression=real)
+        taken = True
+    except OperationFailure:
+        taken = False
+    assert taken is (condition in TAKEN)
+    assert bool(modules.mongo_values.filter_faults(condition)) is not taken
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        *[{"$date": date} for date in ("yesterday", "2026-01-01", "2026-13-01T00:00:00Z", "2026-01-01T00:00:00", True)],
+        *[{"$oid": value} for value in (5, "5f")],
+        *[{"$numberLong": value} for value in ("x", "9" * 20, None)],
+        *[{"$numberDecimal": value} for value in (9.99, "x")],
+        {"$date": "2026-01-01T00:00:00Z", "$gt": 1},
+        {"$binary": "aGk="},
+        {"$minKey": 0},
+        {"$uuid": "5"},
+    ],
+    ids=str,
+)
+def test_what_no_value_is_is_refused_before_anything_is_asked(states, client, wanted, value):
+    index = {"keys": {"k": 1}, "partialFilterExpression": {"when": {"$gt": value}}}
+    ret = states.mongo_shard.indexes_present(**wanted, indexes=[index])
+    assert ret.result is False
+    place = f"indexes:0:partialFilterExpression:when:$gt:{next(iter(value))}: is no value that MongoDB has"
+    assert place in ret.comment
+    assert made(client) == []
