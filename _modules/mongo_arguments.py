@@ -312,6 +312,7 @@ FORMS = {
     "database": _text,
     "roles": _or_none(_roles),
     "password": _password,
+    "file": _one(_is_path, "an absolute path"),
     "files": _files,
     "together": _files,
     "turn": _or_none(_fields(_turn_fields, list(_turn_fields), "a mapping with address, peers, replset and hosts")),

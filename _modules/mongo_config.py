@@ -34,9 +34,9 @@ def settings(minion_id=None, pillar=None):
     Returns:
         ``method``, ``version``, ``source``, ``source_hash``, ``home``, ``programs`` (installation); ``kernel``,
         ``huge_pages`` (tuning); ``daemons`` (``name``, ``what``, ``program``, ``file``, ``config``, ``secret`` (options
-        of the site's own may hold one), ``data``, ``turn``, ``connection``); ``replsets``, ``router``, ``cluster``,
-        ``shards``, ``all_members``, ``databases``, ``collections``, ``users``, ``default_rw_concern``, ``admin``,
-        ``timeout`` (arguments of the states).
+        of the site's own may hold one), ``data``, ``replset``, ``turn``, ``connection``); ``replsets``, ``router``,
+        ``cluster``, ``shards``, ``all_members``, ``databases``, ``collections``, ``users``, ``default_rw_concern``,
+        ``admin``, ``timeout`` (arguments of the states).
 
     CLI Example:
 
@@ -192,6 +192,7 @@ def _daemons(pillar, node, routers):
             "config": mongod(pillar, replset),
             "secret": bool(_at(pillar, "options")),
             "data": f"/var/lib/mongodb/{replset['name']}",
+            "replset": replset["name"],
             "turn": _turn(replset["host"], None, replset["name"], [each["host"] for each in replset["members"]]),
             "connection": connection(pillar, replset["port"]),
         }
@@ -206,6 +207,7 @@ def _daemons(pillar, node, routers):
             "config": mongos(pillar, node["router"]),
             "secret": bool(_at(pillar, "router_options")),
             "data": None,
+            "replset": None,
             "turn": _turn(node["router"]["host"], routers, keeper, hosts.split(",")),
             "connection": connection(pillar, node["router"]["port"]),
         }

@@ -83,7 +83,10 @@ def members(connection=None):
     return {
         "replset": own.get("setName"),
         "primary": own.get("primary"),
-        "members": {host: member_state(said) for host, said in hellos(_visible(own), connection).items()},
+        "members": {
+            host: member_state(said)
+            for host, said in hellos(__salt__["mongo_members.visible"](own), connection).items()
+        },
     }
 
 
@@ -157,11 +160,11 @@ def observe(name, wanted, connection=None):
 
     Returns:
         ``hellos`` (``{host: reply or None}``), ``silent`` (``{host: why it does not answer}``), ``born``, ``primary``
-        (``host:port`` or ``None``), ``config`` (``None`` while there is none), ``userless`` (the set has no user, so
-        that our login has still to be created) and ``primary_here``.
+        (``host:port`` or ``None``), ``config`` (``None`` while there is none), ``names`` (wanted hosts to the set's own
+        spelling), ``userless`` (the set has no user, so that our login has still to be created) and ``primary_here``.
 
-    Raises ``CommandExecutionError`` when a host belongs to another set or was started without ``--replSet``, and when
-    the set has users but does not let ours in.
+    Raises ``CommandExecutionError`` when a host belongs to another set or was started without ``--replSet``, when two
+    hosts are one server, and when the set has users but does not let ours in.
 
     CLI Example:
 
@@ -176,21 +179,33 @@ def observe(name, wanted, connection=None):
     said = {host: answer for host, (answer, _) in asked.items()}
     for host, answer in said.items():
         _refuse_foreign(name, host, answer)
+    __salt__["mongo_members.refuse_twice"](name, said)
     alive = [answer for answer in said.values() if answer and answer.get("setName")]
     primary = next((answer["primary"] for answer in alive if answer.get("primary")), None)
     found = {"hellos": said, "born": bool(alive), "primary": primary}
-    found.update({"config": None, "userless": False, "primary_here": False})
+    found.update({"config": None, "names": {}, "userless": False, "primary_here": False})
     found["silent"] = {host: why for host, (answer, why) in asked.items() if not answer}
+    if not alive and not found["silent"]:
+        __salt__["mongo_members.refuse_lost"](name, connection)
     if not primary:
         return found
+    return {**found, **_inside(primary, alive[0], wanted, connection)}
+
+
+def _inside(primary, said, wanted, connection):
+    """What a login at the primary shows, or what is to be known while there is no user."""
+    found = {}
     try:
-        return {**found, "config": config(__salt__["mongo_client.at"](primary, connection))}
+        found["config"] = config(__salt__["mongo_client.at"](primary, connection))
     except CommandExecutionError as err:
         refused = getattr(err, "code", None) in LOGIN_REFUSED
         if not refused or not __salt__["mongo_user.userless"](connection):
             raise
-    here = bool(__salt__["mongo_client.hello"](connection).get("isWritablePrimary"))
-    return {**found, "config": _config_from_hello(alive[0], wanted), "userless": True, "primary_here": here}
+        here = bool(__salt__["mongo_client.hello"](connection).get("isWritablePrimary"))
+        found.update({"config": _config_from_hello(said, wanted), "userless": True, "primary_here": here})
+    hosts = [entry["host"] for entry in wanted]
+    found["names"] = __salt__["mongo_members.named"](hosts, _hosts(found["config"]), connection)
+    return found
 
 
 def unsettled(observed):
@@ -213,7 +228,7 @@ def unsettled(observed):
         return f"{', '.join(silent)} must answer before the set is born{_reasons(silent)}" if silent else ""
     if not observed["config"]:
         return "the set has no primary"
-    known = {entry["host"] for entry in observed["config"]["members"]}
+    known = {**__salt__["mongo_members.spelled"](silent, _hosts(observed["config"])), **observed.get("names", {})}
     new = {host: why for host, why in silent.items() if host not in known}
     if new:
         return f"{', '.join(new)} must answer before it is added{_reasons(new)}"
@@ -257,6 +272,9 @@ def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False):
     if not observed["born"]:
         return _plan_birth(name, wanted, settings, admin)
     have = {entry["host"]: member(entry) for entry in observed["config"]["members"]}
+    names = __salt__["mongo_members.spelled"]([entry["host"] for entry in wanted], have)
+    names.update(observed.get("names", {}))
+    wanted = [{**entry, "host": names.get(entry["host"], entry["host"])} for entry in wanted]
     _refuse_fixed(name, wanted, have)
     extra = [host for host in have if host not in {entry["host"] for entry in wanted}]
     if extra and not remove_extra:
@@ -271,8 +289,8 @@ def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False):
 
 def member(entry):
     """
-    A member in the one form that is compared: ``host:port`` and every field with MongoDB's default where none is given.
-    Fields that are not compared are left out.
+    A member in the one form that is compared: every field with MongoDB's default where none is given. Fields that are
+    not compared are left out; ``host`` stays as it is spelled, see :py:mod:`mongo_members`.
 
     entry
         ``host:port``, or a mapping with ``host`` and any of ``priority``, ``votes``, ``hidden``, ``arbiterOnly``,
@@ -289,7 +307,7 @@ def member(entry):
     entry = {"host": entry} if isinstance(entry, str) else entry
     implied = {"priority": 0} if entry.get("arbiterOnly") else {}
     return {
-        "host": entry["host"].lower(),
+        "host": entry["host"],
         **DEFAULTS,
         **implied,
         **{key: entry[key] for key in DEFAULTS if key in entry},
@@ -394,7 +412,7 @@ def reconfigure(name, step, hosts, connection=None, timeout=60):
     """
 
     def taken():
-        primary = find_primary(name, hosts, connection)
+        primary = __salt__["mongo_members.find_primary"](name, hosts, connection)
         at_primary = __salt__["mongo_client.at"](primary, connection)
         current = _raw_config(at_primary)
         if _is_taken(current, step):
@@ -413,67 +431,13 @@ def reconfigure(name, step, hosts, connection=None, timeout=60):
     __salt__["mongo_client.wait"](taken, f"replica set {name} to {step['do']} {step['what']}", timeout, 0.02)
 
 
-def find_primary(name, hosts, connection=None):
-    """
-    The set's writable primary as ``host:port``, asked of each host until one knows.
-
-    name
-        The replica set's name.
-    hosts
-        ``host:port`` of members.
-    connection
-        Options for all of them (TLS...).
-
-    Raises ``CommandExecutionError`` (code 10107) when none of them knows a primary.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . mongo_replset.find_primary s1 '[s1a.dc:27017, s1b.dc:27017]'
-
-    .. versionadded:: 0.1.0
-    """
-    return _ask(name, hosts, connection)["primary"]
-
-
-def missing(name, hosts, connection=None):
-    """
-    Which of these hosts the set, as its primary's clients see it, does not have.
-
-    name, hosts, connection
-        As for :py:func:`find_primary`, which also tells what is raised.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . mongo_replset.missing s1 '[s1a.dc:27017, s1b.dc:27017]'
-
-    .. versionadded:: 0.1.0
-    """
-    seen = _visible(_ask(name, hosts, connection))
-    return [host for host in hosts if host not in seen]
-
-
 def _step_down(primary, seconds=30):
     """Ask a primary to hand over: for some seconds another member is elected instead."""
     __salt__["mongo_client.command"]({"replSetStepDown": seconds}, connection=primary, timeout=20)
 
 
-def _ask(name, hosts, connection):
-    """What the first member that knows a primary says of the set."""
-    for host in hosts:
-        said, _ = _hello(host, connection)
-        if said and said.get("primary") and said.get("setName") == name:
-            return said
-    error = CommandExecutionError(f"Replica set {name} has no primary that {', '.join(hosts)} would know of")
-    error.code = NOT_WRITABLE_PRIMARY
-    raise error
-
-
-def _visible(said):
-    return [host for kind in ("hosts", "passives", "arbiters") for host in said.get(kind, [])]
+def _hosts(found):
+    return [entry["host"] for entry in found["members"]]
 
 
 def _raw_config(connection):
@@ -526,15 +490,17 @@ def _is_taken(current, step):
 
 def _behind(current, hosts, connection):
     """Those of the hosts that are members and answer, but hold not all data yet, or have no vote yet."""
-    have = {entry["host"]: entry for entry in map(member, current["members"]) if entry["host"] in hosts}
+    stay = __salt__["mongo_members.named"](hosts, _hosts(current), connection).values()
+    have = {entry["host"]: entry for entry in map(member, current["members"]) if entry["host"] in stay}
     said = {host: answer for host, answer in hellos(have, connection).items() if answer}
     return [host for host in said if member_state(said[host]) == "OTHER" or is_new(said[host], have[host])]
 
 
 def _config_from_hello(said, wanted):
     """A configuration without the options that only a login shows: known members count as they are wanted."""
-    options = {entry["host"]: entry for entry in wanted}
-    return {"members": [options.get(host, {"host": host}) for host in _visible(said)], "settings": None}
+    options, seen = {entry["host"]: entry for entry in wanted}, __salt__["mongo_members.visible"](said)
+    known = {there: options[host] for host, there in __salt__["mongo_members.spelled"](options, seen).items()}
+    return {"members": [{**known.get(host, {}), "host": host} for host in seen], "settings": None}
 
 
 def _plan_birth(name, wanted, settings, admin):

@@ -108,8 +108,8 @@ def shard_present(name, members, replset=None, connection=None, timeout=120):
     """
     The replica set is a shard of this cluster. Waits until the set has a primary and these members.
 
-    A shard is known by its hosts and by the identity that its set holds, not by its name: a set of another cluster, a
-    name that is taken and hosts that belong to another shard are refused, with who has them.
+    A shard is known by its hosts, however they are spelled, and by the identity that its set holds, not by its name: a
+    set of another cluster, a name that is taken and hosts that belong to another shard are refused, with who has them.
 
     name
         The shard's name.
@@ -145,19 +145,22 @@ def shard_present(name, members, replset=None, connection=None, timeout=120):
         return [entry["host"] for entry in wanted if not entry["hidden"]]
 
     def look():
+        shards = __salt__["mongo_shard.shards"](connection)
         return {
-            "shards": __salt__["mongo_shard.shards"](connection),
+            "shards": shards,
+            "names": __salt__["mongo_members.named"](hosts(), __salt__["mongo_shard.shard_hosts"](shards), connection),
             "cluster_id": __salt__["mongo_shard.cluster_id"](connection),
             "identity": __salt__["mongo_shard.shard_identity"](replset, hosts(), connection),
         }
 
     def grown():
-        missing = __salt__["mongo_replset.missing"](replset, hosts(), connection)
+        missing = __salt__["mongo_members.missing"](replset, hosts(), connection)
         return not missing, f"{', '.join(missing)} not in the set yet"
 
     def act(step):
         __salt__["mongo_client.wait"](grown, f"replica set {replset} with a primary and {', '.join(hosts())}", timeout)
-        __salt__["mongo_shard.add_shard"](name, replset, hosts(), connection, timeout)
+        spelled = __salt__["mongo_members.names"](replset, hosts(), connection)
+        __salt__["mongo_shard.add_shard"](name, replset, list(spelled.values()), connection, timeout)
 
     return _converge(
         name,

@@ -40,6 +40,18 @@ mongodb-{{ daemon.name }}-data:
       - service: mongodb-{{ daemon.name }}
 {% endif %}
 
+{% if daemon.replset %}
+mongodb-{{ daemon.name }}-place:
+  mongo_daemon.in_place:
+    - name: {{ daemon.replset | tojson }}
+    - file: {{ daemon.file }}
+    - connection: {{ daemon.connection | tojson }}
+    - require_in:
+      - file: mongodb-{{ daemon.name }}-config
+      - file: mongodb-{{ daemon.name }}-unit
+      - service: mongodb-{{ daemon.name }}
+{% endif %}
+
 mongodb-{{ daemon.name }}-config:
   file.serialize:
     - name: {{ daemon.file }}
