@@ -27,6 +27,7 @@ SERVER_OPTIONS = (
     "language_override",
     "weights",
 )
+TWO_D_DEFAULTS = {"bits": 26, "min": -180, "max": 180}
 INDEX_DEFAULTS = {"unique": False, "sparse": False, "hidden": False}
 CHANGEABLE = ("expireAfterSeconds", "hidden")
 MAX_TIME_EXPIRED, NAMESPACE_NOT_FOUND = 50, 26
@@ -73,6 +74,29 @@ def indexes(name, connection=None, unfinished=False):
     ]
 
 
+def collation(name, connection=None):
+    """
+    The collation that a collection gives to every index without one of its own; ``None`` if it has none.
+
+    name
+        ``database.collection``.
+    connection
+        A router or any primary, with credentials.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_index.collation bank.transfers
+
+    .. versionadded:: 0.1.0
+    """
+    database, collection = _split(name)
+    listed = {"listCollections": 1, "filter": {"name": collection}}
+    found = __salt__["mongo_client.rows"](listed, db=database, connection=connection)
+    return __salt__["mongo_client.jsonable"](found[0].get("options", {}).get("collation")) if found else None
+
+
 def parallel_arrays(name, keys, connection=None, timeout=5):
     """
     A document that the index could not hold, as two of its fields are arrays there (server error 171); ``None`` if
@@ -113,7 +137,7 @@ def parallel_arrays(name, keys, connection=None, timeout=5):
     return None
 
 
-def plan(name, wanted, observed):
+def plan(name, wanted, observed, collation=None):
     """
     The steps to the wanted indexes, compared by key and options: one of another name, but the same key and options, is
     the same. One that differs in ``unique``, ``sparse``, ``partialFilterExpression`` or ``collation`` is made beside
@@ -125,6 +149,8 @@ def plan(name, wanted, observed):
         List of ``{keys: {field: 1, ...}, ...options}``.
     observed
         What :py:func:`indexes` answered.
+    collation
+        What :py:func:`collation` answered: that of wanted indexes that name none. Default none.
 
     Raises ``CommandExecutionError`` when a key exists with other options, or a name with another key.
 
@@ -139,9 +165,10 @@ def plan(name, wanted, observed):
     names = {index["name"]: index for index in observed}
     creates, changes = [], []
     for index in [{**index, "name": __salt__["mongo_rules.index_name"](index)} for index in wanted]:
-        found = _counterpart(index, observed)
+        whole = {"collation": collation, **index} if collation else index
+        found = _counterpart(whole, observed)
         if found:
-            changes += _plan_change(name, index, found)
+            changes += _plan_change(name, whole, found)
         elif index["name"] in names:
             raise CommandExecutionError(
                 f"{name} has an index {index['name']} on {names[index['name']]['keys']}, not on {index['keys']}; give "
@@ -276,7 +303,8 @@ def _weights(index):
 def _options(index, beside=()):
     """An index's options with their defaults; what only the server adds counts where the wanted index names it."""
     skipped = {"keys", "name"} | (set(SERVER_OPTIONS) - set(beside))
-    options = {**INDEX_DEFAULTS, **{key: value for key, value in index.items() if key not in skipped}}
+    defaults = {**INDEX_DEFAULTS, **(TWO_D_DEFAULTS if "2d" in index["keys"].values() else {})}
+    options = {**defaults, **{key: value for key, value in index.items() if key not in skipped}}
     if "weights" in options:
         options["weights"] = _weights(index)
     # The server keeps no collation for this one.

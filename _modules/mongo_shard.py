@@ -483,7 +483,8 @@ def create_database(name, primary_shard=None, connection=None, timeout=60):
 
 def shard_collection(name, key, unique=False, connection=None, timeout=120):
     """
-    Shard a collection. One that holds documents needs an index that begins with the key first.
+    Shard a collection. One that holds documents needs an index that begins with the key first, with
+    ``collation: {locale: simple}`` where the collection has a collation of its own: shard keys are compared without.
 
     name, key, unique
         As for :py:func:`plan_collection`.
@@ -498,7 +499,8 @@ def shard_collection(name, key, unique=False, connection=None, timeout=120):
 
     .. versionadded:: 0.1.0
     """
-    command = {"shardCollection": name, "key": key, **({"unique": True} if unique else {})}
+    command = {"shardCollection": name, "key": key, "collation": {"locale": "simple"}}
+    command.update({"unique": True} if unique else {})
     __salt__["mongo_client.command"](command, connection=connection, timeout=timeout)
 
 

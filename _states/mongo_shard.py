@@ -262,10 +262,10 @@ def indexes_present(name, indexes, connection=None, timeout=3600):
     The collection has these indexes. Let the load of data require this state: an index on a loaded collection is an
     outage.
 
-    Compared by key and options, never by name alone. ``expireAfterSeconds`` and ``hidden`` are changed in place; any
-    other difference is refused. So is an index that a document there could not be held in, because two of its fields
-    are arrays in it: the document is named before the build fails with code 171. One that is still being built, by
-    whomever, is waited for. Other indexes are left alone.
+    Compared by key and options, never by name alone; an index without a collation has its collection's.
+    ``expireAfterSeconds`` and ``hidden`` are changed in place; any other difference is refused. So is an index that a
+    document there could not be held in, because two of its fields are arrays in it: the document is named before the
+    build fails with code 171. One that is still being built, by whomever, is waited for. Other indexes are left alone.
 
     name
         ``database.collection``.
@@ -297,8 +297,12 @@ def indexes_present(name, indexes, connection=None, timeout=3600):
     .. versionadded:: 0.1.0
     """
 
+    def read():
+        found = {"indexes": __salt__["mongo_index.indexes"](name, connection)}
+        return {**found, "collation": __salt__["mongo_index.collation"](name, connection) if found["indexes"] else None}
+
     def plan(observed):
-        steps = __salt__["mongo_index.plan"](name, indexes, observed["indexes"])
+        steps = __salt__["mongo_index.plan"](name, indexes, observed["indexes"], observed["collation"])
         for step in steps if not observed.get("assumed") else []:
             _refuse_parallel_arrays(name, step, connection)
         return steps
@@ -307,8 +311,8 @@ def indexes_present(name, indexes, connection=None, timeout=3600):
         name,
         f"collection {name}",
         {"collection": name, "indexes": indexes, "connection": connection, "timeout": timeout},
-        read=lambda: {"indexes": __salt__["mongo_index.indexes"](name, connection)},
-        blank={"indexes": []},
+        read=read,
+        blank={"indexes": [], "collation": None},
         plan=plan,
         act=lambda step: __salt__["mongo_index.act"](name, step, connection, timeout),
         fact=lambda observed: f"{name} has its indexes: {', '.join(index['name'] for index in observed['indexes'])}",

@@ -174,3 +174,29 @@ def test_what_no_value_is_is_refused_before_anything_is_asked(states, client, wa
     place = f"indexes:0:partialFilterExpression:when:$gt:{next(iter(value))}: is no value that MongoDB has"
     assert place in ret.comment
     assert made(client) == []
+
+
+# What the server adds by itself
+
+
+GERMAN = {"locale": "de", "strength": 2}
+
+
+def test_an_index_without_a_collation_has_its_collections(states, client, wanted):
+    client.bank.create_collection("transfers", collation=GERMAN)
+    indexes = [{"keys": {"a": 1}}, {"keys": {"$**": 1}}, {"keys": {"h": "hashed"}}, {"keys": {"p": "2dsphere"}}]
+    run(states.mongo_shard.indexes_present, **wanted, indexes=indexes)
+    simple = {"keys": {"a": 1}, "collation": {"locale": "simple"}, "name": "simple"}
+    run(states.mongo_shard.indexes_present, **wanted, indexes=[simple])
+    found = {index["name"]: index.get("collation", {}).get("locale") for index in made(client)}
+    assert found == {"a_1": "de", "$**_1": "de", "h_hashed": "de", "p_2dsphere": "de", "simple": None}
+    assert run(states.mongo_shard.indexes_present, **wanted, indexes=[{**indexes[0], "collation": GERMAN}]) == {}
+
+
+def test_the_defaults_of_a_plane_are_no_drift(states, client, wanted):
+    client.bank.transfers.create_index([("place", "2d")], bits=26, min=-180, max=180)
+    client.bank.transfers.create_index([("home", "2d")])
+    indexes = [{"keys": {"place": "2d"}}, {"keys": {"home": "2d"}, "bits": 26}]
+    assert run(states.mongo_shard.indexes_present, **wanted, indexes=indexes) == {}
+    other = states.mongo_shard.indexes_present(**wanted, indexes=[{"keys": {"home": "2d"}, "bits": 20}])
+    assert "with {'bits': 26}, not {'bits': 20}" in other.comment
