@@ -184,10 +184,10 @@ def plan(name, wanted, observed, collation=None):
 
 def plan_absent(name, unwanted, observed):
     """
-    The steps that drop indexes by their key. Pure.
+    The steps that drop indexes: those with the keys, and with the name and the options that are given beside them.
 
     name, unwanted, observed
-        As for :py:func:`plan`; of ``unwanted`` only the keys count.
+        As for :py:func:`plan`.
 
     CLI Example:
 
@@ -197,7 +197,6 @@ def plan_absent(name, unwanted, observed):
 
     .. versionadded:: 0.1.0
     """
-    keys = {_key(index) for index in unwanted}
     return [
         {
             "do": "remove",
@@ -207,7 +206,7 @@ def plan_absent(name, unwanted, observed):
             "index": index["name"],
         }
         for index in observed
-        if _key(index) in keys
+        if any(_is_meant(each, index) for each in unwanted)
     ]
 
 
@@ -320,6 +319,12 @@ def _drift(wanted, found):
         have["collation"] = {key: have["collation"].get(key) for key in want["collation"]}
     pairs = {key: (have.get(key), want.get(key)) for key in sorted({*want, *have})}
     return {key: pair for key, pair in pairs.items() if _compared(key, pair[0]) != _compared(key, pair[1])}
+
+
+def _is_meant(unwanted, found):
+    """Whether all that is said of an unwanted index holds for this one."""
+    named = unwanted.get("name", found["name"]) == found["name"]
+    return _key(unwanted) == _key(found) and named and not set(_drift(unwanted, found)).intersection(unwanted)
 
 
 def _plain(index):

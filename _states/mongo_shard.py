@@ -321,12 +321,13 @@ def indexes_present(name, indexes, connection=None, timeout=3600):
 
 def indexes_absent(name, indexes, connection=None):
     """
-    The collection has no index on these keys. The index on ``_id`` and the one of the shard key are the server's.
+    The collection has no such indexes. The index on ``_id`` and the one of the shard key are the server's.
 
     name
         ``database.collection``.
     indexes
-        List of mappings with ``keys``, as for :py:func:`indexes_present`.
+        List of mappings with ``keys``, as for :py:func:`indexes_present`. All indexes on these keys go, or, where
+        ``name`` or options are given too, those that have them.
     connection
         A router, with credentials.
 

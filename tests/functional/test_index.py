@@ -200,3 +200,36 @@ def test_the_defaults_of_a_plane_are_no_drift(states, client, wanted):
     assert run(states.mongo_shard.indexes_present, **wanted, indexes=indexes) == {}
     other = states.mongo_shard.indexes_present(**wanted, indexes=[{"keys": {"home": "2d"}, "bits": 20}])
     assert "with {'bits': 26}, not {'bits': 20}" in other.comment
+
+
+# Indexes that go
+
+
+PARTIAL = {"partialFilterExpression": {"when": {"$gt": {"$date": "2026-01-01T00:00:00Z"}}}}
+THREE = [
+    {"keys": {"a": 1}},
+    {"keys": {"a": 1}, "collation": GERMAN, "name": "a_ci"},
+    {"keys": {"a": 1}, "unique": True, "expireAfterSeconds": 60, "name": "once", **PARTIAL},
+]
+
+
+@pytest.mark.parametrize(
+    "said, stay",
+    [
+        ({}, []),
+        ({"name": "a_ci"}, ["a_1", "once"]),
+        ({"name": "a_ci", "collation": GERMAN}, ["a_1", "once"]),
+        ({"name": "a_ci", "unique": True}, ["a_1", "a_ci", "once"]),
+        ({"collation": {"locale": "simple"}}, ["a_ci"]),
+        ({"collation": {"locale": "fr"}}, ["a_1", "a_ci", "once"]),
+        ({"unique": True}, ["a_1", "a_ci"]),
+        ({"unique": False}, ["once"]),
+        ({"expireAfterSeconds": 61}, ["a_1", "a_ci", "once"]),
+        (PARTIAL, ["a_1", "a_ci"]),
+    ],
+    ids=str,
+)
+def test_all_that_is_said_of_an_index_that_goes_counts(states, client, wanted, said, stay):
+    run(states.mongo_shard.indexes_present, **wanted, indexes=THREE)
+    run(states.mongo_shard.indexes_absent, **wanted, indexes=[{"keys": {"a": 1}, **said}])
+    assert [index["name"] for index in made(client)] == stay
