@@ -23,13 +23,13 @@ SERVER_OPTIONS = (
     "background",
     "textIndexVersion",
     "2dsphereIndexVersion",
+    "prepareUnique",
     "default_language",
     "language_override",
     "weights",
 )
 TWO_D_DEFAULTS = {"bits": 26, "min": -180, "max": 180}
 INDEX_DEFAULTS = {"unique": False, "sparse": False, "hidden": False}
-CHANGEABLE = ("expireAfterSeconds", "hidden")
 MAX_TIME_EXPIRED, NAMESPACE_NOT_FOUND = 50, 26
 
 
@@ -141,7 +141,8 @@ def plan(name, wanted, observed, collation=None):
     """
     The steps to the wanted indexes, compared by key and options: one of another name, but the same key and options, is
     the same. One that differs in ``unique``, ``sparse``, ``partialFilterExpression`` or ``collation`` is made beside
-    it, if it has a name of its own.
+    it, if it has a name of its own. Changed in place are ``hidden``, ``expireAfterSeconds`` (MongoDB 5.1 and later for
+    an index that had none) and, from false to true, ``unique`` (6.0 and later).
 
     name
         ``database.collection``.
@@ -261,7 +262,9 @@ def act(name, step, connection=None, timeout=3600):
         command = {"dropIndexes": collection, "index": step["index"]}
     else:
         command = {"collMod": collection, "index": {"name": step["index"], **step["new"]}}
-    __salt__["mongo_client.command"](command, db=database, connection=connection, timeout=timeout)
+        if step["new"].get("unique"):
+            return _make_unique(command, database, connection, timeout)
+    return __salt__["mongo_client.command"](command, db=database, connection=connection, timeout=timeout)
 
 
 def _spec(index):
@@ -341,7 +344,7 @@ def _compared(option, value):
 
 def _counterpart(wanted, observed):
     """The index that is to be the wanted one, the nearest to it; ``None`` where MongoDB keeps both."""
-    apart = set(__salt__["mongo_rules.distinguishing"]())
+    apart = set(_apart())
     candidates = [
         index
         for index in observed
@@ -355,11 +358,43 @@ def _plan_change(name, wanted, found):
     if not drift:
         return []
     old, new = ({key: pair[place] for key, pair in drift.items()} for place in (0, 1))
-    if set(drift) <= set(CHANGEABLE) and None not in (*old.values(), *new.values()):
+    if _is_changeable(new):
         return [
             {"do": "change", "what": f"index {found['name']} of {name}", "old": old, "new": new, "index": found["name"]}
         ]
+    beside = "give the new one a name of its own, or " if drift.keys() & {*_apart()} else ""
     raise CommandExecutionError(
         f"{name} has an index on {dict(found['keys'])} with {old}, not {new}; MongoDB does not change that in place: "
-        f"create the new one under another key first, or drop {found['name']} in a quiet hour and run again"
+        f"{beside}drop {found['name']} in a quiet hour and run again"
     )
+
+
+def _apart():
+    return __salt__["mongo_rules.distinguishing"]()
+
+
+def _is_changeable(new):
+    """What collMod can do: an expiry is never taken away, and a unique index never made another."""
+    return (
+        set(new) <= {"expireAfterSeconds", "hidden", "unique"} and None not in new.values() and new.get("unique", True)
+    )
+
+
+def _make_unique(command, database, connection, timeout):
+    """New duplicates are refused first; if there are old ones, that ends again and the server's words are told."""
+
+    def modify(**option):
+        index = {"name": command["index"]["name"], **option}
+        __salt__["mongo_client.command"](
+            {**command, "index": index}, db=database, connection=connection, timeout=timeout
+        )
+
+    rest = {key: value for key, value in command["index"].items() if key not in ("name", "unique")}
+    modify(prepareUnique=True)
+    try:
+        modify(unique=True)
+    except CommandExecutionError:
+        modify(prepareUnique=False)
+        raise
+    if rest:
+        modify(**rest)

@@ -263,9 +263,10 @@ def indexes_present(name, indexes, connection=None, timeout=3600):
     outage.
 
     Compared by key and options, never by name alone; an index without a collation has its collection's.
-    ``expireAfterSeconds`` and ``hidden`` are changed in place; any other difference is refused. So is an index that a
-    document there could not be held in, because two of its fields are arrays in it: the document is named before the
-    build fails with code 171. One that is still being built, by whomever, is waited for. Other indexes are left alone.
+    ``hidden``, ``expireAfterSeconds`` and ``unique`` are set in place, as far as the server can; any other difference
+    is refused. So is an index that a document there could not be held in, because two of its fields are arrays in it:
+    the document is named before the build fails with code 171. One that is still being built, by whomever, is waited
+    for. Other indexes are left alone.
 
     name
         ``database.collection``.

@@ -233,3 +233,37 @@ def test_all_that_is_said_of_an_index_that_goes_counts(states, client, wanted, s
     run(states.mongo_shard.indexes_present, **wanted, indexes=THREE)
     run(states.mongo_shard.indexes_absent, **wanted, indexes=[{"keys": {"a": 1}, **said}])
     assert [index["name"] for index in made(client)] == stay
+
+
+# What is changed in place
+
+
+def test_an_index_gets_an_expiry_and_becomes_unique_in_place(states, client, wanted):
+    plain = {"keys": {"d": 1}}
+    run(states.mongo_shard.indexes_present, **wanted, indexes=[plain])
+    what = f"index d_1 of {wanted['name']}"
+    for more, old, new in [
+        ({"expireAfterSeconds": 60}, None, 60),
+        ({"expireAfterSeconds": 90, "hidden": True}, 60, 90),
+    ]:
+        changes = run(states.mongo_shard.indexes_present, **wanted, indexes=[{**plain, **more}])
+        pair = changes[what]
+        assert (pair["old"]["expireAfterSeconds"], pair["new"]["expireAfterSeconds"]) == (old, new)
+    unique = {**plain, "expireAfterSeconds": 30, "unique": True}
+    changes = run(states.mongo_shard.indexes_present, **wanted, indexes=[unique])
+    assert changes[what]["new"] == {"expireAfterSeconds": 30, "hidden": False, "unique": True}
+    [index] = made(client)
+    assert (index["unique"], index["expireAfterSeconds"], "prepareUnique" in index) == (True, 30, False)
+    for more, words in [({"unique": True}, "MongoDB does not change that in place: drop d_1"), ({}, "name of its own")]:
+        ret = states.mongo_shard.indexes_present(**wanted, indexes=[{**plain, **more}])
+        assert ret.result is False
+        assert words in ret.comment
+
+
+def test_an_index_with_duplicates_does_not_become_unique(states, client, wanted):
+    client.bank.transfers.insert_many([{"d": 1}, {"d": 1}])
+    run(states.mongo_shard.indexes_present, **wanted, indexes=[{"keys": {"d": 1}}])
+    ret = states.mongo_shard.indexes_present(**wanted, indexes=[{"keys": {"d": 1}, "unique": True}])
+    assert (ret.result, ret.changes) == (False, {})
+    assert "code 359" in ret.comment
+    client.bank.transfers.insert_one({"d": 1})
