@@ -361,9 +361,10 @@ def indexes_absent(name, indexes, connection=None):
 
 def user_present(name, database="admin", roles=None, password=None, connection=None):
     """
-    The user exists with these roles, and this password lets it in.
+    The user exists with these roles and this password.
 
-    The password is tried by a login, so that a run with nothing to do writes nothing.
+    The password is compared with what the server keeps of it, so that a run with nothing to do writes nothing;
+    ``authenticationRestrictions`` and ``mechanisms`` are left as they are.
 
     name
         The user.
