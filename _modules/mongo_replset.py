@@ -30,7 +30,8 @@ DEFAULTS = {
 FIXED = ("arbiterOnly", "buildIndexes")
 LOGIN_REFUSED = (11, 13, 18)
 MOST_VOTES = 7
-ALREADY_INITIALIZED, NOT_WRITABLE_PRIMARY = 23, 10107
+ALREADY_INITIALIZED, INCOMPATIBLE = 23, 103
+MODES = "getLastErrorModes"
 
 
 def __virtual__():
@@ -283,8 +284,8 @@ def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False):
             "remove_extra: True"
         )
     first = [_admin_step(admin)] if admin and observed.get("userless") else []
-    first += _settings_steps(name, observed["config"].get("settings", {}), settings)
-    return first + _member_steps(wanted, have, extra, observed.get("primary"))
+    steps = _member_steps(wanted, have, extra, observed.get("primary"))
+    return first + _with_settings(steps, _settings_steps(name, observed["config"].get("settings", {}), settings))
 
 
 def member(entry):
@@ -415,7 +416,7 @@ def reconfigure(name, step, hosts, connection=None, timeout=60):
         primary = __salt__["mongo_members.find_primary"](name, hosts, connection)
         at_primary = __salt__["mongo_client.at"](primary, connection)
         current = _raw_config(at_primary)
-        if _is_taken(current, step):
+        if __salt__["mongo_reconfig.is_taken"](current, step):
             return True, ""
         behind = _behind(current, hosts, connection) if step["do"] == "remove" else []
         if behind:
@@ -423,12 +424,25 @@ def reconfigure(name, step, hosts, connection=None, timeout=60):
         if step.get("host") == primary and not (step.get("entry") or {}).get("priority"):
             _step_down(at_primary)
             return None, f"{primary} steps down before that"
-        __salt__["mongo_client.command"](
-            {"replSetReconfig": _next_config(current, step)}, connection=at_primary, timeout=20
-        )
+        _send(__salt__["mongo_reconfig.following"](current, step), at_primary)
         return True, ""
 
     __salt__["mongo_client.wait"](taken, f"replica set {name} to {step['do']} {step['what']}", timeout, 0.02)
+
+
+def _send(config, primary):
+    """Another configuration may have come first; any other incompatibility would be one for ever."""
+    try:
+        __salt__["mongo_client.command"]({"replSetReconfig": config}, connection=primary, timeout=20)
+    except CommandExecutionError as err:
+        if getattr(err, "code", None) != INCOMPATIBLE or "greater than" in str(err):
+            raise
+        if "implicit default write concern" not in str(err):
+            raise CommandExecutionError(str(err)) from None
+        raise CommandExecutionError(
+            f"{config['_id']} gets no arbiter before the default write concern is set, as MongoDB would change it "
+            "unasked; set it on the primary (mongo_shard.default_rw_concern with write: majority) and run again"
+        ) from None
 
 
 def _step_down(primary, seconds=30):
@@ -460,32 +474,6 @@ def _reasons(silent):
 def _is_primary(connection):
     said = __salt__["mongo_client.hello"](connection)
     return said.get("isWritablePrimary"), member_state(said)
-
-
-def _next_config(config, step):
-    """The configuration after one step: version + 1, every member's ``_id`` kept, a new one's is the highest + 1."""
-    entries = [dict(entry) for entry in config["members"]]
-    if step["do"] == "set":
-        return {
-            **config,
-            "version": config["version"] + 1,
-            "settings": {**config.get("settings", {}), **step["settings"]},
-        }
-    if step["do"] == "add":
-        entries.append({"_id": max(entry["_id"] for entry in entries) + 1, **step["entry"]})
-    if step["do"] == "remove":
-        entries = [entry for entry in entries if entry["host"] != step["host"]]
-    if step["do"] == "change":
-        entries = [{**entry, **step["entry"]} if entry["host"] == step["host"] else entry for entry in entries]
-    return {**config, "version": config["version"] + 1, "members": entries}
-
-
-def _is_taken(current, step):
-    """Whether the configuration holds what the step asks for: an answer was lost, or somebody else was faster."""
-    if step["do"] == "set":
-        return all(current.get("settings", {}).get(key) == value for key, value in step["settings"].items())
-    have = {entry["host"]: member(entry) for entry in current["members"]}
-    return have.get(step["host"]) == step.get("entry")
 
 
 def _behind(current, hosts, connection):
@@ -561,6 +549,19 @@ def _settings_steps(name, have, settings):
         return []
     old = "not to be seen without a login" if have is None else {key: have.get(key) for key in drift}
     return [{"do": "set", "what": f"settings of {name}", "old": old, "new": drift, "settings": drift}]
+
+
+def _with_settings(steps, settings):
+    """
+    The settings first; but the modes of write concerns speak of members' tags, and a configuration must have both: they
+    come when new members are there, and with the tags of the others.
+    """
+    if not settings or MODES not in settings[0]["settings"]:
+        return settings + steps
+    adds = [number for number, step in enumerate(steps, 1) if step["do"] == "add"]
+    place = max(adds, default=0)
+    tags = {step["host"]: step["entry"]["tags"] for step in steps if step["do"] == "change"}
+    return [*steps[:place], {**settings[0], "tags": tags}, *steps[place:]]
 
 
 def _refuse_foreign(name, host, said):

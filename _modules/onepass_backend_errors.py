@@ -66,6 +66,13 @@ ERRORS = {
             "Add them to the list, or say remove_extra: True if they are to go.",
         ),
         (
+            "gets no arbiter before the default write concern is set",
+            "With an arbiter, writes of clients that name no concern would suddenly be acknowledged by one "
+            "member; MongoDB wants that decided first.",
+            "Apply mongo_shard.default_rw_concern with write: majority to the primary, then run again. Shards "
+            "and config servers need none of it.",
+        ),
+        (
             "are one server; name each server once",
             "Two addresses of the list reach the same process, by an alias or by an address for a name.",
             "Keep one of the two.",

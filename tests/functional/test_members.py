@@ -1,5 +1,8 @@
 """A server is who it is, not how it is spelled: on real mongods that are reached by several names of loopback."""
 
+import socket
+import time
+
 import pytest
 import yaml
 from salt.exceptions import CommandExecutionError
@@ -196,3 +199,57 @@ def test_a_server_whose_set_does_not_know_its_address_is_not_initiated(living, m
         ret = states.mongo_replset.replset_present(**moved, test=test)
         assert (ret.result, ret.changes) == (False, {})
         assert "does not know it by its address" in ret.comment
+
+
+# Orders inside one run
+
+
+@pytest.fixture
+def two(mongods, states):
+    """A set of two without users, and a third mongod that it does not have."""
+    members = mongods(3, replset="gl")
+    connection = {"host": "127.0.0.1", "port": members[0].port}
+    wanted = {"name": "gl", "members": [each.address for each in members[:2]], "connection": connection, "timeout": 20}
+    run(states, wanted)
+    return members, wanted
+
+
+def test_tags_and_the_modes_that_need_them_change_in_one_run(two, states):
+    members, wanted = two
+    for keys, modes in [
+        ("ab", {"both": {"a": 1, "b": 1}}),
+        ("cd", {"both": {"c": 1, "d": 1}}),
+        ("cde", {"all": {"c": 1, "d": 1, "e": 1}}),
+        ("cd", {"both": {"c": 1}}),
+    ]:
+        listed = [{"host": each.address, "tags": {key: "x"}} for each, key in zip(members, keys, strict=False)]
+        run(states, {**wanted, "members": listed}, settings={"getLastErrorModes": modes}, remove_extra=True)
+    config = members[0].client().admin.command("replSetGetConfig")["config"]
+    assert config["settings"]["getLastErrorModes"] == {"both": {"c": 1}}
+
+
+def test_an_arbiter_is_refused_at_once_until_the_write_concern_is_set(two, states):
+    members, wanted = two
+    listed = [*wanted["members"], {"host": members[2].address, "arbiterOnly": True}]
+    began = time.monotonic()
+    ret = states.mongo_replset.replset_present(**{**wanted, "members": listed, "timeout": 120})
+    assert ret.result is False
+    assert "gl gets no arbiter before the default write concern is set" in ret.comment
+    assert time.monotonic() - began < 30
+    concern = states.mongo_shard.default_rw_concern(name="gl", write="majority", connection=wanted["connection"])
+    assert concern.result is True, concern.comment
+    assert list(run(states, {**wanted, "members": listed})) == [f"member {members[2].address}"]
+
+
+def test_what_can_never_be_one_configuration_is_refused_at_once(two, modules):
+    """Some of its members on localhost and some not."""
+    members, wanted = two
+    listed = [*wanted["members"], f"{socket.gethostname()}:{members[2].port}"]
+    began = time.monotonic()
+    client = members[0].client()
+    config = client.admin.command("replSetGetConfig")["config"]
+    step = {"do": "add", "what": "member", "host": listed[2], "entry": {"host": listed[2], "priority": 0, "votes": 0}}
+    with pytest.raises(CommandExecutionError, match="localhost"):
+        modules.mongo_replset.reconfigure("gl", step, listed[:1], wanted["connection"], 120)
+    assert time.monotonic() - began < 30
+    assert client.admin.command("replSetGetConfig")["config"] == config
