@@ -316,7 +316,9 @@ def _connection(value):
 
 
 def _password(value):
-    return [] if value is None or _is_text(value) else [_fault("does not fit", "the password's path in the pillar")]
+    whole = [value] if isinstance(value, str) else value
+    fits = value is None or (isinstance(whole, list) and whole and all(map(_is_text, whole)))
+    return [] if fits else [_fault("does not fit", "the password's path in the pillar, as a text or a list of keys")]
 
 
 _roles = _list(_role, "list of roles, each a name or a mapping with role and db")

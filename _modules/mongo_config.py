@@ -64,7 +64,7 @@ def settings(minion_id=None, pillar=None):
         "all_members": {each["name"]: each["members"] for each in site["sets"]},
         "databases": site["databases"],
         "collections": __salt__["mongo_pillar.collections"](pillar)["collections"],
-        "users": [_user(name, user) for name, user in _at(pillar, "users").items() if isinstance(user, dict)],
+        "users": [_user(key, user) for key, user in _at(pillar, "users").items() if isinstance(user, dict)],
     }
 
 
@@ -244,12 +244,14 @@ def _replset(pillar, replset):
     }
 
 
-def _user(name, user):
+def _user(key, user):
+    path = ["mongodb", "users", key, "password"]
     return {
-        "name": name,
+        "key": key,
+        "name": user.get("name", key),
         "database": user.get("database"),
         "roles": user.get("roles"),
-        "password": None if user.get("database") == "$external" else f"mongodb:users:{name}:password",
+        "password": None if user.get("database") == "$external" else path if ":" in key else ":".join(path),
     }
 
 

@@ -287,8 +287,8 @@ def site(pillar: dict | None = None) -> dict:
     Returns:
         ``sets`` (``name``, ``role``, ``members``, ``remove_extra``, ``settings``), ``routers`` (``host:port``),
         ``databases`` (``name``, ``primary_shard``), ``collections`` (``database``, ``collection``, ``shard_key``,
-        ``unique``, ``indexes``, ``arrays``) and ``users`` (``name``, ``database``, ``roles``, ``password``: whether
-        there is one).
+        ``unique``, ``indexes``, ``arrays``) and ``users`` (``key``, ``name``, ``database``, ``roles``, ``password``:
+        whether there is one).
 
     CLI Example:
 
@@ -313,7 +313,7 @@ def site(pillar: dict | None = None) -> dict:
             for database, each in databases.items()
             for name, spec in _mapping(_mapping(each).get("collections")).items()
         ],
-        "users": [_user(name, each) for name, each in _mapping(pillar.get("users")).items() if isinstance(each, dict)],
+        "users": [_user(key, each) for key, each in _mapping(pillar.get("users")).items() if isinstance(each, dict)],
     }
 
 
@@ -361,9 +361,10 @@ def _collection(database: str, name: str, spec: dict) -> dict:
     }
 
 
-def _user(name: str, spec: dict) -> dict:
+def _user(key: str, spec: dict) -> dict:
     return {
-        "name": name,
+        "key": key,
+        "name": spec.get("name", key),
         "database": spec.get("database"),
         "roles": [_role(each, spec.get("database")) for each in _list(spec.get("roles"))],
         "password": "password" in spec,
@@ -545,8 +546,12 @@ def _needs_write_concern(members: list, data: list) -> bool:
 def _user_rule(sound: dict, described: dict, passwords: bool) -> Iterator[tuple]:
     admin = _mapping(_mapping(sound.get("auth")).get("admin")).get("username")
     databases = [each["name"] for each in described["databases"]] + ["admin", "$external"]
+    seen = {}
     for user in described["users"]:
-        path, database = f"users:{user['name']}", user["database"]
+        path, database = f"users:{user['key']}", user["database"]
+        first = seen.setdefault((user["name"], database), user["key"])
+        if first != user["key"]:
+            yield path, f"is the user that users:{first} is, of the same name and database", "another name or database"
         if passwords and not user["password"] and database != "$external":
             yield f"{path}:password", "is missing", "a password from the secrets pillar"
         if database is not None and database not in databases:

@@ -24,7 +24,7 @@ ALIASES = {"shards": "replsets", "mongos": "routers", "ssl": "tls", "slaveDelay"
 # Below these no value is shown, and a strange key only if it looks like a known one: it may be a secret gone astray.
 SECRET_PLACES = ("auth", "users", "connection", "options", "router_options")
 # But these keys of an entry there are no secret.
-SHOWN = {"users": ["database", "roles"]}
+SHOWN = {"users": ["name", "database", "roles"]}
 
 
 def __virtual__():
@@ -189,7 +189,12 @@ ROLES = _list(
 
 USER = _object(
     "a user",
-    {"database": _text("the database that the user logs in to"), "roles": ROLES, "password": PASSWORD},
+    {
+        "name": _text("the user's name where the key is another, as for one name on two databases; default the key"),
+        "database": _text("the database that the user logs in to"),
+        "roles": ROLES,
+        "password": PASSWORD,
+    },
     required=("database", "roles"),
 )
 

@@ -398,9 +398,13 @@ def _login(connection):
 
 
 def _password(path):
-    password = __salt__["config.get"](path, default=None)
+    first, *more = path if isinstance(path, list) else [path]
+    password = __salt__["config.get"](first, default=None)
+    for key in more:
+        password = password.get(key) if isinstance(password, dict) else None
     if not isinstance(password, str) or not password:
+        where = ":".join([first, *more])
         raise CommandExecutionError(
-            f"No password at {path}: a text is wanted there, in the pillar or the minion's configuration"
+            f"No password at {where}: a text is wanted there, in the pillar or the minion's configuration"
         )
     return password

@@ -514,6 +514,11 @@ ERRORS = {
             "Put the fields of both into one.",
         ),
         (
+            "is the user that users:* is",
+            "Two entries have one name on one database, which is one user to MongoDB.",
+            "Put both into one entry, or give one of them another name or database.",
+        ),
+        (
             "is no operator that MongoDB knows in a partial index",
             "MongoDB evaluates a partial index's filter at each write, and takes few operators there; it would "
             "refuse the index.",

@@ -373,8 +373,9 @@ def user_present(name, database="admin", roles=None, password=None, connection=N
     roles
         List of roles on that database, or of ``{role: read, db: audit}``. ``None`` leaves an existing user's alone.
     password
-        The password's path in the pillar, for example ``mongodb:users:teller:password``. ``None`` leaves an existing
-        user's alone; a new user needs one, unless its database is ``$external`` (certificates, LDAP, Kerberos).
+        The password's path in the pillar, for example ``mongodb:users:teller:password``, or, where a key in it has a
+        colon, the list of its keys: ``[mongodb, users, 'app:ro', password]``. ``None`` leaves an existing user's alone;
+        a new user needs one, unless its database is ``$external`` (certificates, LDAP, Kerberos).
     connection
         A router (or a replica set's primary), with credentials.
 

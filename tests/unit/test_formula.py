@@ -159,6 +159,37 @@ def test_names_that_look_like_numbers_or_truth_stay_names(modules, pillar):
     }
 
 
+ODD = [
+    "app:ro",
+    "app #1",
+    "app: ro",
+    "CN=app,OU=Team #1",
+    "{{ b }}",
+    "'o'neil\"",
+    "- x",
+    "{x}",
+    "- ",
+    "t\u00e9ller",
+    "\U0001f600",
+]
+
+
+def test_names_are_data_to_the_sls(modules, pillar):
+    """Whatever YAML, Jinja or a pillar path would read as its own, in a highstate too."""
+    users = {name: {"database": "bank", "roles": [], "password": f"of {name}"} for name in ODD}
+    users["twice"] = {"name": ODD[0], "database": "admin", "roles": [], "password": "x"}
+    names = [name.replace("$", "") for name in ODD]
+    databases = {"bank": {"collections": {name: {"shard_key": {"a": 1}} for name in names}}}
+    pillar({"mongodb": {**PILLAR, "routers": ["minion"], "databases": databases, "users": users}})
+    for shown in (modules["state.show_sls"]("mongodb.collections"), modules["state.show_sls"]("mongodb")):
+        assert {f"mongodb-user-{key}" for key in users} <= set(shown), shown
+        assert {f"mongodb-{kind}-bank.{name}" for kind in ("collection", "indexes") for name in names} <= set(shown)
+    given = [arguments(body) for id, body in shown.items() if id.startswith("mongodb-user-")]
+    assert sorted(each["name"] for each in given) == sorted([*ODD, ODD[0]])
+    user = load("_modules/mongo_user.py", __salt__=modules)
+    assert {user._password(each["password"]) for each in given} == {each["password"] for each in users.values()}
+
+
 def arguments(body):
     """A rendered state's arguments."""
     [state] = [body[module] for module in body if module.startswith("mongo_")]
