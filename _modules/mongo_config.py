@@ -134,7 +134,7 @@ def mongod(pillar, replset):
         config["replication"]["oplogSizeMB"] = oplog
     if shutdown is not None:
         config["setParameter"] = {"shutdownTimeoutMillisForSignaledShutdown": shutdown}
-    return _merged(config, _at(pillar, "options"))
+    return _laid_over(config, _at(pillar, "options"))
 
 
 def mongos(pillar, router):
@@ -155,7 +155,7 @@ def mongos(pillar, router):
     .. versionadded:: 0.1.0
     """
     config = {**_common(pillar, "mongos", router["port"]), "sharding": {"configDB": router["config_db"]}}
-    return _merged(config, _at(pillar, "router_options"))
+    return _laid_over(config, _at(pillar, "router_options"))
 
 
 def connection(pillar, port):
@@ -191,7 +191,7 @@ def _daemons(pillar, node, routers):
             "program": programs["mongod"],
             "config": mongod(pillar, replset),
             "secret": bool(_at(pillar, "options")),
-            "data": f"/var/lib/mongodb/{replset['name']}",
+            "data": _at(mongod(pillar, replset), "storage").get("dbPath"),
             "replset": replset["name"],
             "turn": _turn(replset["host"], None, replset["name"], [each["host"] for each in replset["members"]]),
             "connection": connection(pillar, replset["port"]),
@@ -267,6 +267,10 @@ def _at(pillar, *path):
     for key in path:
         pillar = pillar.get(key, {}) if isinstance(pillar, dict) else {}
     return pillar if isinstance(pillar, dict) else {}
+
+
+def _laid_over(config, options):
+    return __salt__["mongo_options.settled"](_merged(config, options), options)
 
 
 def _merged(config, more):

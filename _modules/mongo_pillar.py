@@ -31,14 +31,6 @@ CLUSTER_ROLES = (
     "root",
     "userAdminAnyDatabase",
 )
-# What the formula itself writes into mongod.conf and mongos.conf.
-OWN_OPTIONS = {
-    "net:port": "port",
-    "replication:replSetName": "replsets",
-    "security:keyFile": "auth:keyfile",
-    "sharding:clusterRole": "replsets",
-    "sharding:configDB": "replsets",
-}
 
 
 def __virtual__():
@@ -450,7 +442,7 @@ def _cross_faults(sound: dict, passwords: bool) -> list:
         _primary_shard_rule(described),
         _user_rule(sound, described, passwords),
     )
-    found = _topology_faults(described) + _database_faults(described)
+    found = _topology_faults(described) + _database_faults(described) + _option_faults(sound, described)
     return found + [each for rule in rules for each in _faults(rule)]
 
 
@@ -461,6 +453,15 @@ def _topology_faults(described: dict) -> list:
             wrong = __salt__["mongo_rules.replset"](each["members"], role=each["role"] or "shard")
             found += _below(f"replsets:{each['name']}:members", wrong)
     return found
+
+
+def _option_faults(sound: dict, described: dict) -> list:
+    servers = [each["host"] for one in described["sets"] for each in one["members"] if each]
+    servers += [each for each in described["routers"] if each]
+    alone = {_host(each) for each in servers} <= {"localhost", "127.0.0.1"}
+    hosts = [{_host(each["host"]) for each in one["members"] if each} for one in described["sets"]]
+    shared = sum(map(len, hosts)) > len(set().union(*hosts))
+    return __salt__["mongo_options.faults"](sound, alone, shared)
 
 
 def _database_faults(described: dict) -> list:
@@ -506,11 +507,6 @@ def _settings_rule(sound: dict) -> Iterator[tuple]:
     for key in ("certificateKeyFile", "CAFile") if tls.get("mode", "disabled") not in ("disabled", None) else ():
         if key not in tls:
             yield f"tls:{key}", f"is missing, but tls:mode is {tls['mode']}", "an absolute path on each host"
-    for place in ("options", "router_options"):
-        for option, key in OWN_OPTIONS.items():
-            section, name = option.split(":")
-            if name in _mapping(_mapping(sound.get(place)).get(section)):
-                yield f"{place}:{option}", f"is set by mongodb:{key}", f"mongodb:{key} alone"
 
 
 def _need_rule(sound: dict, described: dict) -> Iterator[tuple]:

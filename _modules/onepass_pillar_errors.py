@@ -514,6 +514,46 @@ ERRORS = {
             "Put the fields of both into one.",
         ),
         (
+            "is one directory, but a host has members of several sets",
+            "Two mongods cannot have one data directory; the second would not start.",
+            "Leave dbPath out: each set has a directory of its own then.",
+        ),
+        (
+            "is a section that MongoDB does not have",
+            "mongod and mongos do not start with a section that they do not know.",
+            "Correct it as the message proposes.",
+        ),
+        (
+            "is true beside bindIp",
+            "MongoDB listens on all addresses then, whatever bindIp says.",
+            "Keep one of the two.",
+        ),
+        (
+            "is without localhost",
+            "The states on a host reach its daemon over loopback, and only there the first user can be made.",
+            "Put localhost in front of the other addresses.",
+        ),
+        (
+            "lets nobody in but this host itself",
+            "Members on other hosts, routers and clients could not reach it.",
+            "Add an address of the host, or leave bindIp out and use a firewall.",
+        ),
+        (
+            "is given for a log that goes to no file",
+            "mongod does not start with a path for a log that goes to syslog.",
+            "Take the path out, or let the log go to a file.",
+        ),
+        (
+            "is in a directory that the formula does not make",
+            "mongod does not start when it cannot write its log.",
+            "Keep the log in MongoDB's own log directory.",
+        ),
+        (
+            "is true, but systemd runs the daemon",
+            "A daemon that forks looks ended to its unit.",
+            "Take it out: systemd keeps the daemon in the background.",
+        ),
+        (
             "is the user that users:* is",
             "Two entries have one name on one database, which is one user to MongoDB.",
             "Put both into one entry, or give one of them another name or database.",

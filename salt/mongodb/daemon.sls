@@ -30,10 +30,11 @@ mongodb-keyfile:
 {% if daemon.data %}
 mongodb-{{ daemon.name }}-data:
   file.directory:
-    - name: {{ daemon.data }}
+    - name: {{ daemon.data | json }}
     - user: mongodb
     - group: mongodb
     - mode: '0750'
+    - makedirs: True
     - require:
       - file: mongodb-directories
     - require_in:

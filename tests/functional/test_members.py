@@ -201,6 +201,15 @@ def test_a_server_whose_set_does_not_know_its_address_is_not_initiated(living, m
         assert "does not know it by its address" in ret.comment
 
 
+def test_a_blank_server_that_lets_nobody_make_its_first_user_is_refused_at_once(mongods, states, pillar):
+    pillar(ADMIN)
+    [member] = mongods(1, replset="s1", keyfile=KEYFILE, args=["--setParameter", "enableLocalhostAuthBypass=0"])
+    for test in (True, False):
+        ret = states.mongo_replset.replset_present(**arguments([member]), test=test)
+        assert (ret.result, ret.changes) == (False, {})
+        assert "enableLocalhostAuthBypass is false, and then a set cannot get its first user" in ret.comment
+
+
 # Orders inside one run
 
 

@@ -8,7 +8,7 @@ import yaml
 from tree import ROOT, functions, load
 
 PILLAR = yaml.safe_load((ROOT / "pillar/mongodb.sls").read_text())["mongodb"]
-SALT = {**functions("onepass", __pillar__={})}
+SALT = {**functions("onepass", __pillar__={}), **functions("mongo_options")}
 SALT.update(
     {
         f"mongo_pillar.{name}": getattr(load("_modules/mongo_pillar.py", __salt__=SALT), name)
@@ -54,6 +54,22 @@ def test_options_are_laid_over_what_the_formula_writes():
     assert daemon["config"]["net"] == {"port": 27017, "bindIpAll": True, "maxIncomingConnections": 500}
     assert daemon["config"]["storage"]["dbPath"] == "/var/lib/mongodb/cfg"
     assert daemon["config"]["sharding"] == {"clusterRole": "configsvr"}
+
+
+@pytest.mark.parametrize("given, net", [({"bindIp": "localhost"}, {}), ({"ipv6": True}, {"bindIpAll": True})])
+def test_bound_to_the_addresses_that_are_given(given, net):
+    [daemon] = settings("cfg1.dc", options={"net": given})["daemons"]
+    assert daemon["config"]["net"] == {"port": 27017, **net, **given}
+
+
+def test_the_data_directory_that_is_given_is_made():
+    [daemon] = settings("cfg1.dc", options={"storage": {"dbPath": "/data/db"}})["daemons"]
+    assert daemon["data"] == daemon["config"]["storage"]["dbPath"] == "/data/db"
+
+
+def test_a_log_that_goes_to_syslog_has_no_file():
+    [daemon] = settings("cfg1.dc", options={"systemLog": {"destination": "syslog", "quiet": True}})["daemons"]
+    assert daemon["config"]["systemLog"] == {"destination": "syslog", "quiet": True}
 
 
 def test_options_that_are_no_sections_are_left_to_the_check():

@@ -65,7 +65,7 @@ def pillar():
     form = tree.functions("pillar_form")
     own = tree.functions("onepass", __pillar__={})
     rules = tree.functions("mongo_rules", __salt__=tree.functions("mongo_values"))
-    salt = {**rules, **tree.functions("mongo_schema", __salt__=form), **form, **own}
+    salt = {**rules, **tree.functions("mongo_options"), **tree.functions("mongo_schema", __salt__=form), **form, **own}
     return tree.load("_modules/mongo_pillar.py", __salt__=salt, __grains__={"id": "hq"}, __pillar__={})
 
 
