@@ -19,11 +19,13 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 DEFAULT_PORT = 27017
 DATABASE_ROLES = ("read", "readWrite", "dbAdmin", "dbOwner", "userAdmin")
 CLUSTER_ROLES = (
+    "__system",
     "backup",
     "clusterAdmin",
     "clusterManager",
     "clusterMonitor",
     "dbAdminAnyDatabase",
+    "directShardOperations",
     "hostManager",
     "readAnyDatabase",
     "readWriteAnyDatabase",
@@ -442,7 +444,11 @@ def _cross_faults(sound: dict, passwords: bool) -> list:
         _primary_shard_rule(described),
         _user_rule(sound, described, passwords),
     )
-    found = _topology_faults(described) + _database_faults(described) + _option_faults(sound, described)
+    found = (
+        _topology_faults(described)
+        + _database_faults(described, sound.get("version"))
+        + _option_faults(sound, described)
+    )
     return found + [each for rule in rules for each in _faults(rule)]
 
 
@@ -464,23 +470,25 @@ def _option_faults(sound: dict, described: dict) -> list:
     return __salt__["mongo_options.faults"](sound, alone, shared)
 
 
-def _database_faults(described: dict) -> list:
+def _database_faults(described: dict, version: str | None) -> list:
     found = []
     for each in described["databases"]:
         found += _below(f"databases:{each['name']}", __salt__["mongo_rules.namespace"](each["name"]))
     for each in described["collections"]:
-        found += _below(f"databases:{each['database']}:collections:{each['collection']}", _collection_faults(each))
+        found += _below(
+            f"databases:{each['database']}:collections:{each['collection']}", _collection_faults(each, version)
+        )
     return found
 
 
-def _collection_faults(each: dict) -> list:
+def _collection_faults(each: dict, version: str | None) -> list:
     key, arrays = each["shard_key"], each["arrays"]
     found = __salt__["mongo_rules.namespace"](each["database"], each["collection"], sharded=bool(key))
     if key:
         found += __salt__["mongo_rules.shard_key"](key, each["unique"], arrays)
     elif each["unique"] and key == {}:
         found += _faults([("unique", "is true without a shard_key", "a shard_key, or unique on an index")])
-    return found + _below("indexes", __salt__["mongo_rules.indexes"](each["indexes"], key, arrays))
+    return found + _below("indexes", __salt__["mongo_rules.indexes"](each["indexes"], key, arrays, version))
 
 
 def _primary_shard_rule(described: dict) -> Iterator[tuple]:

@@ -130,7 +130,9 @@ def shard_key(key: dict, unique: bool = False, arrays: Iterable[str] = ()) -> li
     return _faults(_shard_key_rule(key, unique, arrays))
 
 
-def indexes(wanted: list, shard_key: dict | None = None, arrays: Iterable[str] = ()) -> list:
+def indexes(
+    wanted: list, shard_key: dict | None = None, arrays: Iterable[str] = (), version: str | None = None
+) -> list:
     """
     Why MongoDB would refuse these indexes of one collection, or later the documents that they are for.
 
@@ -141,6 +143,8 @@ def indexes(wanted: list, shard_key: dict | None = None, arrays: Iterable[str] =
         The collection's shard key; a unique index has to begin with it. Default: not sharded.
     arrays
         Fields that hold arrays: no document can be indexed on two of them by one index (MongoDB's error 171).
+    version
+        MongoDB's series, such as ``8.0``. Default: any.
 
     CLI Example:
 
@@ -153,7 +157,9 @@ def indexes(wanted: list, shard_key: dict | None = None, arrays: Iterable[str] =
     found = []
     for number, index in enumerate(wanted):
         if index:
+            more = __salt__["mongo_index_options.faults"](index, version)
             found += _below(number, _index_rule(index, shard_key or {}, arrays))
+            found += _below(number, [(each["path"], each["fault"], each["remedy"]) for each in more])
     return _faults([*found, *_clash_rule(wanted)])
 
 

@@ -514,6 +514,46 @@ ERRORS = {
             "Put the fields of both into one.",
         ),
         (
+            "at strength *, which does not look at case",
+            "At strengths 1 and 2 upper and lower case are the same, so neither can come first.",
+            "Set caseLevel: true, or a strength of 3 or more.",
+        ),
+        (
+            "is true at strength 1, which does not look at accents",
+            "There are no accents to be compared backwards.",
+            "Set a strength of 2 or more.",
+        ),
+        (
+            "but 2d indexes have none",
+            "A plane is not compared by language.",
+            "Leave the collation out, or say locale: simple where the collection has one.",
+        ),
+        (
+            "which MongoDB does not know",
+            "Text search knows some fifteen languages.",
+            "Name one of them, or none for words as they are.",
+        ),
+        (
+            "which MongoDB does not take",
+            "MongoDB would refuse the index.",
+            "Write it as the message says.",
+        ),
+        (
+            "is given for a part of the document only",
+            "A projection chooses among all fields of a document.",
+            "Index '$**', or leave the projection out.",
+        ),
+        (
+            "has both 0 and 1",
+            "A projection either names what is in the index or what is not.",
+            "Keep one kind; only _id may differ.",
+        ),
+        (
+            "is no field's name",
+            "MongoDB would refuse the name.",
+            "Write field names with dots between their parts, none of them empty or beginning with $.",
+        ),
+        (
             "is one directory, but a host has members of several sets",
             "Two mongods cannot have one data directory; the second would not start.",
             "Leave dbPath out: each set has a directory of its own then.",

@@ -267,3 +267,56 @@ def test_an_index_with_duplicates_does_not_become_unique(states, client, wanted)
     assert (ret.result, ret.changes) == (False, {})
     assert "code 359" in ret.comment
     client.bank.transfers.insert_one({"d": 1})
+
+
+# Options
+
+
+TEXT, WILD = {"keys": {"a": "text"}}, {"keys": {"$**": 1}}
+SPECS = [
+    *[{"keys": {"a": 1}, "collation": {"locale": name}} for name in ("de", "de_DE", "de_AT", "xx_YY", "zh_Hant", "DE")],
+    {"keys": {"a": 1}, "collation": {"locale": "de@collation=phonebook"}},
+    *[
+        {"keys": {"a": 1}, "collation": {"locale": "de", **more}}
+        for more in (
+            {"strength": 1, "caseFirst": "upper"},
+            {"strength": 2, "caseFirst": "lower", "caseLevel": True},
+            {"strength": 1, "caseFirst": "off"},
+            {"caseFirst": "upper"},
+            {"strength": 1, "backwards": True},
+            {"strength": 2, "backwards": True},
+        )
+    ],
+    *[{"keys": {"a": kind}, "collation": {"locale": "de"}} for kind in ("2d", "text", "2dsphere", "hashed")],
+    *[{**TEXT, "default_language": name} for name in ("German", "nb", "none", "klingon", "arabic")],
+    *[{**TEXT, "language_override": name} for name in ("speech", "a.b", "$x")],
+    *[
+        {**WILD, "wildcardProjection": fields}
+        for fields in (
+            {},
+            {"a": 1, "b": 0},
+            {"a": 1, "_id": 0},
+            {"a": 0, "_id": 1},
+            {"a.b": 0},
+            {"a.$**": 1},
+            {"a": "x"},
+            {"a": True, "b": 1},
+            {"_id": 1},
+        )
+    ],
+    {"keys": {"a.$**": 1}, "wildcardProjection": {"b": 1}},
+    {"keys": {"tenant": 1, "a.$**": 1}},
+]
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=str)
+def test_options_are_judged_as_the_server_judges_them(modules, client, wanted, spec):
+    more = {key: value for key, value in spec.items() if key != "keys"}
+    version = ".".join(client.server_info()["version"].split(".")[:2])
+    found = modules.mongo_rules.indexes([spec], version=version)
+    try:
+        client.bank.transfers.create_index(list(spec["keys"].items()), **more)
+    except OperationFailure as err:
+        assert found, err
+    else:
+        assert found == []
