@@ -554,6 +554,8 @@ def _server_error(err, where, name, timeout):
         and not isinstance(err, pymongo.errors.ServerSelectionTimeoutError)
     ):
         return ServerError(f"{where}: {name} was not answered within {timeout} s", MAX_TIME_EXPIRED)
+    if code is None and said:  # some refusals have no code
+        return ServerError(f"{where}: {name} refused: {said}", None)
     if code is None and not isinstance(err, pymongo.errors.ConnectionFailure):
         return ServerError(f"{where}: {name}: {err}", None)
     if code is None:

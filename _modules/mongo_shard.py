@@ -421,7 +421,7 @@ def plan_collection(name, key, unique, observed):
 
 def set_rw_concern(step, connection=None, timeout=30):
     """
-    Execute a step of :py:func:`plan_rw_concern`.
+    Execute a step of :py:func:`plan_rw_concern`; ``j`` and ``wtimeout`` stay as they are.
 
     step, connection, timeout
         The step; a router, with credentials; seconds (default 30).
@@ -434,9 +434,17 @@ def set_rw_concern(step, connection=None, timeout=30):
 
     .. versionadded:: 0.1.0
     """
-    value = {"w": step["new"]} if step["kind"] == "write" else {"level": step["new"]}
+    value = {**_beside(connection), "w": step["new"]} if step["kind"] == "write" else {"level": step["new"]}
     command = {"setDefaultRWConcern": 1, f"default{step['kind'].title()}Concern": value}
     __salt__["mongo_client.command"](command, connection=connection, timeout=timeout)
+
+
+def _beside(connection):
+    """What somebody has set of the write concern beside the number of members; that is left alone."""
+    reply = __salt__["mongo_client.command"]({"getDefaultRWConcern": 1}, connection=connection)
+    if reply.get("defaultWriteConcernSource", "global") != "global":
+        return {}
+    return {key: value for key, value in reply.get("defaultWriteConcern", {}).items() if key in ("j", "wtimeout")}
 
 
 def add_shard(name, replset, hosts, connection=None, timeout=60):

@@ -5,6 +5,7 @@ import datetime
 import bson
 import pytest
 from pymongo.errors import OperationFailure
+from salt.exceptions import CommandExecutionError
 from test_shard import run
 
 from segments import wait_until
@@ -174,6 +175,23 @@ def test_what_no_value_is_is_refused_before_anything_is_asked(states, client, wa
     place = f"indexes:0:partialFilterExpression:when:$gt:{next(iter(value))}: is no value that MongoDB has"
     assert place in ret.comment
     assert made(client) == []
+
+
+def test_a_refusal_without_a_code_is_the_servers_words(modules, client, wanted):
+    client.bank.transfers.insert_one({})
+    with pytest.raises(CommandExecutionError) as caught:
+        modules.mongo_client.command({"compact": "transfers"}, db="bank", connection=wanted["connection"])
+    assert "compact refused: will not run compact on an active replica set primary" in str(caught.value)
+    assert "full error" not in str(caught.value)
+
+
+def test_a_default_write_concern_keeps_what_is_not_asked_for(states, client, wanted):
+    concern = {"w": "majority", "j": True, "wtimeout": 5000}
+    client.admin.command("setDefaultRWConcern", defaultWriteConcern=concern)
+    assert run(states.mongo_shard.default_rw_concern, **{**wanted, "write": 1}) == {
+        "default write concern": {"old": "majority", "new": 1}
+    }
+    assert client.admin.command("getDefaultRWConcern")["defaultWriteConcern"] == {**concern, "w": 1}
 
 
 # What the server adds by itself
