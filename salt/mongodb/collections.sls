@@ -3,6 +3,8 @@
 # json, knows all characters; it sorts the fields of mappings, so keys and indexes have the other.
 # Indexes come before the sharding: a collection that holds documents is sharded only along an index that it has.
 {% set settings = salt['mongo_config.settings']() %}
+{# A requisite is a pattern to Salt: the signs of one stand for themselves in brackets. #}
+{% macro required(id) %}{{ id | replace('[', '[[]') | replace('*', '[*]') | replace('?', '[?]') | json }}{% endmacro %}
 
 {% for database in settings.databases %}
 {{ ('mongodb-database-' ~ database.name) | json }}:
@@ -22,7 +24,7 @@
     - connection: {{ settings.router | tojson }}
     - timeout: {{ settings.timeout }}
     - require:
-      - mongo_shard: {{ ('mongodb-indexes-' ~ collection.name) | json }}
+      - mongo_shard: {{ required('mongodb-indexes-' ~ collection.name) }}
 {% endif %}
 
 {{ ('mongodb-indexes-' ~ collection.name) | json }}:
@@ -31,7 +33,7 @@
     - indexes: {{ collection.indexes | tojson }}
     - connection: {{ settings.router | tojson }}
     - require:
-      - mongo_shard: {{ ('mongodb-database-' ~ collection.name.split('.')[0]) | json }}
+      - mongo_shard: {{ required('mongodb-database-' ~ collection.name.split('.')[0]) }}
 {% endfor %}
 
 {% for user in settings.users %}

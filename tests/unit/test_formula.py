@@ -1,6 +1,7 @@
 """The MongoDB formula: what follows from the pillar for one host."""
 
 import copy
+import fnmatch
 
 import pytest
 import yaml
@@ -204,6 +205,20 @@ def test_names_are_data_to_the_sls(modules, pillar):
     assert sorted(each["name"] for each in given) == sorted([*ODD, ODD[0]])
     user = load("_modules/mongo_user.py", __salt__=modules)
     assert {user._password(each["password"]) for each in given} == {each["password"] for each in users.values()}
+
+
+def test_a_requisite_is_the_state_that_is_meant(modules, pillar):
+    """Salt takes a requisite for a pattern: [1] would be the character 1."""
+    collections = {name: {"shard_key": {"a": 1}} for name in ("a[1]", "a1", "a*", "a?", "a[!b]")}
+    pillar(
+        {"mongodb": {**PILLAR, "routers": ["minion"], "databases": {"b[1]": {"collections": collections}, "b1": {}}}}
+    )
+    shown = modules["state.show_sls"]("mongodb.collections")
+    for id, body in shown.items():
+        for [wanted] in (each.values() for each in arguments(body).get("require", [])):
+            kind = "indexes" if id.startswith("mongodb-collection") else "database"
+            meant = id.replace("collection", kind, 1) if kind == "indexes" else "mongodb-database-b[1]"
+            assert fnmatch.filter(shown, wanted) == [meant]
 
 
 def arguments(body):
