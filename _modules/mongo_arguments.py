@@ -140,6 +140,10 @@ def _number(remedy, lowest, highest=float("inf")):
     return _one(lambda value: _is_number(value) and lowest <= value <= highest, remedy)
 
 
+def _whole(remedy, lowest, highest=float("inf")):
+    return _one(lambda value: _is_number(value) and value % 1 == 0 and lowest <= value <= highest, remedy)
+
+
 def _or_none(form):
     return lambda value: [] if value is None else form(value)
 
@@ -239,16 +243,47 @@ _member_fields = _fields(
     ["host"],
     "host:port, or a mapping with host",
 )
+_settings = _fields(
+    {
+        "chainingAllowed": _flag,
+        "electionTimeoutMillis": _whole("milliseconds, 1 or more", 1),
+        "heartbeatIntervalMillis": _whole("milliseconds, 1 or more", 1),
+        "heartbeatTimeoutSecs": _whole("seconds, 1 or more", 1),
+        "catchUpTimeoutMillis": _whole("milliseconds, or -1 for no limit", -1),
+        "catchUpTakeoverDelayMillis": _whole("milliseconds, or -1 for never", -1),
+        "getLastErrorModes": _mapping(
+            _mapping(_whole("how many of its values, 1 or more", 1), "a mapping of tag to a number"),
+            "a mapping of mode to its tags",
+        ),
+    },
+    [],
+    "a mapping",
+)
+_collation = _fields(
+    {
+        "locale": _text,
+        "strength": _one_of(1, 2, 3, 4, 5),
+        "caseFirst": _one_of("upper", "lower", "off"),
+        "alternate": _one_of("non-ignorable", "shifted"),
+        "maxVariable": _one_of("punct", "space"),
+        **dict.fromkeys(("caseLevel", "numericOrdering", "backwards", "normalization"), _flag),
+    },
+    ["locale"],
+    "a mapping with locale",
+)
 _index = _fields(
     {
         "keys": _mapping(
             _one_of(1, -1, "hashed", "text", "2d", "2dsphere"), "a mapping of fields in their order", least=1
         ),
         "name": _text,
-        "expireAfterSeconds": _number("seconds until a document expires", 0, 2**31 - 1),
+        "expireAfterSeconds": _whole("whole seconds until a document expires", 0, 2**31 - 1),
+        "collation": _collation,
+        "weights": _mapping(_whole("1 to 99999", 1, 99999), "a mapping of text fields to their weights"),
         **dict.fromkeys(("unique", "sparse", "hidden", "background"), _flag),
-        **dict.fromkeys(("partialFilterExpression", "collation", "weights", "wildcardProjection"), _options),
-        **dict.fromkeys(("default_language", "language_override", "storageEngine", "v", "textIndexVersion"), _any),
+        **dict.fromkeys(("partialFilterExpression", "wildcardProjection", "storageEngine"), _options),
+        **dict.fromkeys(("default_language", "language_override"), _text),
+        **dict.fromkeys(("v", "textIndexVersion"), _any),
         **dict.fromkeys(("2dsphereIndexVersion", "bits", "min", "max", "bucketSize"), _any),
     },
     ["keys"],
@@ -281,7 +316,9 @@ def _connection(value):
 
 
 def _password(value):
-    return [] if value is None or _is_text(value) else [_fault("does not fit", "the password's path in the pillar")]
+    whole = [value] if isinstance(value, str) else value
+    fits = value is None or (isinstance(whole, list) and whole and all(map(_is_text, whole)))
+    return [] if fits else [_fault("does not fit", "the password's path in the pillar, as a text or a list of keys")]
 
 
 _roles = _list(_role, "list of roles, each a name or a mapping with role and db")
@@ -299,7 +336,7 @@ FORMS = {
     "timeout": _number("seconds, 0 or more", 0),
     "members": _members,
     "config_server": _flag,
-    "settings": _or_none(_options),
+    "settings": _or_none(_settings),
     "remove_extra": _flag,
     "replsets": _mapping(_members, "a mapping of replica set to its members"),
     "replset": _or_none(_text),
@@ -312,6 +349,7 @@ FORMS = {
     "database": _text,
     "roles": _or_none(_roles),
     "password": _password,
+    "file": _one(_is_path, "an absolute path"),
     "files": _files,
     "together": _files,
     "turn": _or_none(_fields(_turn_fields, list(_turn_fields), "a mapping with address, peers, replset and hosts")),

@@ -421,6 +421,34 @@ def jsonable(document):
     return json.loads(bson.json_util.dumps(document, json_options=bson.json_util.RELAXED_JSON_OPTIONS))
 
 
+def from_extended(value):
+    """
+    A value with MongoDB's own types for what it says in extended JSON: ``{$date: '2026-01-01T00:00:00Z'}`` is a date.
+
+    value
+        Any value in plain types, as a pillar has them.
+
+    Raises ``SaltInvocationError`` for what no type of MongoDB's is.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_client.from_extended '{$numberLong: "5"}'
+
+    .. versionadded:: 0.1.0
+    """
+    if isinstance(value, (list, tuple)):
+        return [from_extended(each) for each in value]
+    if not isinstance(value, dict):
+        return value
+    inner = {key: from_extended(each) for key, each in value.items()}
+    try:
+        return bson.json_util.object_hook(inner)
+    except (TypeError, ValueError, ArithmeticError, bson.errors.BSONError) as err:
+        raise SaltInvocationError(f"{value} is no value in MongoDB's extended JSON: {err}") from None
+
+
 def _from_uri(uri):
     """A URI's options as MongoClient takes them; no message has a part of it, as any may be one of a password."""
     try:
@@ -526,6 +554,8 @@ def _server_error(err, where, name, timeout):
         and not isinstance(err, pymongo.errors.ServerSelectionTimeoutError)
     ):
         return ServerError(f"{where}: {name} was not answered within {timeout} s", MAX_TIME_EXPIRED)
+    if code is None and said:  # some refusals have no code
+        return ServerError(f"{where}: {name} refused: {said}", None)
     if code is None and not isinstance(err, pymongo.errors.ConnectionFailure):
         return ServerError(f"{where}: {name}: {err}", None)
     if code is None:

@@ -34,9 +34,9 @@ def settings(minion_id=None, pillar=None):
     Returns:
         ``method``, ``version``, ``source``, ``source_hash``, ``home``, ``programs`` (installation); ``kernel``,
         ``huge_pages`` (tuning); ``daemons`` (``name``, ``what``, ``program``, ``file``, ``config``, ``secret`` (options
-        of the site's own may hold one), ``data``, ``turn``, ``connection``); ``replsets``, ``router``, ``cluster``,
-        ``shards``, ``all_members``, ``databases``, ``collections``, ``users``, ``default_rw_concern``, ``admin``,
-        ``timeout`` (arguments of the states).
+        of the site's own may hold one), ``data``, ``replset``, ``turn``, ``connection``); ``replsets``, ``router``,
+        ``cluster``, ``shards``, ``all_members``, ``databases``, ``collections``, ``users``, ``default_rw_concern``,
+        ``admin``, ``timeout`` (arguments of the states).
 
     CLI Example:
 
@@ -64,7 +64,7 @@ def settings(minion_id=None, pillar=None):
         "all_members": {each["name"]: each["members"] for each in site["sets"]},
         "databases": site["databases"],
         "collections": __salt__["mongo_pillar.collections"](pillar)["collections"],
-        "users": [_user(name, user) for name, user in _at(pillar, "users").items() if isinstance(user, dict)],
+        "users": [_user(key, user) for key, user in _at(pillar, "users").items() if isinstance(user, dict)],
     }
 
 
@@ -134,7 +134,7 @@ def mongod(pillar, replset):
         config["replication"]["oplogSizeMB"] = oplog
     if shutdown is not None:
         config["setParameter"] = {"shutdownTimeoutMillisForSignaledShutdown": shutdown}
-    return _merged(config, _at(pillar, "options"))
+    return _laid_over(config, _at(pillar, "options"))
 
 
 def mongos(pillar, router):
@@ -155,7 +155,7 @@ def mongos(pillar, router):
     .. versionadded:: 0.1.0
     """
     config = {**_common(pillar, "mongos", router["port"]), "sharding": {"configDB": router["config_db"]}}
-    return _merged(config, _at(pillar, "router_options"))
+    return _laid_over(config, _at(pillar, "router_options"))
 
 
 def connection(pillar, port):
@@ -191,7 +191,8 @@ def _daemons(pillar, node, routers):
             "program": programs["mongod"],
             "config": mongod(pillar, replset),
             "secret": bool(_at(pillar, "options")),
-            "data": f"/var/lib/mongodb/{replset['name']}",
+            "data": _at(mongod(pillar, replset), "storage").get("dbPath"),
+            "replset": replset["name"],
             "turn": _turn(replset["host"], None, replset["name"], [each["host"] for each in replset["members"]]),
             "connection": connection(pillar, replset["port"]),
         }
@@ -206,6 +207,7 @@ def _daemons(pillar, node, routers):
             "config": mongos(pillar, node["router"]),
             "secret": bool(_at(pillar, "router_options")),
             "data": None,
+            "replset": None,
             "turn": _turn(node["router"]["host"], routers, keeper, hosts.split(",")),
             "connection": connection(pillar, node["router"]["port"]),
         }
@@ -242,12 +244,14 @@ def _replset(pillar, replset):
     }
 
 
-def _user(name, user):
+def _user(key, user):
+    path = ["mongodb", "users", key, "password"]
     return {
-        "name": name,
+        "key": key,
+        "name": user.get("name", key),
         "database": user.get("database"),
         "roles": user.get("roles"),
-        "password": None if user.get("database") == "$external" else f"mongodb:users:{name}:password",
+        "password": None if user.get("database") == "$external" else path if ":" in key else ":".join(path),
     }
 
 
@@ -263,6 +267,10 @@ def _at(pillar, *path):
     for key in path:
         pillar = pillar.get(key, {}) if isinstance(pillar, dict) else {}
     return pillar if isinstance(pillar, dict) else {}
+
+
+def _laid_over(config, options):
+    return __salt__["mongo_options.settled"](_merged(config, options), options)
 
 
 def _merged(config, more):

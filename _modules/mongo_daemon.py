@@ -15,8 +15,10 @@ Requires systemd, and PyMongo (see :py:mod:`mongo_client`).
 
 import contextlib
 import os
+import socket
 import time
 
+import salt.utils.yaml
 from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "mongo_daemon"
@@ -24,6 +26,8 @@ __virtualname__ = "mongo_daemon"
 COLLECTION = "onepass"
 # From "the others are healthy" to "this one is seen to be down"; longer restarts are seen by the others' look.
 TURN_SECONDS = 60
+# A daemon that has just been started listens after some seconds; with another port it never does.
+LISTEN_SECONDS = 30
 READY = ("PRIMARY", "SECONDARY", "ARBITER", "ROUTER")
 
 
@@ -84,6 +88,42 @@ def plan(unit, observed, changed=False):
     return [{**step, "newer": observed["newer"]}]
 
 
+def refuse_moved(replset, file, connection=None):
+    """
+    Refuse to give a living member another port or another set's name: no set would know it there.
+
+    replset
+        The replica set of the daemon that is to be here.
+    file
+        Absolute path of its configuration, as it was written last.
+    connection
+        The daemon over loopback, at the port that it is to have.
+
+    Raises ``CommandExecutionError`` with what is where.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_daemon.refuse_moved s1 /etc/mongodb/mongod-s1.conf
+
+    .. versionadded:: 0.1.0
+    """
+    host, _, port = __salt__["mongo_client.address"](connection).rpartition(":")
+    there = _set_at(connection)
+    if there and there != replset:
+        raise CommandExecutionError(
+            f"Port {port} is that of a living member of replica set {there}, so {replset} cannot be there; call the "
+            f"set {there} again, or take this member out of it and stop its daemon first"
+        )
+    former = _port(file)
+    if former and str(former) != port and _set_at(__salt__["mongo_client.at"](f"{host}:{former}", connection)):
+        raise CommandExecutionError(
+            f"The living member of {replset} here is at port {former}, not {port}; its set knows it by that port "
+            f"only: put {former} back, or add a new member at {port} and then remove this one"
+        )
+
+
 def restart(unit, files=(), turn=None, connection=None, timeout=120):
     r"""
     Restart a unit; with ``turn`` only when the others are healthy and none of them is at it, and until it serves again.
@@ -101,8 +141,8 @@ def restart(unit, files=(), turn=None, connection=None, timeout=120):
     timeout
         Seconds in which the others have to get ahead, and for the daemon to serve again. Default 120.
 
-    Raises ``CommandExecutionError`` when the turn does not come, or when the daemon does not serve again; then the
-    others are not restarted.
+    Raises ``CommandExecutionError`` when the turn does not come, when nothing listens where the running daemon should,
+    or when it does not serve again; then the others are not restarted.
 
     CLI Example:
 
@@ -112,6 +152,8 @@ def restart(unit, files=(), turn=None, connection=None, timeout=120):
 
     .. versionadded:: 0.1.0
     """
+    if turn:
+        _refuse_elsewhere(unit, turn, connection, timeout)
     if not turn or _alone(turn, connection):
         _restart(unit)
         return
@@ -216,6 +258,40 @@ def _state(connection):
     return "ROUTER" if said.get("msg") == "isdbgrid" else __salt__["mongo_replset.member_state"](said)
 
 
+def _set_at(connection):
+    """The replica set of what answers there; ``None`` when nothing does."""
+    try:
+        return __salt__["mongo_client.hello"](__salt__["mongo_client.anonymous"](connection)).get("setName")
+    except CommandExecutionError:
+        return None
+
+
+def _port(file):
+    """The port in a daemon's configuration; ``None`` where there is none."""
+    try:
+        with open(file, encoding="utf-8") as text:
+            return salt.utils.yaml.safe_load(text)["net"]["port"]
+    except (OSError, TypeError, KeyError, salt.utils.yaml.YAMLError):
+        return None
+
+
+def _refuse_elsewhere(unit, turn, connection, timeout):
+    """A running daemon that listens elsewhere would come back as a stranger to its set, as would all others."""
+    host, _, port = __salt__["mongo_client.address"](connection).rpartition(":")
+
+    def listens():
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
+        except ConnectionRefusedError:
+            return False, "nothing listens there"
+        except (OSError, ValueError):  # a socket file, or several hosts: not a daemon of the formula
+            pass
+        return True, ""
+
+    what = f"{unit}, which runs, to listen at {turn['address']}"
+    __salt__["mongo_client.wait"](listens, what, min(timeout, LISTEN_SECONDS))
+
+
 def _alone(turn, connection):
     """
     Nobody can be disturbed, or asked: the set is not initiated, or without this member, or has no user yet (an arbiter
@@ -250,12 +326,15 @@ def _taken(turn, connection, written):
 
 
 def _peers(turn, connection):
-    """The others; of a set's members those that it has."""
+    """The others; of a set's members those that it has, under its own spelling where one that is down has another."""
     others = [peer for peer in turn["peers"] if peer != turn["address"]]
     if _kind(turn) == "routers":
         return others
     config = _at_keeper(turn, connection, {"replSetGetConfig": 1})["config"]
-    return [peer for peer in others if peer.lower() in {entry["host"] for entry in config["members"]}]
+    hosts = [entry["host"] for entry in config["members"]]
+    names = __salt__["mongo_members.named"](turn["peers"], hosts, connection)
+    unsure = [host for host in hosts if host not in names.values()] if set(others) - set(names) else []
+    return [peer for peer in others if peer in names] + unsure
 
 
 def _kind(turn):
@@ -281,5 +360,5 @@ def _write(turn, connection, former, claim):
 
 
 def _at_keeper(turn, connection, command):
-    primary = __salt__["mongo_replset.find_primary"](turn["replset"], turn["hosts"], connection)
+    primary = __salt__["mongo_members.find_primary"](turn["replset"], turn["hosts"], connection)
     return __salt__["mongo_client.command"](command, connection=__salt__["mongo_client.at"](primary, connection))

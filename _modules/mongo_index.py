@@ -23,12 +23,13 @@ SERVER_OPTIONS = (
     "background",
     "textIndexVersion",
     "2dsphereIndexVersion",
+    "prepareUnique",
     "default_language",
     "language_override",
     "weights",
 )
+TWO_D_DEFAULTS = {"bits": 26, "min": -180, "max": 180}
 INDEX_DEFAULTS = {"unique": False, "sparse": False, "hidden": False}
-CHANGEABLE = ("expireAfterSeconds", "hidden")
 MAX_TIME_EXPIRED, NAMESPACE_NOT_FOUND = 50, 26
 
 
@@ -73,6 +74,29 @@ def indexes(name, connection=None, unfinished=False):
     ]
 
 
+def collation(name, connection=None):
+    """
+    The collation that a collection gives to every index without one of its own; ``None`` if it has none.
+
+    name
+        ``database.collection``.
+    connection
+        A router or any primary, with credentials.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_index.collation bank.transfers
+
+    .. versionadded:: 0.1.0
+    """
+    database, collection = _split(name)
+    listed = {"listCollections": 1, "filter": {"name": collection}}
+    found = __salt__["mongo_client.rows"](listed, db=database, connection=connection)
+    return __salt__["mongo_client.jsonable"](found[0].get("options", {}).get("collation")) if found else None
+
+
 def parallel_arrays(name, keys, connection=None, timeout=5):
     """
     A document that the index could not hold, as two of its fields are arrays there (server error 171); ``None`` if
@@ -113,11 +137,12 @@ def parallel_arrays(name, keys, connection=None, timeout=5):
     return None
 
 
-def plan(name, wanted, observed):
+def plan(name, wanted, observed, collation=None):
     """
     The steps to the wanted indexes, compared by key and options: one of another name, but the same key and options, is
     the same. One that differs in ``unique``, ``sparse``, ``partialFilterExpression`` or ``collation`` is made beside
-    it, if it has a name of its own.
+    it, if it has a name of its own. Changed in place are ``hidden``, ``expireAfterSeconds`` (MongoDB 5.1 and later for
+    an index that had none) and, from false to true, ``unique`` (6.0 and later).
 
     name
         ``database.collection``.
@@ -125,6 +150,8 @@ def plan(name, wanted, observed):
         List of ``{keys: {field: 1, ...}, ...options}``.
     observed
         What :py:func:`indexes` answered.
+    collation
+        What :py:func:`collation` answered: that of wanted indexes that name none. Default none.
 
     Raises ``CommandExecutionError`` when a key exists with other options, or a name with another key.
 
@@ -139,9 +166,10 @@ def plan(name, wanted, observed):
     names = {index["name"]: index for index in observed}
     creates, changes = [], []
     for index in [{**index, "name": __salt__["mongo_rules.index_name"](index)} for index in wanted]:
-        found = _counterpart(index, observed)
+        whole = {"collation": collation, **index} if collation else index
+        found = _counterpart(whole, observed)
         if found:
-            changes += _plan_change(name, index, found)
+            changes += _plan_change(name, whole, found)
         elif index["name"] in names:
             raise CommandExecutionError(
                 f"{name} has an index {index['name']} on {names[index['name']]['keys']}, not on {index['keys']}; give "
@@ -157,10 +185,10 @@ def plan(name, wanted, observed):
 
 def plan_absent(name, unwanted, observed):
     """
-    The steps that drop indexes by their key. Pure.
+    The steps that drop indexes: those with the keys, and with the name and the options that are given beside them.
 
     name, unwanted, observed
-        As for :py:func:`plan`; of ``unwanted`` only the keys count.
+        As for :py:func:`plan`.
 
     CLI Example:
 
@@ -170,7 +198,6 @@ def plan_absent(name, unwanted, observed):
 
     .. versionadded:: 0.1.0
     """
-    keys = {_key(index) for index in unwanted}
     return [
         {
             "do": "remove",
@@ -180,7 +207,7 @@ def plan_absent(name, unwanted, observed):
             "index": index["name"],
         }
         for index in observed
-        if _key(index) in keys
+        if any(_is_meant(each, index) for each in unwanted)
     ]
 
 
@@ -228,14 +255,22 @@ def act(name, step, connection=None, timeout=3600):
     """
     database, collection = _split(name)
     if step["do"] == "create":
-        specs = [{"key": index["keys"], **{k: v for k, v in index.items() if k != "keys"}} for index in step["indexes"]]
+        specs = [_spec(index) for index in step["indexes"]]
         # By default the build waits for every voting member, and so for ever while one is down.
         command = {"createIndexes": collection, "indexes": specs, "commitQuorum": "majority"}
     elif step["do"] == "remove":
         command = {"dropIndexes": collection, "index": step["index"]}
     else:
         command = {"collMod": collection, "index": {"name": step["index"], **step["new"]}}
-    __salt__["mongo_client.command"](command, db=database, connection=connection, timeout=timeout)
+        if step["new"].get("unique"):
+            return _make_unique(command, database, connection, timeout)
+    return __salt__["mongo_client.command"](command, db=database, connection=connection, timeout=timeout)
+
+
+def _spec(index):
+    """An index as createIndexes takes it, its values in MongoDB's own types."""
+    options = {key: value for key, value in index.items() if key != "keys"}
+    return {"key": index["keys"], **__salt__["mongo_client.from_extended"](options)}
 
 
 def _split(name):
@@ -270,7 +305,8 @@ def _weights(index):
 def _options(index, beside=()):
     """An index's options with their defaults; what only the server adds counts where the wanted index names it."""
     skipped = {"keys", "name"} | (set(SERVER_OPTIONS) - set(beside))
-    options = {**INDEX_DEFAULTS, **{key: value for key, value in index.items() if key not in skipped}}
+    defaults = {**INDEX_DEFAULTS, **(TWO_D_DEFAULTS if "2d" in index["keys"].values() else {})}
+    options = {**defaults, **{key: value for key, value in index.items() if key not in skipped}}
     if "weights" in options:
         options["weights"] = _weights(index)
     # The server keeps no collation for this one.
@@ -281,15 +317,34 @@ def _options(index, beside=()):
 
 def _drift(wanted, found):
     """Options that differ, each with what it is and what is wanted."""
-    want, have = _options(wanted, wanted), _options(found, wanted)
+    want, have = _options(_plain(wanted), wanted), _options(found, wanted)
     if "collation" in want and "collation" in have:
         have["collation"] = {key: have["collation"].get(key) for key in want["collation"]}
-    return {key: (have.get(key), want.get(key)) for key in sorted({*want, *have}) if have.get(key) != want.get(key)}
+    pairs = {key: (have.get(key), want.get(key)) for key in sorted({*want, *have})}
+    return {key: pair for key, pair in pairs.items() if _compared(key, pair[0]) != _compared(key, pair[1])}
+
+
+def _is_meant(unwanted, found):
+    """Whether all that is said of an unwanted index holds for this one."""
+    named = unwanted.get("name", found["name"]) == found["name"]
+    return _key(unwanted) == _key(found) and named and not set(_drift(unwanted, found)).intersection(unwanted)
+
+
+def _plain(index):
+    """An index as the server would answer it: its values are compared in one spelling of MongoDB's extended JSON."""
+    return __salt__["mongo_client.jsonable"](__salt__["mongo_client.from_extended"](index))
+
+
+def _compared(option, value):
+    """What is compared of an option, so that ``true`` is not ``1`` and the order of a filter's conditions is none."""
+    if option == "partialFilterExpression" and isinstance(value, dict):
+        return __salt__["mongo_values.comparable_filter"](value)
+    return __salt__["mongo_values.comparable"](value) if option == "storageEngine" else value
 
 
 def _counterpart(wanted, observed):
     """The index that is to be the wanted one, the nearest to it; ``None`` where MongoDB keeps both."""
-    apart = set(__salt__["mongo_rules.distinguishing"]())
+    apart = set(_apart())
     candidates = [
         index
         for index in observed
@@ -303,11 +358,43 @@ def _plan_change(name, wanted, found):
     if not drift:
         return []
     old, new = ({key: pair[place] for key, pair in drift.items()} for place in (0, 1))
-    if set(drift) <= set(CHANGEABLE) and None not in (*old.values(), *new.values()):
+    if _is_changeable(new):
         return [
             {"do": "change", "what": f"index {found['name']} of {name}", "old": old, "new": new, "index": found["name"]}
         ]
+    beside = "give the new one a name of its own, or " if drift.keys() & {*_apart()} else ""
     raise CommandExecutionError(
         f"{name} has an index on {dict(found['keys'])} with {old}, not {new}; MongoDB does not change that in place: "
-        f"create the new one under another key first, or drop {found['name']} in a quiet hour and run again"
+        f"{beside}drop {found['name']} in a quiet hour and run again"
     )
+
+
+def _apart():
+    return __salt__["mongo_rules.distinguishing"]()
+
+
+def _is_changeable(new):
+    """What collMod can do: an expiry is never taken away, and a unique index never made another."""
+    return (
+        set(new) <= {"expireAfterSeconds", "hidden", "unique"} and None not in new.values() and new.get("unique", True)
+    )
+
+
+def _make_unique(command, database, connection, timeout):
+    """New duplicates are refused first; if there are old ones, that ends again and the server's words are told."""
+
+    def modify(**option):
+        index = {"name": command["index"]["name"], **option}
+        __salt__["mongo_client.command"](
+            {**command, "index": index}, db=database, connection=connection, timeout=timeout
+        )
+
+    rest = {key: value for key, value in command["index"].items() if key not in ("name", "unique")}
+    modify(prepareUnique=True)
+    try:
+        modify(unique=True)
+    except CommandExecutionError:
+        modify(prepareUnique=False)
+        raise
+    if rest:
+        modify(**rest)

@@ -19,11 +19,13 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 DEFAULT_PORT = 27017
 DATABASE_ROLES = ("read", "readWrite", "dbAdmin", "dbOwner", "userAdmin")
 CLUSTER_ROLES = (
+    "__system",
     "backup",
     "clusterAdmin",
     "clusterManager",
     "clusterMonitor",
     "dbAdminAnyDatabase",
+    "directShardOperations",
     "hostManager",
     "readAnyDatabase",
     "readWriteAnyDatabase",
@@ -31,14 +33,6 @@ CLUSTER_ROLES = (
     "root",
     "userAdminAnyDatabase",
 )
-# What the formula itself writes into mongod.conf and mongos.conf.
-OWN_OPTIONS = {
-    "net:port": "port",
-    "replication:replSetName": "replsets",
-    "security:keyFile": "auth:keyfile",
-    "sharding:clusterRole": "replsets",
-    "sharding:configDB": "replsets",
-}
 
 
 def __virtual__():
@@ -287,8 +281,8 @@ def site(pillar: dict | None = None) -> dict:
     Returns:
         ``sets`` (``name``, ``role``, ``members``, ``remove_extra``, ``settings``), ``routers`` (``host:port``),
         ``databases`` (``name``, ``primary_shard``), ``collections`` (``database``, ``collection``, ``shard_key``,
-        ``unique``, ``indexes``, ``arrays``) and ``users`` (``name``, ``database``, ``roles``, ``password``: whether
-        there is one).
+        ``unique``, ``indexes``, ``arrays``) and ``users`` (``key``, ``name``, ``database``, ``roles``, ``password``:
+        whether there is one).
 
     CLI Example:
 
@@ -313,7 +307,7 @@ def site(pillar: dict | None = None) -> dict:
             for database, each in databases.items()
             for name, spec in _mapping(_mapping(each).get("collections")).items()
         ],
-        "users": [_user(name, each) for name, each in _mapping(pillar.get("users")).items() if isinstance(each, dict)],
+        "users": [_user(key, each) for key, each in _mapping(pillar.get("users")).items() if isinstance(each, dict)],
     }
 
 
@@ -361,9 +355,10 @@ def _collection(database: str, name: str, spec: dict) -> dict:
     }
 
 
-def _user(name: str, spec: dict) -> dict:
+def _user(key: str, spec: dict) -> dict:
     return {
-        "name": name,
+        "key": key,
+        "name": spec.get("name", key),
         "database": spec.get("database"),
         "roles": [_role(each, spec.get("database")) for each in _list(spec.get("roles"))],
         "password": "password" in spec,
@@ -449,7 +444,11 @@ def _cross_faults(sound: dict, passwords: bool) -> list:
         _primary_shard_rule(described),
         _user_rule(sound, described, passwords),
     )
-    found = _topology_faults(described) + _database_faults(described)
+    found = (
+        _topology_faults(described)
+        + _database_faults(described, sound.get("version"))
+        + _option_faults(sound, described)
+    )
     return found + [each for rule in rules for each in _faults(rule)]
 
 
@@ -462,23 +461,34 @@ def _topology_faults(described: dict) -> list:
     return found
 
 
-def _database_faults(described: dict) -> list:
+def _option_faults(sound: dict, described: dict) -> list:
+    servers = [each["host"] for one in described["sets"] for each in one["members"] if each]
+    servers += [each for each in described["routers"] if each]
+    alone = {_host(each) for each in servers} <= {"localhost", "127.0.0.1"}
+    hosts = [{_host(each["host"]) for each in one["members"] if each} for one in described["sets"]]
+    shared = sum(map(len, hosts)) > len(set().union(*hosts))
+    return __salt__["mongo_options.faults"](sound, alone, shared)
+
+
+def _database_faults(described: dict, version: str | None) -> list:
     found = []
     for each in described["databases"]:
         found += _below(f"databases:{each['name']}", __salt__["mongo_rules.namespace"](each["name"]))
     for each in described["collections"]:
-        found += _below(f"databases:{each['database']}:collections:{each['collection']}", _collection_faults(each))
+        found += _below(
+            f"databases:{each['database']}:collections:{each['collection']}", _collection_faults(each, version)
+        )
     return found
 
 
-def _collection_faults(each: dict) -> list:
+def _collection_faults(each: dict, version: str | None) -> list:
     key, arrays = each["shard_key"], each["arrays"]
     found = __salt__["mongo_rules.namespace"](each["database"], each["collection"], sharded=bool(key))
     if key:
         found += __salt__["mongo_rules.shard_key"](key, each["unique"], arrays)
     elif each["unique"] and key == {}:
         found += _faults([("unique", "is true without a shard_key", "a shard_key, or unique on an index")])
-    return found + _below("indexes", __salt__["mongo_rules.indexes"](each["indexes"], key, arrays))
+    return found + _below("indexes", __salt__["mongo_rules.indexes"](each["indexes"], key, arrays, version))
 
 
 def _primary_shard_rule(described: dict) -> Iterator[tuple]:
@@ -505,11 +515,6 @@ def _settings_rule(sound: dict) -> Iterator[tuple]:
     for key in ("certificateKeyFile", "CAFile") if tls.get("mode", "disabled") not in ("disabled", None) else ():
         if key not in tls:
             yield f"tls:{key}", f"is missing, but tls:mode is {tls['mode']}", "an absolute path on each host"
-    for place in ("options", "router_options"):
-        for option, key in OWN_OPTIONS.items():
-            section, name = option.split(":")
-            if name in _mapping(_mapping(sound.get(place)).get(section)):
-                yield f"{place}:{option}", f"is set by mongodb:{key}", f"mongodb:{key} alone"
 
 
 def _need_rule(sound: dict, described: dict) -> Iterator[tuple]:
@@ -545,8 +550,12 @@ def _needs_write_concern(members: list, data: list) -> bool:
 def _user_rule(sound: dict, described: dict, passwords: bool) -> Iterator[tuple]:
     admin = _mapping(_mapping(sound.get("auth")).get("admin")).get("username")
     databases = [each["name"] for each in described["databases"]] + ["admin", "$external"]
+    seen = {}
     for user in described["users"]:
-        path, database = f"users:{user['name']}", user["database"]
+        path, database = f"users:{user['key']}", user["database"]
+        first = seen.setdefault((user["name"], database), user["key"])
+        if first != user["key"]:
+            yield path, f"is the user that users:{first} is, of the same name and database", "another name or database"
         if passwords and not user["password"] and database != "$external":
             yield f"{path}:password", "is missing", "a password from the secrets pillar"
         if database is not None and database not in databases:

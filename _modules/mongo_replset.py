@@ -30,7 +30,8 @@ DEFAULTS = {
 FIXED = ("arbiterOnly", "buildIndexes")
 LOGIN_REFUSED = (11, 13, 18)
 MOST_VOTES = 7
-ALREADY_INITIALIZED, NOT_WRITABLE_PRIMARY = 23, 10107
+ALREADY_INITIALIZED, INCOMPATIBLE = 23, 103
+MODES = "getLastErrorModes"
 
 
 def __virtual__():
@@ -83,7 +84,10 @@ def members(connection=None):
     return {
         "replset": own.get("setName"),
         "primary": own.get("primary"),
-        "members": {host: member_state(said) for host, said in hellos(_visible(own), connection).items()},
+        "members": {
+            host: member_state(said)
+            for host, said in hellos(__salt__["mongo_members.visible"](own), connection).items()
+        },
     }
 
 
@@ -157,11 +161,11 @@ def observe(name, wanted, connection=None):
 
     Returns:
         ``hellos`` (``{host: reply or None}``), ``silent`` (``{host: why it does not answer}``), ``born``, ``primary``
-        (``host:port`` or ``None``), ``config`` (``None`` while there is none), ``userless`` (the set has no user, so
-        that our login has still to be created) and ``primary_here``.
+        (``host:port`` or ``None``), ``config`` (``None`` while there is none), ``names`` (wanted hosts to the set's own
+        spelling), ``userless`` (the set has no user, so that our login has still to be created) and ``primary_here``.
 
-    Raises ``CommandExecutionError`` when a host belongs to another set or was started without ``--replSet``, and when
-    the set has users but does not let ours in.
+    Raises ``CommandExecutionError`` when a host belongs to another set or was started without ``--replSet``, when two
+    hosts are one server, and when the set has users but does not let ours in.
 
     CLI Example:
 
@@ -176,21 +180,33 @@ def observe(name, wanted, connection=None):
     said = {host: answer for host, (answer, _) in asked.items()}
     for host, answer in said.items():
         _refuse_foreign(name, host, answer)
+    __salt__["mongo_members.refuse_twice"](name, said)
     alive = [answer for answer in said.values() if answer and answer.get("setName")]
     primary = next((answer["primary"] for answer in alive if answer.get("primary")), None)
     found = {"hellos": said, "born": bool(alive), "primary": primary}
-    found.update({"config": None, "userless": False, "primary_here": False})
+    found.update({"config": None, "names": {}, "userless": False, "primary_here": False})
     found["silent"] = {host: why for host, (answer, why) in asked.items() if not answer}
+    if not alive and not found["silent"]:
+        __salt__["mongo_members.refuse_lost"](name, connection)
     if not primary:
         return found
+    return {**found, **_inside(primary, alive[0], wanted, connection)}
+
+
+def _inside(primary, said, wanted, connection):
+    """What a login at the primary shows, or what is to be known while there is no user."""
+    found = {}
     try:
-        return {**found, "config": config(__salt__["mongo_client.at"](primary, connection))}
+        found["config"] = config(__salt__["mongo_client.at"](primary, connection))
     except CommandExecutionError as err:
         refused = getattr(err, "code", None) in LOGIN_REFUSED
         if not refused or not __salt__["mongo_user.userless"](connection):
             raise
-    here = bool(__salt__["mongo_client.hello"](connection).get("isWritablePrimary"))
-    return {**found, "config": _config_from_hello(alive[0], wanted), "userless": True, "primary_here": here}
+        here = bool(__salt__["mongo_client.hello"](connection).get("isWritablePrimary"))
+        found.update({"config": _config_from_hello(said, wanted), "userless": True, "primary_here": here})
+    hosts = [entry["host"] for entry in wanted]
+    found["names"] = __salt__["mongo_members.named"](hosts, _hosts(found["config"]), connection)
+    return found
 
 
 def unsettled(observed):
@@ -213,7 +229,7 @@ def unsettled(observed):
         return f"{', '.join(silent)} must answer before the set is born{_reasons(silent)}" if silent else ""
     if not observed["config"]:
         return "the set has no primary"
-    known = {entry["host"] for entry in observed["config"]["members"]}
+    known = {**__salt__["mongo_members.spelled"](silent, _hosts(observed["config"])), **observed.get("names", {})}
     new = {host: why for host, why in silent.items() if host not in known}
     if new:
         return f"{', '.join(new)} must answer before it is added{_reasons(new)}"
@@ -257,6 +273,9 @@ def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False):
     if not observed["born"]:
         return _plan_birth(name, wanted, settings, admin)
     have = {entry["host"]: member(entry) for entry in observed["config"]["members"]}
+    names = __salt__["mongo_members.spelled"]([entry["host"] for entry in wanted], have)
+    names.update(observed.get("names", {}))
+    wanted = [{**entry, "host": names.get(entry["host"], entry["host"])} for entry in wanted]
     _refuse_fixed(name, wanted, have)
     extra = [host for host in have if host not in {entry["host"] for entry in wanted}]
     if extra and not remove_extra:
@@ -265,14 +284,14 @@ def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False):
             "remove_extra: True"
         )
     first = [_admin_step(admin)] if admin and observed.get("userless") else []
-    first += _settings_steps(name, observed["config"].get("settings", {}), settings)
-    return first + _member_steps(wanted, have, extra, observed.get("primary"))
+    steps = _member_steps(wanted, have, extra, observed.get("primary"))
+    return first + _with_settings(steps, _settings_steps(name, observed["config"].get("settings", {}), settings))
 
 
 def member(entry):
     """
-    A member in the one form that is compared: ``host:port`` and every field with MongoDB's default where none is given.
-    Fields that are not compared are left out.
+    A member in the one form that is compared: every field with MongoDB's default where none is given. Fields that are
+    not compared are left out; ``host`` stays as it is spelled, see :py:mod:`mongo_members`.
 
     entry
         ``host:port``, or a mapping with ``host`` and any of ``priority``, ``votes``, ``hidden``, ``arbiterOnly``,
@@ -289,7 +308,7 @@ def member(entry):
     entry = {"host": entry} if isinstance(entry, str) else entry
     implied = {"priority": 0} if entry.get("arbiterOnly") else {}
     return {
-        "host": entry["host"].lower(),
+        "host": entry["host"],
         **DEFAULTS,
         **implied,
         **{key: entry[key] for key in DEFAULTS if key in entry},
@@ -394,10 +413,10 @@ def reconfigure(name, step, hosts, connection=None, timeout=60):
     """
 
     def taken():
-        primary = find_primary(name, hosts, connection)
+        primary = __salt__["mongo_members.find_primary"](name, hosts, connection)
         at_primary = __salt__["mongo_client.at"](primary, connection)
         current = _raw_config(at_primary)
-        if _is_taken(current, step):
+        if __salt__["mongo_reconfig.is_taken"](current, step):
             return True, ""
         behind = _behind(current, hosts, connection) if step["do"] == "remove" else []
         if behind:
@@ -405,55 +424,25 @@ def reconfigure(name, step, hosts, connection=None, timeout=60):
         if step.get("host") == primary and not (step.get("entry") or {}).get("priority"):
             _step_down(at_primary)
             return None, f"{primary} steps down before that"
-        __salt__["mongo_client.command"](
-            {"replSetReconfig": _next_config(current, step)}, connection=at_primary, timeout=20
-        )
+        _send(__salt__["mongo_reconfig.following"](current, step), at_primary)
         return True, ""
 
     __salt__["mongo_client.wait"](taken, f"replica set {name} to {step['do']} {step['what']}", timeout, 0.02)
 
 
-def find_primary(name, hosts, connection=None):
-    """
-    The set's writable primary as ``host:port``, asked of each host until one knows.
-
-    name
-        The replica set's name.
-    hosts
-        ``host:port`` of members.
-    connection
-        Options for all of them (TLS...).
-
-    Raises ``CommandExecutionError`` (code 10107) when none of them knows a primary.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . mongo_replset.find_primary s1 '[s1a.dc:27017, s1b.dc:27017]'
-
-    .. versionadded:: 0.1.0
-    """
-    return _ask(name, hosts, connection)["primary"]
-
-
-def missing(name, hosts, connection=None):
-    """
-    Which of these hosts the set, as its primary's clients see it, does not have.
-
-    name, hosts, connection
-        As for :py:func:`find_primary`, which also tells what is raised.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . mongo_replset.missing s1 '[s1a.dc:27017, s1b.dc:27017]'
-
-    .. versionadded:: 0.1.0
-    """
-    seen = _visible(_ask(name, hosts, connection))
-    return [host for host in hosts if host not in seen]
+def _send(config, primary):
+    """Another configuration may have come first; any other incompatibility would be one for ever."""
+    try:
+        __salt__["mongo_client.command"]({"replSetReconfig": config}, connection=primary, timeout=20)
+    except CommandExecutionError as err:
+        if getattr(err, "code", None) != INCOMPATIBLE or "greater than" in str(err):
+            raise
+        if "implicit default write concern" not in str(err):
+            raise CommandExecutionError(str(err)) from None
+        raise CommandExecutionError(
+            f"{config['_id']} gets no arbiter before the default write concern is set, as MongoDB would change it "
+            "unasked; set it on the primary (mongo_shard.default_rw_concern with write: majority) and run again"
+        ) from None
 
 
 def _step_down(primary, seconds=30):
@@ -461,19 +450,8 @@ def _step_down(primary, seconds=30):
     __salt__["mongo_client.command"]({"replSetStepDown": seconds}, connection=primary, timeout=20)
 
 
-def _ask(name, hosts, connection):
-    """What the first member that knows a primary says of the set."""
-    for host in hosts:
-        said, _ = _hello(host, connection)
-        if said and said.get("primary") and said.get("setName") == name:
-            return said
-    error = CommandExecutionError(f"Replica set {name} has no primary that {', '.join(hosts)} would know of")
-    error.code = NOT_WRITABLE_PRIMARY
-    raise error
-
-
-def _visible(said):
-    return [host for kind in ("hosts", "passives", "arbiters") for host in said.get(kind, [])]
+def _hosts(found):
+    return [entry["host"] for entry in found["members"]]
 
 
 def _raw_config(connection):
@@ -498,43 +476,19 @@ def _is_primary(connection):
     return said.get("isWritablePrimary"), member_state(said)
 
 
-def _next_config(config, step):
-    """The configuration after one step: version + 1, every member's ``_id`` kept, a new one's is the highest + 1."""
-    entries = [dict(entry) for entry in config["members"]]
-    if step["do"] == "set":
-        return {
-            **config,
-            "version": config["version"] + 1,
-            "settings": {**config.get("settings", {}), **step["settings"]},
-        }
-    if step["do"] == "add":
-        entries.append({"_id": max(entry["_id"] for entry in entries) + 1, **step["entry"]})
-    if step["do"] == "remove":
-        entries = [entry for entry in entries if entry["host"] != step["host"]]
-    if step["do"] == "change":
-        entries = [{**entry, **step["entry"]} if entry["host"] == step["host"] else entry for entry in entries]
-    return {**config, "version": config["version"] + 1, "members": entries}
-
-
-def _is_taken(current, step):
-    """Whether the configuration holds what the step asks for: an answer was lost, or somebody else was faster."""
-    if step["do"] == "set":
-        return all(current.get("settings", {}).get(key) == value for key, value in step["settings"].items())
-    have = {entry["host"]: member(entry) for entry in current["members"]}
-    return have.get(step["host"]) == step.get("entry")
-
-
 def _behind(current, hosts, connection):
     """Those of the hosts that are members and answer, but hold not all data yet, or have no vote yet."""
-    have = {entry["host"]: entry for entry in map(member, current["members"]) if entry["host"] in hosts}
+    stay = __salt__["mongo_members.named"](hosts, _hosts(current), connection).values()
+    have = {entry["host"]: entry for entry in map(member, current["members"]) if entry["host"] in stay}
     said = {host: answer for host, answer in hellos(have, connection).items() if answer}
     return [host for host in said if member_state(said[host]) == "OTHER" or is_new(said[host], have[host])]
 
 
 def _config_from_hello(said, wanted):
     """A configuration without the options that only a login shows: known members count as they are wanted."""
-    options = {entry["host"]: entry for entry in wanted}
-    return {"members": [options.get(host, {"host": host}) for host in _visible(said)], "settings": None}
+    options, seen = {entry["host"]: entry for entry in wanted}, __salt__["mongo_members.visible"](said)
+    known = {there: options[host] for host, there in __salt__["mongo_members.spelled"](options, seen).items()}
+    return {"members": [{**known.get(host, {}), "host": host} for host in seen], "settings": None}
 
 
 def _plan_birth(name, wanted, settings, admin):
@@ -595,6 +549,19 @@ def _settings_steps(name, have, settings):
         return []
     old = "not to be seen without a login" if have is None else {key: have.get(key) for key in drift}
     return [{"do": "set", "what": f"settings of {name}", "old": old, "new": drift, "settings": drift}]
+
+
+def _with_settings(steps, settings):
+    """
+    The settings first; but the modes of write concerns speak of members' tags, and a configuration must have both: they
+    come when new members are there, and with the tags of the others.
+    """
+    if not settings or MODES not in settings[0]["settings"]:
+        return settings + steps
+    adds = [number for number, step in enumerate(steps, 1) if step["do"] == "add"]
+    place = max(adds, default=0)
+    tags = {step["host"]: step["entry"]["tags"] for step in steps if step["do"] == "change"}
+    return [*steps[:place], {**settings[0], "tags": tags}, *steps[place:]]
 
 
 def _refuse_foreign(name, host, said):

@@ -130,7 +130,9 @@ def shard_key(key: dict, unique: bool = False, arrays: Iterable[str] = ()) -> li
     return _faults(_shard_key_rule(key, unique, arrays))
 
 
-def indexes(wanted: list, shard_key: dict | None = None, arrays: Iterable[str] = ()) -> list:
+def indexes(
+    wanted: list, shard_key: dict | None = None, arrays: Iterable[str] = (), version: str | None = None
+) -> list:
     """
     Why MongoDB would refuse these indexes of one collection, or later the documents that they are for.
 
@@ -141,6 +143,8 @@ def indexes(wanted: list, shard_key: dict | None = None, arrays: Iterable[str] =
         The collection's shard key; a unique index has to begin with it. Default: not sharded.
     arrays
         Fields that hold arrays: no document can be indexed on two of them by one index (MongoDB's error 171).
+    version
+        MongoDB's series, such as ``8.0``. Default: any.
 
     CLI Example:
 
@@ -153,7 +157,9 @@ def indexes(wanted: list, shard_key: dict | None = None, arrays: Iterable[str] =
     found = []
     for number, index in enumerate(wanted):
         if index:
+            more = __salt__["mongo_index_options.faults"](index, version)
             found += _below(number, _index_rule(index, shard_key or {}, arrays))
+            found += _below(number, [(each["path"], each["fault"], each["remedy"]) for each in more])
     return _faults([*found, *_clash_rule(wanted)])
 
 
@@ -407,6 +413,7 @@ def _index_rule(index: dict, shard_key: dict, arrays: Iterable[str]) -> Iterator
     yield from _text_rule(index)
     yield from _wildcard_rule(index)
     yield from _option_rule(index)
+    yield from _filter_rule(index)
     yield from _parallel_array_rule(index["keys"], arrays)
     yield from _unique_rule(index, list(shard_key))
 
@@ -472,6 +479,11 @@ def _option_rule(index: dict) -> Iterator[tuple]:
         yield "sparse", "is given together with partialFilterExpression", "partialFilterExpression alone, with $exists"
 
 
+def _filter_rule(index: dict) -> Iterator[tuple]:
+    for each in __salt__["mongo_values.filter_faults"](index.get("partialFilterExpression", {})):
+        yield f"partialFilterExpression:{each['path']}".strip(":"), each["fault"], each["remedy"]
+
+
 def _parallel_array_rule(keys: dict, arrays: Iterable[str]) -> Iterator[tuple]:
     fields = list(keys)
     pairs = [(one, other) for place, one in enumerate(fields) for other in fields[place + 1 :]]
@@ -516,7 +528,8 @@ def _signature(index: dict) -> tuple:
     options = {option: index[option] for option in DISTINGUISHING if index.get(option)}
     if _locale(index) == "simple":
         options.pop("collation", None)
-    return tuple(index["keys"].items()), _frozen(options)
+    condition = __salt__["mongo_values.comparable_filter"](options.pop("partialFilterExpression", {}))
+    return tuple(index["keys"].items()), _frozen(options), condition
 
 
 def _locale(index: dict) -> str:

@@ -24,7 +24,7 @@ ALIASES = {"shards": "replsets", "mongos": "routers", "ssl": "tls", "slaveDelay"
 # Below these no value is shown, and a strange key only if it looks like a known one: it may be a secret gone astray.
 SECRET_PLACES = ("auth", "users", "connection", "options", "router_options")
 # But these keys of an entry there are no secret.
-SHOWN = {"users": ["database", "roles"]}
+SHOWN = {"users": ["name", "database", "roles"]}
 
 
 def __virtual__():
@@ -144,7 +144,9 @@ INDEX = _object(
         "sparse": _flag("true leaves out documents without the fields, default false"),
         "hidden": _flag("true hides the index from queries, default false"),
         "expireAfterSeconds": _number("seconds until a document expires, 0 to 2147483647", 0, MAX_INT),
-        "partialFilterExpression": _mapping("a filter; only documents that match it are indexed", {}),
+        "partialFilterExpression": _mapping(
+            "a filter; only documents that match it are indexed; dates and the like in MongoDB's extended JSON", {}
+        ),
         "collation": COLLATION,
         "weights": _mapping("weights of text fields", _number("1 to 99999, default 1", 1, 99999)),
         "default_language": _text("language of a text index, default english"),
@@ -187,7 +189,12 @@ ROLES = _list(
 
 USER = _object(
     "a user",
-    {"database": _text("the database that the user logs in to"), "roles": ROLES, "password": PASSWORD},
+    {
+        "name": _text("the user's name where the key is another, as for one name on two databases; default the key"),
+        "database": _text("the database that the user logs in to"),
+        "roles": ROLES,
+        "password": PASSWORD,
+    },
     required=("database", "roles"),
 )
 

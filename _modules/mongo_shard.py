@@ -43,6 +43,24 @@ def shards(connection=None):
     return {row["_id"]: row["host"] for row in _config_rows("shards", connection)}
 
 
+def shard_hosts(shards):
+    """
+    The ``host:port`` of all shards. Pure.
+
+    shards
+        What :py:func:`shards` answered.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.shard_hosts '{s1: "s1/s1a.dc:27017"}'
+
+    .. versionadded:: 0.1.0
+    """
+    return [each for host in shards.values() for each in _hosts(host)]
+
+
 def shard_identity(replset, hosts, connection=None):
     """
     The cluster that a shard's set says it belongs to (``shardIdentity``); ``None`` when it is in none, or does not let
@@ -66,7 +84,7 @@ def shard_identity(replset, hosts, connection=None):
     """
     find = {"find": "system.version", "filter": {"_id": "shardIdentity"}}
     try:
-        primary = __salt__["mongo_replset.find_primary"](replset, hosts, connection)
+        primary = __salt__["mongo_members.find_primary"](replset, hosts, connection)
         found = __salt__["mongo_client.rows"](
             find, connection=__salt__["mongo_client.at"](primary, connection), timeout=5
         )
@@ -277,7 +295,8 @@ def plan_shard(name, replset, hosts, observed):
     replset, hosts
         Its replica set and members' ``host:port``.
     observed
-        ``shards`` and ``cluster_id`` as the functions of those names answer, ``identity`` as :py:func:`shard_identity`.
+        ``shards`` and ``cluster_id`` as the functions of those names answer, ``identity`` as :py:func:`shard_identity`,
+        ``names`` (hosts to the shards' own spelling) as :py:func:`mongo_members.named`.
 
     Raises ``CommandExecutionError`` when the name, the hosts or the set's identity belong to something else.
 
@@ -297,8 +316,10 @@ def plan_shard(name, replset, hosts, observed):
             f"{identity['cluster_id']}, not {name} of {observed['cluster_id']}; name the set that you mean, or empty "
             "its members before they join"
         )
+    names = observed.get("names", {})
+    known = {names.get(each, each) for each in hosts}
     for other, host in observed["shards"].items():
-        shared = sorted(set(_hosts(host)) & set(hosts))
+        shared = sorted(known.intersection(_hosts(host)))
         if other == name and (host.split("/")[0] != replset or not shared):
             raise CommandExecutionError(
                 f"Shard {name} is {host}, which shares no member with {replset}/{','.join(hosts)}; give the new shard "
@@ -400,7 +421,7 @@ def plan_collection(name, key, unique, observed):
 
 def set_rw_concern(step, connection=None, timeout=30):
     """
-    Execute a step of :py:func:`plan_rw_concern`.
+    Execute a step of :py:func:`plan_rw_concern`; ``j`` and ``wtimeout`` stay as they are.
 
     step, connection, timeout
         The step; a router, with credentials; seconds (default 30).
@@ -413,9 +434,17 @@ def set_rw_concern(step, connection=None, timeout=30):
 
     .. versionadded:: 0.1.0
     """
-    value = {"w": step["new"]} if step["kind"] == "write" else {"level": step["new"]}
+    value = {**_beside(connection), "w": step["new"]} if step["kind"] == "write" else {"level": step["new"]}
     command = {"setDefaultRWConcern": 1, f"default{step['kind'].title()}Concern": value}
     __salt__["mongo_client.command"](command, connection=connection, timeout=timeout)
+
+
+def _beside(connection):
+    """What somebody has set of the write concern beside the number of members; that is left alone."""
+    reply = __salt__["mongo_client.command"]({"getDefaultRWConcern": 1}, connection=connection)
+    if reply.get("defaultWriteConcernSource", "global") != "global":
+        return {}
+    return {key: value for key, value in reply.get("defaultWriteConcern", {}).items() if key in ("j", "wtimeout")}
 
 
 def add_shard(name, replset, hosts, connection=None, timeout=60):
@@ -462,7 +491,8 @@ def create_database(name, primary_shard=None, connection=None, timeout=60):
 
 def shard_collection(name, key, unique=False, connection=None, timeout=120):
     """
-    Shard a collection. One that holds documents needs an index that begins with the key first.
+    Shard a collection. One that holds documents needs an index that begins with the key first, with
+    ``collation: {locale: simple}`` where the collection has a collation of its own: shard keys are compared without.
 
     name, key, unique
         As for :py:func:`plan_collection`.
@@ -477,7 +507,8 @@ def shard_collection(name, key, unique=False, connection=None, timeout=120):
 
     .. versionadded:: 0.1.0
     """
-    command = {"shardCollection": name, "key": key, **({"unique": True} if unique else {})}
+    command = {"shardCollection": name, "key": key, "collation": {"locale": "simple"}}
+    command.update({"unique": True} if unique else {})
     __salt__["mongo_client.command"](command, connection=connection, timeout=timeout)
 
 

@@ -10,10 +10,19 @@ Passwords are named by their path in the pillar; no function takes or answers on
 Requires PyMongo (see :py:mod:`mongo_client`).
 """
 
+import base64
+import contextlib
+import hashlib
+import hmac
+
 from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+with contextlib.suppress(ImportError):  # then mongo_client, and with it every use of this module, says so
+    import pymongo.saslprep
 
 __virtualname__ = "mongo_user"
 
+HASHES = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
 UNAUTHORIZED, AUTHENTICATION_FAILED, USER_EXISTS = 13, 18, 51003
 
 
@@ -108,7 +117,8 @@ def find(name, database="admin", connection=None):
 
 def observe(name, database="admin", password=None, connection=None):
     """
-    A user as it is: roles, and whether the wanted password is the one that lets it in.
+    A user as it is: roles, and whether the wanted password is its own. That is computed from what the server keeps of
+    the password, and tried by a login only where that is not shown: a login may be refused for another reason.
 
     name, database, connection
         As for :py:func:`find`.
@@ -116,7 +126,7 @@ def observe(name, database="admin", password=None, connection=None):
         The password's path in the pillar; ``None`` does not look at it.
 
     Returns:
-        ``user``: ``None`` or ``{roles, password}`` with ``password`` ``True`` when it works (or was not asked for).
+        ``user``: ``None`` or ``{roles, password}`` with ``password`` ``True`` when it is right (or was not asked for).
 
     CLI Example:
 
@@ -129,15 +139,59 @@ def observe(name, database="admin", password=None, connection=None):
     user = find(name, database, connection)
     if not user:
         return {"user": None}
-    works = not password or __salt__["mongo_client.login_works"](
-        {
-            **__salt__["mongo_client.anonymous"](connection),
-            "username": name,
-            "password": _password(password),
-            "authSource": database,
-        }
-    )
-    return {"user": {**user, "password": works}}
+    if not password:
+        return {"user": {**user, "password": True}}
+    kept = _credentials(name, database, connection)
+    right = [is_password(_password(password), name, how, kept[how]) for how in HASHES if how in kept]
+    return {"user": {**user, "password": all(right) if right else _lets_in(name, database, password, connection)}}
+
+
+def is_password(password, name, mechanism, kept):
+    """
+    Whether a password is the one of which a server keeps this. Pure; takes a password: mind where you write it.
+
+    password, name
+        The password and its user.
+    mechanism
+        ``SCRAM-SHA-256`` or ``SCRAM-SHA-1``.
+    kept
+        ``salt``, ``iterationCount`` and ``storedKey``, as ``usersInfo`` shows them with ``showCredentials``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc mongo_user.is_password
+
+    .. versionadded:: 0.1.0
+    """
+    kind = HASHES[mechanism]
+    if kind == "sha1":  # MongoDB's own: what is hashed is not the password but its digest
+        text = hashlib.md5(f"{name}:mongo:{password}".encode(), usedforsecurity=False).hexdigest()
+    else:
+        text = _prepared(password)
+    salted = hashlib.pbkdf2_hmac(kind, text.encode(), base64.b64decode(kept["salt"]), kept["iterationCount"])
+    key = hashlib.new(kind, hmac.digest(salted, b"Client Key", kind)).digest()
+    return hmac.compare_digest(key, base64.b64decode(kept["storedKey"]))
+
+
+def _prepared(password):
+    try:
+        return pymongo.saslprep.saslprep(password)
+    except ValueError:  # the server will say why it takes no such password
+        return password
+
+
+def _credentials(name, database, connection):
+    """What the server keeps of a user's password, by mechanism; empty where it does not show that."""
+    shown = {"usersInfo": {"user": name, "db": database}, "showCredentials": True}
+    [user] = __salt__["mongo_client.command"](shown, connection=connection)["users"]
+    return user.get("credentials", {})
+
+
+def _lets_in(name, database, password, connection):
+    login = {"username": name, "password": _password(password), "authSource": database}
+    return __salt__["mongo_client.login_works"]({**__salt__["mongo_client.anonymous"](connection), **login})
 
 
 def observe_admin(connection=None):
@@ -175,7 +229,7 @@ def observe_admin(connection=None):
     where = __salt__["mongo_client.address"](connection)
     error = CommandExecutionError(
         f"{where} has users, but refuses ours; put the right password at the credentials' path, or let one of them "
-        "change it"
+        "change it, or its authenticationRestrictions"
     )
     error.code = AUTHENTICATION_FAILED
     raise error
@@ -280,7 +334,10 @@ def act(name, step, database="admin", roles=None, password=None, connection=None
     else:
         command = {"updateUser": name}
         command.update({"roles": roles} if "roles" in step["new"] else {})
-        command.update({"pwd": _password(password)} if "password" in step["new"] else {})
+        if "password" in step["new"]:
+            # Without them the server would give it its default ones.
+            mechanisms = [each for each in HASHES if each in _credentials(name, database, connection)]
+            command.update({"pwd": _password(password), **({"mechanisms": mechanisms} if mechanisms else {})})
     __salt__["mongo_client.command"](command, db=database, connection=connection, timeout=timeout)
 
 
@@ -341,9 +398,13 @@ def _login(connection):
 
 
 def _password(path):
-    password = __salt__["config.get"](path, default=None)
+    first, *more = path if isinstance(path, list) else [path]
+    password = __salt__["config.get"](first, default=None)
+    for key in more:
+        password = password.get(key) if isinstance(password, dict) else None
     if not isinstance(password, str) or not password:
+        where = ":".join([first, *more])
         raise CommandExecutionError(
-            f"No password at {path}: a text is wanted there, in the pillar or the minion's configuration"
+            f"No password at {where}: a text is wanted there, in the pillar or the minion's configuration"
         )
     return password

@@ -27,6 +27,13 @@ ERRORS = {
             "Write it as s1a.dc:27017.",
         ),
         (
+            "is no value in MongoDB's extended JSON",
+            "A key such as $date says that the value is written in MongoDB's extended JSON, but it cannot be "
+            "read as one.",
+            "Correct it as the words after the colon say; a date needs its zone, such as {$date: "
+            "'2026-01-01T00:00:00Z'}.",
+        ),
+        (
             "No credentials at *",
             "The path in the connection leads to nothing in this host's pillar or configuration. Passwords are "
             "never taken from the command line.",
@@ -57,6 +64,44 @@ ERRORS = {
             "has members that are not wanted",
             "The living replica set has members that the list lacks. A run never removes a member by omission.",
             "Add them to the list, or say remove_extra: True if they are to go.",
+        ),
+        (
+            "gets no arbiter before the default write concern is set",
+            "With an arbiter, writes of clients that name no concern would suddenly be acknowledged by one "
+            "member; MongoDB wants that decided first.",
+            "Apply mongo_shard.default_rw_concern with write: majority to the primary, then run again. Shards "
+            "and config servers need none of it.",
+        ),
+        (
+            "are one server; name each server once",
+            "Two addresses of the list reach the same process, by an alias or by an address for a name.",
+            "Keep one of the two.",
+        ),
+        (
+            "has the configuration of a replica set that does not know it by its address",
+            "Its port or its host's name was changed, or it was removed from its set: nobody there knows it at "
+            "this address, and it thinks itself alone.",
+            "Give it its former port and name again. A member that was removed for good needs an empty data "
+            "directory before it joins another set.",
+        ),
+        (
+            "is in no replica set and lets us not in",
+            "A blank member gets its first user over loopback; this one does not allow that, or has users already.",
+            "Leave setParameter:enableLocalhostAuthBypass out of the options until the set is born, or empty "
+            "the data of a server that belonged elsewhere.",
+        ),
+        (
+            "is that of a living member of replica set",
+            "Another replica set's member answers at the port that this one is to have; a set was renamed in "
+            "the pillar, or two share a port. MongoDB cannot rename a set.",
+            "Give the set its former name, or end the other member's life in its own set first.",
+        ),
+        (
+            "The living member of * here is at port",
+            "A set knows its members by host and port. All members that come back at another port are strangers"
+            " to it, and the set is gone for its clients.",
+            "Put the former port back. To move a member, add a new one at the new port, and remove the old one "
+            "when it has all data.",
         ),
         (
             "is a member of replica set *, not of *",

@@ -514,6 +514,129 @@ ERRORS = {
             "Put the fields of both into one.",
         ),
         (
+            "at strength *, which does not look at case",
+            "At strengths 1 and 2 upper and lower case are the same, so neither can come first.",
+            "Set caseLevel: true, or a strength of 3 or more.",
+        ),
+        (
+            "is true at strength 1, which does not look at accents",
+            "There are no accents to be compared backwards.",
+            "Set a strength of 2 or more.",
+        ),
+        (
+            "but 2d indexes have none",
+            "A plane is not compared by language.",
+            "Leave the collation out, or say locale: simple where the collection has one.",
+        ),
+        (
+            "which MongoDB does not know",
+            "Text search knows some fifteen languages.",
+            "Name one of them, or none for words as they are.",
+        ),
+        (
+            "which MongoDB does not take",
+            "MongoDB would refuse the index.",
+            "Write it as the message says.",
+        ),
+        (
+            "is given for a part of the document only",
+            "A projection chooses among all fields of a document.",
+            "Index '$**', or leave the projection out.",
+        ),
+        (
+            "has both 0 and 1",
+            "A projection either names what is in the index or what is not.",
+            "Keep one kind; only _id may differ.",
+        ),
+        (
+            "is no field's name",
+            "MongoDB would refuse the name.",
+            "Write field names with dots between their parts, none of them empty or beginning with $.",
+        ),
+        (
+            "is one directory, but a host has members of several sets",
+            "Two mongods cannot have one data directory; the second would not start.",
+            "Leave dbPath out: each set has a directory of its own then.",
+        ),
+        (
+            "is a section that MongoDB does not have",
+            "mongod and mongos do not start with a section that they do not know.",
+            "Correct it as the message proposes.",
+        ),
+        (
+            "is true beside bindIp",
+            "MongoDB listens on all addresses then, whatever bindIp says.",
+            "Keep one of the two.",
+        ),
+        (
+            "is without localhost",
+            "The states on a host reach its daemon over loopback, and only there the first user can be made.",
+            "Put localhost in front of the other addresses.",
+        ),
+        (
+            "lets nobody in but this host itself",
+            "Members on other hosts, routers and clients could not reach it.",
+            "Add an address of the host, or leave bindIp out and use a firewall.",
+        ),
+        (
+            "is given for a log that goes to no file",
+            "mongod does not start with a path for a log that goes to syslog.",
+            "Take the path out, or let the log go to a file.",
+        ),
+        (
+            "is in a directory that the formula does not make",
+            "mongod does not start when it cannot write its log.",
+            "Keep the log in MongoDB's own log directory.",
+        ),
+        (
+            "is true, but systemd runs the daemon",
+            "A daemon that forks looks ended to its unit.",
+            "Take it out: systemd keeps the daemon in the background.",
+        ),
+        (
+            "is the user that users:* is",
+            "Two entries have one name on one database, which is one user to MongoDB.",
+            "Put both into one entry, or give one of them another name or database.",
+        ),
+        (
+            "is no operator that MongoDB knows in a partial index",
+            "MongoDB evaluates a partial index's filter at each write, and takes few operators there; it would "
+            "refuse the index.",
+            "Write the filter with those that the message lists; $ne, $not and $regex belong in queries.",
+        ),
+        (
+            "is false, which MongoDB does not take in a partial index",
+            "A partial index cannot be of the documents that lack a field.",
+            "Give the others a field to be known by, or make the index a full one.",
+        ),
+        (
+            "is no list of filters",
+            "$and and $or combine filters.",
+            "Put each filter in a list of its own mapping.",
+        ),
+        (
+            "is no list;",
+            "The operator compares with several values.",
+            "Put them in a list.",
+        ),
+        (
+            "is no shape",
+            "The operator compares with a place on the map.",
+            "Write GeoJSON below $geometry.",
+        ),
+        (
+            "is no type of MongoDB's",
+            "$type takes the names and numbers of BSON's types.",
+            "Correct it: double, string, object, array, binData, objectId, bool, date, null, int, long, decimal"
+            " and so on.",
+        ),
+        (
+            "is no value that MongoDB has",
+            "A key such as $date says that the value is written in MongoDB's extended JSON, but it cannot be "
+            "read as one.",
+            "Write it as the message says; a date needs its zone, and numbers stand in quotes.",
+        ),
+        (
             "has the name *, as number * has",
             "Two indexes share a name.",
             "A name of its own, or none: MongoDB then makes one.",

@@ -7,6 +7,7 @@ Requires systemd, and PyMongo 4.6 or later in Salt's Python.
 """
 
 import salt.utils.state
+from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "mongo_daemon"
 
@@ -64,6 +65,53 @@ def current(name, files, together=None, turn=None, connection=None, timeout=120)
     """
     # A real run sees what was written; only a dry run has to be told of what would be.
     return dict(_current(name, files, together, turn, connection, timeout), skip_watch=not __opts__["test"])
+
+
+def in_place(name, file, connection=None):
+    """
+    A daemon that is a living member of a replica set stays where its set knows it. Changes nothing; refuses.
+
+    A member is known by its address alone. One that comes back at another port, or with another set's name, is in no
+    set, and a set whose members all do has lost its data to its clients. Let the daemon's files require this state.
+
+    name
+        The replica set that the daemon is to be a member of.
+    file
+        The daemon's configuration; as it was written last, it tells the port that the daemon has.
+    connection
+        The daemon over loopback, at the port that it is to have.
+
+    .. code-block:: yaml
+
+        s1:
+          mongo_daemon.in_place:
+            - file: /etc/mongodb/mongod-s1.conf
+
+        mongodb-mongod-s1-place:
+          mongo_daemon.in_place:
+            - name: s1
+            - file: /etc/mongodb/mongod-s1.conf
+            - connection: {port: 27017}
+            - require_in:
+              - file: mongodb-mongod-s1-config
+
+    .. versionadded:: 0.1.0
+    """
+    given = {"file": file, "connection": connection}
+    refused = __salt__["mongo_arguments.refusal"](name, f"member of {name}", given)
+    if refused:
+        return refused
+    ret = {
+        "name": name,
+        "result": True,
+        "changes": {},
+        "comment": f"No other member of a set is in the place of {name}",
+    }
+    try:
+        __salt__["mongo_daemon.refuse_moved"](name, file, connection)
+    except (CommandExecutionError, SaltInvocationError) as err:
+        return {**ret, "result": False, "comment": str(err)}
+    return ret
 
 
 def mod_watch(name, files, together=None, turn=None, connection=None, timeout=120, **more):

@@ -108,8 +108,8 @@ def shard_present(name, members, replset=None, connection=None, timeout=120):
     """
     The replica set is a shard of this cluster. Waits until the set has a primary and these members.
 
-    A shard is known by its hosts and by the identity that its set holds, not by its name: a set of another cluster, a
-    name that is taken and hosts that belong to another shard are refused, with who has them.
+    A shard is known by its hosts, however they are spelled, and by the identity that its set holds, not by its name: a
+    set of another cluster, a name that is taken and hosts that belong to another shard are refused, with who has them.
 
     name
         The shard's name.
@@ -145,19 +145,22 @@ def shard_present(name, members, replset=None, connection=None, timeout=120):
         return [entry["host"] for entry in wanted if not entry["hidden"]]
 
     def look():
+        shards = __salt__["mongo_shard.shards"](connection)
         return {
-            "shards": __salt__["mongo_shard.shards"](connection),
+            "shards": shards,
+            "names": __salt__["mongo_members.named"](hosts(), __salt__["mongo_shard.shard_hosts"](shards), connection),
             "cluster_id": __salt__["mongo_shard.cluster_id"](connection),
             "identity": __salt__["mongo_shard.shard_identity"](replset, hosts(), connection),
         }
 
     def grown():
-        missing = __salt__["mongo_replset.missing"](replset, hosts(), connection)
+        missing = __salt__["mongo_members.missing"](replset, hosts(), connection)
         return not missing, f"{', '.join(missing)} not in the set yet"
 
     def act(step):
         __salt__["mongo_client.wait"](grown, f"replica set {replset} with a primary and {', '.join(hosts())}", timeout)
-        __salt__["mongo_shard.add_shard"](name, replset, hosts(), connection, timeout)
+        spelled = __salt__["mongo_members.names"](replset, hosts(), connection)
+        __salt__["mongo_shard.add_shard"](name, replset, list(spelled.values()), connection, timeout)
 
     return _converge(
         name,
@@ -259,17 +262,19 @@ def indexes_present(name, indexes, connection=None, timeout=3600):
     The collection has these indexes. Let the load of data require this state: an index on a loaded collection is an
     outage.
 
-    Compared by key and options, never by name alone. ``expireAfterSeconds`` and ``hidden`` are changed in place; any
-    other difference is refused. So is an index that a document there could not be held in, because two of its fields
-    are arrays in it: the document is named before the build fails with code 171. One that is still being built, by
-    whomever, is waited for. Other indexes are left alone.
+    Compared by key and options, never by name alone; an index without a collation has its collection's.
+    ``hidden``, ``expireAfterSeconds`` and ``unique`` are set in place, as far as the server can; any other difference
+    is refused. So is an index that a document there could not be held in, because two of its fields are arrays in it:
+    the document is named before the build fails with code 171. One that is still being built, by whomever, is waited
+    for. Other indexes are left alone.
 
     name
         ``database.collection``.
     indexes
         List of mappings: ``keys`` (fields in order, each ``1``, ``-1``, ``hashed``, ``text``, ``2d``, ``2dsphere``) and
         any of MongoDB's options (``name``, ``unique``, ``sparse``, ``expireAfterSeconds``,
-        ``partialFilterExpression``...).
+        ``partialFilterExpression``...). What YAML has no type for is said in MongoDB's extended JSON, a date as
+        ``{$date: '2026-01-01T00:00:00Z'}``; values and filters are compared as MongoDB does.
     connection
         A router (or, for a plain replica set, its primary), with credentials.
     timeout
@@ -293,8 +298,12 @@ def indexes_present(name, indexes, connection=None, timeout=3600):
     .. versionadded:: 0.1.0
     """
 
+    def read():
+        found = {"indexes": __salt__["mongo_index.indexes"](name, connection)}
+        return {**found, "collation": __salt__["mongo_index.collation"](name, connection) if found["indexes"] else None}
+
     def plan(observed):
-        steps = __salt__["mongo_index.plan"](name, indexes, observed["indexes"])
+        steps = __salt__["mongo_index.plan"](name, indexes, observed["indexes"], observed["collation"])
         for step in steps if not observed.get("assumed") else []:
             _refuse_parallel_arrays(name, step, connection)
         return steps
@@ -303,8 +312,8 @@ def indexes_present(name, indexes, connection=None, timeout=3600):
         name,
         f"collection {name}",
         {"collection": name, "indexes": indexes, "connection": connection, "timeout": timeout},
-        read=lambda: {"indexes": __salt__["mongo_index.indexes"](name, connection)},
-        blank={"indexes": []},
+        read=read,
+        blank={"indexes": [], "collation": None},
         plan=plan,
         act=lambda step: __salt__["mongo_index.act"](name, step, connection, timeout),
         fact=lambda observed: f"{name} has its indexes: {', '.join(index['name'] for index in observed['indexes'])}",
@@ -313,12 +322,13 @@ def indexes_present(name, indexes, connection=None, timeout=3600):
 
 def indexes_absent(name, indexes, connection=None):
     """
-    The collection has no index on these keys. The index on ``_id`` and the one of the shard key are the server's.
+    The collection has no such indexes. The index on ``_id`` and the one of the shard key are the server's.
 
     name
         ``database.collection``.
     indexes
-        List of mappings with ``keys``, as for :py:func:`indexes_present`.
+        List of mappings with ``keys``, as for :py:func:`indexes_present`. All indexes on these keys go, or, where
+        ``name`` or options are given too, those that have them.
     connection
         A router, with credentials.
 
@@ -351,9 +361,10 @@ def indexes_absent(name, indexes, connection=None):
 
 def user_present(name, database="admin", roles=None, password=None, connection=None):
     """
-    The user exists with these roles, and this password lets it in.
+    The user exists with these roles and this password.
 
-    The password is tried by a login, so that a run with nothing to do writes nothing.
+    The password is compared with what the server keeps of it, so that a run with nothing to do writes nothing;
+    ``authenticationRestrictions`` and ``mechanisms`` are left as they are.
 
     name
         The user.
@@ -362,8 +373,9 @@ def user_present(name, database="admin", roles=None, password=None, connection=N
     roles
         List of roles on that database, or of ``{role: read, db: audit}``. ``None`` leaves an existing user's alone.
     password
-        The password's path in the pillar, for example ``mongodb:users:teller:password``. ``None`` leaves an existing
-        user's alone; a new user needs one, unless its database is ``$external`` (certificates, LDAP, Kerberos).
+        The password's path in the pillar, for example ``mongodb:users:teller:password``, or, where a key in it has a
+        colon, the list of its keys: ``[mongodb, users, 'app:ro', password]``. ``None`` leaves an existing user's alone;
+        a new user needs one, unless its database is ``$external`` (certificates, LDAP, Kerberos).
     connection
         A router (or a replica set's primary), with credentials.
 

@@ -73,6 +73,11 @@ class Mongod:
         self.launch()
         self.wait()
 
+    def move(self, port):
+        """Have it listen elsewhere when it is started again; its set does not know it there."""
+        self._command[self._command.index("--port") + 1] = str(port)
+        self.port, self.address = port, f"{HOST}:{port}"
+
     def stop(self):
         """End it in good order (SIGTERM) and wait for that."""
         self._end(signal.SIGTERM)

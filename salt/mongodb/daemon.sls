@@ -30,13 +30,26 @@ mongodb-keyfile:
 {% if daemon.data %}
 mongodb-{{ daemon.name }}-data:
   file.directory:
-    - name: {{ daemon.data }}
+    - name: {{ daemon.data | json }}
     - user: mongodb
     - group: mongodb
     - mode: '0750'
+    - makedirs: True
     - require:
       - file: mongodb-directories
     - require_in:
+      - service: mongodb-{{ daemon.name }}
+{% endif %}
+
+{% if daemon.replset %}
+mongodb-{{ daemon.name }}-place:
+  mongo_daemon.in_place:
+    - name: {{ daemon.replset | tojson }}
+    - file: {{ daemon.file }}
+    - connection: {{ daemon.connection | tojson }}
+    - require_in:
+      - file: mongodb-{{ daemon.name }}-config
+      - file: mongodb-{{ daemon.name }}-unit
       - service: mongodb-{{ daemon.name }}
 {% endif %}
 

@@ -42,13 +42,13 @@ extend:
       - require:
         - mongo_shard: mongodb-router
 {% for database in settings.databases %}
-  mongodb-database-{{ database.name }}:
+  {{ ('mongodb-database-' ~ database.name) | json }}:
     mongo_shard:
       - require:
         - sls: mongodb.shards
 {% endfor %}
 {% for user in settings.users %}
-  mongodb-user-{{ user.name }}:
+  {{ ('mongodb-user-' ~ user.key) | json }}:
     mongo_shard:
       - require:
         - sls: mongodb.shards

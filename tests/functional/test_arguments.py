@@ -61,6 +61,7 @@ def every_argument():
 
 
 GOOD = {
+    "file": "/etc/mongodb/mongod-s1.conf",
     "files": [],
     "members": ["s1a.dc:27017"],
     "key": {"account": 1},

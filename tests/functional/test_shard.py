@@ -369,6 +369,17 @@ def test_the_indexes_of_good_pillars_are_made_once(states, cluster, router, coll
     assert keys(router, collection) == before
 
 
+def test_a_collection_with_a_collation_is_sharded(states, cluster, router):
+    """Its index on the key is one without, as MongoDB compares shard keys so."""
+    router.drop_database("spoken")
+    router.spoken.create_collection("words", collation={"locale": "de"})
+    router.spoken.words.insert_one({"account": "a"})
+    simple = [{"keys": {"account": 1}, "collation": {"locale": "simple"}}, {"keys": {"word": 1}}]
+    run(states.mongo_shard.indexes_present, name="spoken.words", indexes=simple, connection=cluster)
+    run(states.mongo_shard.collection_sharded, name="spoken.words", key={"account": 1}, connection=cluster)
+    assert router.config.collections.find_one({"_id": "spoken.words"})["key"] == {"account": 1}
+
+
 @pytest.mark.parametrize(
     "made,wanted,words",
     [

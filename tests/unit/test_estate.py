@@ -14,6 +14,7 @@ for name in (
     "pillar_form",
     "estate_graph",
     "mongo_pillar",
+    "mongo_options",
     "mongo_config",
     "neutron_rules",
     "dnsmasq_model",

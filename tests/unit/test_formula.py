@@ -1,6 +1,7 @@
 """The MongoDB formula: what follows from the pillar for one host."""
 
 import copy
+import fnmatch
 
 import pytest
 import yaml
@@ -8,7 +9,7 @@ import yaml
 from tree import ROOT, functions, load
 
 PILLAR = yaml.safe_load((ROOT / "pillar/mongodb.sls").read_text())["mongodb"]
-SALT = {**functions("onepass", __pillar__={})}
+SALT = {**functions("onepass", __pillar__={}), **functions("mongo_options")}
 SALT.update(
     {
         f"mongo_pillar.{name}": getattr(load("_modules/mongo_pillar.py", __salt__=SALT), name)
@@ -54,6 +55,22 @@ def test_options_are_laid_over_what_the_formula_writes():
     assert daemon["config"]["net"] == {"port": 27017, "bindIpAll": True, "maxIncomingConnections": 500}
     assert daemon["config"]["storage"]["dbPath"] == "/var/lib/mongodb/cfg"
     assert daemon["config"]["sharding"] == {"clusterRole": "configsvr"}
+
+
+@pytest.mark.parametrize("given, net", [({"bindIp": "localhost"}, {}), ({"ipv6": True}, {"bindIpAll": True})])
+def test_bound_to_the_addresses_that_are_given(given, net):
+    [daemon] = settings("cfg1.dc", options={"net": given})["daemons"]
+    assert daemon["config"]["net"] == {"port": 27017, **net, **given}
+
+
+def test_the_data_directory_that_is_given_is_made():
+    [daemon] = settings("cfg1.dc", options={"storage": {"dbPath": "/data/db"}})["daemons"]
+    assert daemon["data"] == daemon["config"]["storage"]["dbPath"] == "/data/db"
+
+
+def test_a_log_that_goes_to_syslog_has_no_file():
+    [daemon] = settings("cfg1.dc", options={"systemLog": {"destination": "syslog", "quiet": True}})["daemons"]
+    assert daemon["config"]["systemLog"] == {"destination": "syslog", "quiet": True}
 
 
 def test_options_that_are_no_sections_are_left_to_the_check():
@@ -157,6 +174,51 @@ def test_names_that_look_like_numbers_or_truth_stay_names(modules, pillar):
         "0": ("2024", "mongodb:users:0:password"),
         "CN=t": ("$external", None),
     }
+
+
+ODD = [
+    "app:ro",
+    "app #1",
+    "app: ro",
+    "CN=app,OU=Team #1",
+    "{{ b }}",
+    "'o'neil\"",
+    "- x",
+    "{x}",
+    "- ",
+    "t\u00e9ller",
+    "\U0001f600",
+]
+
+
+def test_names_are_data_to_the_sls(modules, pillar):
+    """Whatever YAML, Jinja or a pillar path would read as its own, in a highstate too."""
+    users = {name: {"database": "bank", "roles": [], "password": f"of {name}"} for name in ODD}
+    users["twice"] = {"name": ODD[0], "database": "admin", "roles": [], "password": "x"}
+    names = [name.replace("$", "") for name in ODD]
+    databases = {"bank": {"collections": {name: {"shard_key": {"a": 1}} for name in names}}}
+    pillar({"mongodb": {**PILLAR, "routers": ["minion"], "databases": databases, "users": users}})
+    for shown in (modules["state.show_sls"]("mongodb.collections"), modules["state.show_sls"]("mongodb")):
+        assert {f"mongodb-user-{key}" for key in users} <= set(shown), shown
+        assert {f"mongodb-{kind}-bank.{name}" for kind in ("collection", "indexes") for name in names} <= set(shown)
+    given = [arguments(body) for id, body in shown.items() if id.startswith("mongodb-user-")]
+    assert sorted(each["name"] for each in given) == sorted([*ODD, ODD[0]])
+    user = load("_modules/mongo_user.py", __salt__=modules)
+    assert {user._password(each["password"]) for each in given} == {each["password"] for each in users.values()}
+
+
+def test_a_requisite_is_the_state_that_is_meant(modules, pillar):
+    """Salt takes a requisite for a pattern: [1] would be the character 1."""
+    collections = {name: {"shard_key": {"a": 1}} for name in ("a[1]", "a1", "a*", "a?", "a[!b]")}
+    pillar(
+        {"mongodb": {**PILLAR, "routers": ["minion"], "databases": {"b[1]": {"collections": collections}, "b1": {}}}}
+    )
+    shown = modules["state.show_sls"]("mongodb.collections")
+    for id, body in shown.items():
+        for [wanted] in (each.values() for each in arguments(body).get("require", [])):
+            kind = "indexes" if id.startswith("mongodb-collection") else "database"
+            meant = id.replace("collection", kind, 1) if kind == "indexes" else "mongodb-database-b[1]"
+            assert fnmatch.filter(shown, wanted) == [meant]
 
 
 def arguments(body):

@@ -64,7 +64,10 @@ def expected(case):
 def pillar():
     form = tree.functions("pillar_form")
     own = tree.functions("onepass", __pillar__={})
-    salt = {**tree.functions("mongo_rules"), **tree.functions("mongo_schema", __salt__=form), **form, **own}
+    rules = tree.functions(
+        "mongo_rules", __salt__={**tree.functions("mongo_values"), **tree.functions("mongo_index_options")}
+    )
+    salt = {**rules, **tree.functions("mongo_options"), **tree.functions("mongo_schema", __salt__=form), **form, **own}
     return tree.load("_modules/mongo_pillar.py", __salt__=salt, __grains__={"id": "hq"}, __pillar__={})
 
 

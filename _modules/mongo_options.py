@@ -1,0 +1,152 @@
+"""
+The site's own options of mongod and mongos: which of them the formula cannot lay over what it writes itself.
+
+.. versionadded:: 0.1.0
+
+Pure: no daemon is asked. What is wrong with the options of a pillar::
+
+    salt-call --local -m . mongo_options.faults '{options: {net: {port: 5}}}'
+"""
+
+import difflib
+from collections.abc import Iterator
+
+LOGS = "/var/log/mongodb/"
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+EVERYWHERE = ("*", "0.0.0.0", "::")
+# What the formula itself writes into mongod.conf and mongos.conf.
+OWN = {
+    "net:port": "port",
+    "replication:replSetName": "replsets",
+    "security:keyFile": "auth:keyfile",
+    "sharding:clusterRole": "replsets",
+    "sharding:configDB": "replsets",
+}
+BOTH = ("systemLog", "net", "security", "setParameter", "replication", "sharding", "processManagement", "auditLog")
+SECTIONS = {
+    "options": (*BOTH, "storage", "operationProfiling", "cloud", "snmp"),
+    "router_options": (*BOTH, "operationProfiling"),
+}
+
+
+def __virtual__():
+    return "mongo_options"
+
+
+def faults(pillar: dict, alone: bool = False, shared: bool = False) -> list:
+    """
+    Which options of the site's own mongod or mongos would refuse, or would work against what the formula writes.
+
+    pillar
+        The value of the pillar's key ``mongodb``.
+    alone
+        Whether all servers are reached over loopback. Default ``False``.
+    shared
+        Whether a host has members of several sets. Default ``False``.
+
+    Returns:
+        List of mappings: ``path``, ``fault`` and ``remedy``; no value of an option, as it may be a secret.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_options.faults '{options: {net: {port: 5}}}'
+
+    .. versionadded:: 0.1.0
+    """
+    found = []
+    for place, sections in SECTIONS.items():
+        given = _mapping(pillar.get(place))
+        rules = [_section_rule(given, sections), _own_rule(given), _net_rule(given, alone), _log_rule(given)]
+        rules += [_fork_rule(given), _path_rule(given, shared)]
+        for path, fault, remedy in (each for rule in rules for each in rule):
+            found.append({"path": f"{place}:{path}", "fault": fault, "remedy": remedy})
+    return found
+
+
+def settled(config: dict, given: dict) -> dict:
+    """
+    A daemon's configuration without what the formula writes as its default and the site's own options contradict.
+
+    config
+        The configuration, the site's options laid over it.
+    given
+        The site's options.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_options.settled '{net: {bindIpAll: true}}' '{net: {bindIp: localhost}}'
+
+    .. versionadded:: 0.1.0
+    """
+    dropped = {"net": [], "systemLog": []}
+    net, log = _mapping(given.get("net")), _mapping(given.get("systemLog"))
+    if "bindIp" in net and "bindIpAll" not in net:
+        dropped["net"] = ["bindIpAll"]
+    if log.get("destination") == "syslog":
+        dropped["systemLog"] = [key for key in ("path", "logAppend") if key not in log]
+    return {
+        section: {key: value for key, value in options.items() if key not in dropped[section]}
+        if section in dropped and isinstance(options, dict)
+        else options
+        for section, options in config.items()
+    }
+
+
+def _mapping(value) -> dict:
+    return value if isinstance(value, dict) else {}
+
+
+def _section_rule(given: dict, sections: tuple) -> Iterator[tuple]:
+    for section in given:
+        if section not in sections:
+            close = difflib.get_close_matches(str(section), sections, n=1)
+            remedy = f"did you mean {close[0]!r}?" if close else f"one of {', '.join(sections)}"
+            yield section, "is a section that MongoDB does not have", remedy
+
+
+def _own_rule(given: dict) -> Iterator[tuple]:
+    for option, key in OWN.items():
+        section, name = option.split(":")
+        if name in _mapping(given.get(section)):
+            yield option, f"is set by mongodb:{key}", f"mongodb:{key} alone"
+
+
+def _net_rule(given: dict, alone: bool) -> Iterator[tuple]:
+    net = _mapping(given.get("net"))
+    if "bindIp" not in net:
+        return
+    addresses = [each.strip() for each in str(net["bindIp"]).split(",")]
+    local = [each for each in addresses if each in LOOPBACK]
+    if net.get("bindIpAll"):
+        yield "net:bindIpAll", "is true beside bindIp, which then counts for nothing", "one of the two"
+    elif not local and not set(addresses).intersection(EVERYWHERE):
+        yield "net:bindIp", "is without localhost, over which the states reach the daemon", "localhost among them"
+    elif len(local) == len(addresses) and not alone:
+        yield "net:bindIp", "lets nobody in but this host itself", "an address that the other members reach too"
+
+
+def _log_rule(given: dict) -> Iterator[tuple]:
+    log = _mapping(given.get("systemLog"))
+    if "path" in log and log.get("destination", "file") != "file":
+        yield "systemLog:path", "is given for a log that goes to no file", "no path, or destination: file"
+    elif "path" in log and not str(log["path"]).startswith(LOGS):
+        yield "systemLog:path", "is in a directory that the formula does not make", f"a file in {LOGS}"
+
+
+def _path_rule(given: dict, shared: bool) -> Iterator[tuple]:
+    path = _mapping(given.get("storage")).get("dbPath")
+    if path is not None and not str(path).startswith("/"):
+        yield "storage:dbPath", "does not fit", "an absolute path on each host"
+    elif path is not None and shared:
+        found = "is one directory, but a host has members of several sets, each of which needs its own"
+        yield "storage:dbPath", found, "no dbPath: the formula makes /var/lib/mongodb/SET for each"
+
+
+def _fork_rule(given: dict) -> Iterator[tuple]:
+    if _mapping(given.get("processManagement")).get("fork"):
+        found = "is true, but systemd runs the daemon and would take it for ended"
+        yield "processManagement:fork", found, "no fork"

@@ -1,0 +1,264 @@
+"""A server is who it is, not how it is spelled: on real mongods that are reached by several names of loopback."""
+
+import socket
+import time
+
+import pytest
+import yaml
+from salt.exceptions import CommandExecutionError
+from test_daemon import unit
+from test_replset import ADMIN, KEYFILE, admin_client, arguments, replset, run, seen_config  # noqa: F401
+
+from segments import wait_until
+from tree import functions
+
+
+def hosts(client):
+    return [entry["host"] for entry in client.admin.command("replSetGetConfig")["config"]["members"]]
+
+
+def otherwise(address, name):
+    return f"{name}:{address.rpartition(':')[2]}"
+
+
+@pytest.fixture(scope="module")
+def initiated(module_mongods):
+    members = module_mongods(3, replset="up", role="shardsvr")
+    spelled = [otherwise(member.address, "LocalHost") for member in members]
+    entries = [{"_id": n, "host": host} for n, host in enumerate(spelled)]
+    entries[0]["priority"] = 5
+    client = members[0].client()
+    client.admin.command("replSetInitiate", {"_id": "up", "members": entries[:1]})
+    assert wait_until(lambda: client.admin.command("hello")["isWritablePrimary"], 60)
+    for count in (2, 3):
+        config = client.admin.command("replSetGetConfig")["config"]
+        config.update(version=config["version"] + 1, members=config["members"] + entries[count - 1 : count])
+        client.admin.command("replSetReconfig", config)
+    return members, spelled
+
+
+@pytest.fixture
+def capitals(initiated):
+    """A set that somebody initiated with capitals, which MongoDB keeps; its members, and how it spells them."""
+    members, spelled = initiated
+    for member in members:
+        if not member.running:
+            member.start()
+    assert wait_until(lambda: all(each.client().admin.command("hello").get("secondary") for each in members[1:]), 60)
+    assert wait_until(lambda: members[0].client().admin.command("hello").get("hosts") == spelled, 60)
+    return members, spelled
+
+
+@pytest.mark.parametrize(
+    "name, order", [("LocalHost", (0, 1, 2)), ("localhost", (1, 0, 2)), ("127.0.0.1", (1, 0, 2)), ("127.1", (0, 1, 2))]
+)
+def test_another_spelling_is_no_other_member(capitals, states, name, order):
+    """A member that may change its options does so under the set's own spelling; nobody is added or removed."""
+    members, spelled = capitals
+    client, listed = members[0].client(), [otherwise(members[n].address, name) for n in order]
+    priorities = [{"host": host, "priority": 5 if host.endswith(spelled[0][9:]) else 1} for host in listed]
+    connection = {"host": "127.0.0.1", "port": members[order[0]].port}
+    wanted = {"name": "up", "members": priorities, "connection": connection, "timeout": 10}
+    before = client.admin.command("replSetGetConfig")["config"]
+    assert run(states, wanted) == {}
+    assert run(states, wanted, remove_extra=True) == {}
+    assert client.admin.command("replSetGetConfig")["config"] == before
+    priorities[2]["tags"] = {"said": name}
+    assert list(run(states, wanted, remove_extra=True)) == [f"member {spelled[2]}"]
+    del priorities[2]["tags"]
+    assert list(run(states, wanted)) == [f"member {spelled[2]}"]
+    assert hosts(client) == spelled
+
+
+def test_a_member_of_another_spelling_that_is_down_is_waited_for(capitals, states):
+    members, spelled = capitals
+    members[2].kill()
+    listed = [otherwise(member.address, "127.0.0.1") for member in members]
+    connection = {"host": "127.0.0.1", "port": members[0].port}
+    wanted = {"name": "up", "members": listed, "connection": connection, "timeout": 1, "remove_extra": True}
+    ret = states.mongo_replset.replset_present(**wanted)
+    assert (ret.result, ret.changes) == (False, {})
+    assert f"{listed[2]} must answer before it is added" in ret.comment
+    assert hosts(members[0].client()) == spelled
+
+
+@pytest.mark.parametrize("born", [False, True])
+def test_one_server_by_two_names_is_refused(replset, states, born):  # noqa: F811
+    members, wanted = replset(2)
+    if born:
+        run(states, wanted)
+    twice = [*wanted["members"], otherwise(members[1].address, "localhost")]
+    for test in (True, False):
+        ret = states.mongo_replset.replset_present(**{**wanted, "members": twice}, test=test)
+        assert (ret.result, ret.changes) == (False, {})
+        assert f"{twice[1]} and {twice[2]} are one server" in ret.comment
+
+
+def test_the_members_of_a_shard_are_known_by_any_name(capitals, modules):
+    members, spelled = capitals
+    listed = [otherwise(member.address, "127.0.0.1") for member in members]
+    assert modules.mongo_members.missing("up", [*listed, "127.0.0.1:1"], {}) == ["127.0.0.1:1"]
+    assert list(modules.mongo_members.names("up", listed, {}).values()) == spelled
+    names = modules.mongo_members.named(listed, spelled, {})
+    shards = {"s1": f"up/{','.join(spelled)}"}
+    seen = {"shards": shards, "cluster_id": "x", "identity": None, "names": names}
+    assert modules.mongo_shard.plan_shard("s1", "up", listed, seen) == []
+    with pytest.raises(CommandExecutionError, match="belongs to shard s1 already"):
+        modules.mongo_shard.plan_shard("s2", "up", listed, seen)
+
+
+def test_a_turn_waits_for_members_of_any_spelling(capitals, modules):
+    members, spelled = capitals
+    listed = [otherwise(member.address, "127.0.0.1") for member in members]
+    members[2].kill()
+    turn = {"address": listed[1], "peers": listed, "replset": "up", "hosts": listed}
+    with pytest.raises(CommandExecutionError, match=f"last seen: {spelled[2]} is DOWN"):
+        modules.mongo_daemon.take_turn(turn, {"host": "127.0.0.1", "port": members[1].port}, timeout=1)
+
+
+def test_a_member_goes_under_the_sets_own_spelling(capitals, states):
+    members, spelled = capitals
+    listed = [{"host": members[0].address, "priority": 5}, members[1].address]
+    connection = {"host": "127.0.0.1", "port": members[0].port}
+    wanted = {"name": "up", "members": listed, "connection": connection, "timeout": 30}
+    assert list(run(states, wanted, remove_extra=True)) == [f"member {spelled[2]}"]
+    assert hosts(members[0].client()) == spelled[:2]
+
+
+# A living member keeps its port and its set's name
+
+
+@pytest.fixture
+def living(replset, states):  # noqa: F811
+    members, wanted = replset(3)
+    run(states, wanted)
+    for member in members:
+        connection = {**wanted["connection"], "port": member.port}
+        assert states.mongo_replset.member_ready(name="s1", connection=connection, timeout=60).result is True
+    return members, wanted
+
+
+def elsewhere(members, mongods):
+    """Ports on which nothing listens."""
+    spare = mongods(len(members), replset="s1")
+    for each in spare:
+        each.kill()
+    return [each.port for each in spare]
+
+
+def test_another_port_or_name_for_a_living_member_is_refused(living, mongods, states, tmp_path):
+    members, wanted = living
+    file, (port, *_) = tmp_path / "mongod-s1.conf", elsewhere(members[:1], mongods)
+    file.write_text(yaml.safe_dump({"net": {"port": members[0].port, "bindIpAll": True}}))
+    here, there = wanted["connection"], {**wanted["connection"], "port": port}
+
+    def said(name, connection):
+        ret = states.mongo_daemon.in_place(name=name, file=str(file), connection=connection)
+        assert ret.changes == {}
+        return ret.result, ret.comment
+
+    assert said("s1", here)[0] is True
+    assert said("shard1", here) == (
+        False,
+        f"Port {members[0].port} is that of a living member of replica set s1, so shard1 cannot be there; call the set "
+        "s1 again, or take this member out of it and stop its daemon first",
+    )
+    assert "at port" in said("s1", there)[1]
+    assert said("s1", there)[0] is False
+    members[0].stop()
+    assert said("s1", there)[0] is True, "whoever does not live may move"
+    file.unlink()
+    assert said("s1", there)[0] is True
+
+
+def test_a_turn_at_other_ports_restarts_nobody(living, mongods, modules):
+    """As one more daemon that does not answer where the pillar says; and with one that has moved there alone."""
+    members, wanted = living
+    ports = elsewhere(members, mongods)
+    addresses = [f"127.0.0.1:{port}" for port in ports]
+    [moved] = mongods(1, replset="s1", keyfile=KEYFILE)
+    for hosts_there in (addresses, [moved.address, *addresses[1:]]):
+        asked, fakes = unit(lambda: True)
+        turn = {"address": addresses[1], "peers": hosts_there, "replset": "s1", "hosts": hosts_there}
+        tested = functions("mongo_daemon", __salt__={**modules, **fakes})
+        with pytest.raises(CommandExecutionError, match=f"to listen at {addresses[1]}.*nothing listens there"):
+            tested["mongo_daemon.restart"]("mongod-s1", [], turn, {**wanted["connection"], "port": ports[1]}, 1)
+        assert asked == []
+
+
+def test_a_server_whose_set_does_not_know_its_address_is_not_initiated(living, mongods, states, mongod_binary):
+    """As after a change of ports by hand: three members that think themselves alone."""
+    members, wanted = living
+    ports = elsewhere(members, mongods)
+    for member, port in zip(members, ports, strict=True):
+        member.stop()
+        member.move(port)
+        member.start()
+    moved = {**wanted, **arguments(members), "timeout": 5}
+    for test in (True, False):
+        ret = states.mongo_replset.replset_present(**moved, test=test)
+        assert (ret.result, ret.changes) == (False, {})
+        assert "does not know it by its address" in ret.comment
+
+
+def test_a_blank_server_that_lets_nobody_make_its_first_user_is_refused_at_once(mongods, states, pillar):
+    pillar(ADMIN)
+    [member] = mongods(1, replset="s1", keyfile=KEYFILE, args=["--setParameter", "enableLocalhostAuthBypass=0"])
+    for test in (True, False):
+        ret = states.mongo_replset.replset_present(**arguments([member]), test=test)
+        assert (ret.result, ret.changes) == (False, {})
+        assert "enableLocalhostAuthBypass is false, and then a set cannot get its first user" in ret.comment
+
+
+# Orders inside one run
+
+
+@pytest.fixture
+def two(mongods, states):
+    """A set of two without users, and a third mongod that it does not have."""
+    members = mongods(3, replset="gl")
+    connection = {"host": "127.0.0.1", "port": members[0].port}
+    wanted = {"name": "gl", "members": [each.address for each in members[:2]], "connection": connection, "timeout": 20}
+    run(states, wanted)
+    return members, wanted
+
+
+def test_tags_and_the_modes_that_need_them_change_in_one_run(two, states):
+    members, wanted = two
+    for keys, modes in [
+        ("ab", {"both": {"a": 1, "b": 1}}),
+        ("cd", {"both": {"c": 1, "d": 1}}),
+        ("cde", {"all": {"c": 1, "d": 1, "e": 1}}),
+        ("cd", {"both": {"c": 1}}),
+    ]:
+        listed = [{"host": each.address, "tags": {key: "x"}} for each, key in zip(members, keys, strict=False)]
+        run(states, {**wanted, "members": listed}, settings={"getLastErrorModes": modes}, remove_extra=True)
+    config = members[0].client().admin.command("replSetGetConfig")["config"]
+    assert config["settings"]["getLastErrorModes"] == {"both": {"c": 1}}
+
+
+def test_an_arbiter_is_refused_at_once_until_the_write_concern_is_set(two, states):
+    members, wanted = two
+    listed = [*wanted["members"], {"host": members[2].address, "arbiterOnly": True}]
+    began = time.monotonic()
+    ret = states.mongo_replset.replset_present(**{**wanted, "members": listed, "timeout": 120})
+    assert ret.result is False
+    assert "gl gets no arbiter before the default write concern is set" in ret.comment
+    assert time.monotonic() - began < 30
+    concern = states.mongo_shard.default_rw_concern(name="gl", write="majority", connection=wanted["connection"])
+    assert concern.result is True, concern.comment
+    assert list(run(states, {**wanted, "members": listed})) == [f"member {members[2].address}"]
+
+
+def test_what_can_never_be_one_configuration_is_refused_at_once(two, modules):
+    """Some of its members on localhost and some not."""
+    members, wanted = two
+    listed = [*wanted["members"], f"{socket.gethostname()}:{members[2].port}"]
+    began = time.monotonic()
+    client = members[0].client()
+    config = client.admin.command("replSetGetConfig")["config"]
+    step = {"do": "add", "what": "member", "host": listed[2], "entry": {"host": listed[2], "priority": 0, "votes": 0}}
+    with pytest.raises(CommandExecutionError, match="localhost"):
+        modules.mongo_replset.reconfigure("gl", step, listed[:1], wanted["connection"], 120)
+    assert time.monotonic() - began < 30
+    assert client.admin.command("replSetGetConfig")["config"] == config
