@@ -52,24 +52,6 @@ def test_packaging_is_setup_cfg_and_three_lines():
     assert f"## [{config['metadata']['version']}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
-def pins():
-    """(package, version, file) of every pin."""
-    return {
-        (re.sub(r"[-_.]+", "-", name.lower()), version, str(path.relative_to(ROOT)))
-        for path in (ROOT / "tests").rglob("*.txt")
-        for name, version in re.findall(r"^([\w.-]+)==(\S+)", path.read_text(), re.MULTILINE)
-    }
-
-
-def test_a_package_has_one_version_in_all_files():
-    """Except for what has to differ: two Salts, and the peer's openstacksdk."""
-    versions = {}
-    for name, version, path in pins():
-        if name != "salt" and (name, path) != ("openstacksdk", "tests/bench/requirements.txt"):
-            versions.setdefault(name, set()).add(version)
-    assert {name: found for name, found in versions.items() if len(found) > 1} == {}
-
-
 @pytest.mark.parametrize("path", MODULES, ids=str)
 def test_a_module_is_one_file_that_salt_can_sync(path):
     imports = [node for node in ast.walk(ast.parse((ROOT / path).read_text())) if isinstance(node, ast.ImportFrom)]
