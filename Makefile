@@ -30,7 +30,7 @@ help:
 	@echo "make test-python313  the unit tests on Debian 13's Python 3.13, as root; a part of make test"
 	@echo "make test-faults     the whole site, each kind of fault in each phase of a run: an hour or two"
 	@echo "make test-fast       lint, unit and functional tests on Salt 3008: no root, no lab"
-	@echo "make lint            ruff, yamllint, salt-lint"
+	@echo "make lint            ruff, vermin, yamllint, salt-lint"
 	@echo "make docs            the site, into build/docs; any warning is an error"
 	@echo "make bench           measure, and write docs/benchmarks*.md and docs/scale.md"
 	@echo "make fresh COMMAND='make demo'   a command on a new Debian 12 that has nothing but git and make; BOOT=1: systemd runs it"
@@ -86,6 +86,7 @@ fast-unit fast-functional: fast-%:
 lint: .venv/tools/done
 	.venv/tools/bin/ruff check .
 	.venv/tools/bin/ruff format --check --quiet .
+	.venv/tools/bin/vermin --quiet --no-tips --violations --target=3.10- _modules _states _runners
 	.venv/tools/bin/yamllint --strict .
 	.venv/tools/bin/salt-lint $$(find salt orchestrate pillar -name '*.sls' -o -name '*.jinja')
 
