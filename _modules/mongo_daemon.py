@@ -18,6 +18,7 @@ import os
 import socket
 import time
 
+import psutil
 import salt.utils.yaml
 from salt.exceptions import CommandExecutionError
 
@@ -26,7 +27,7 @@ __virtualname__ = "mongo_daemon"
 COLLECTION = "onepass"
 # From "the others are healthy" to "this one is seen to be down"; longer restarts are seen by the others' look.
 TURN_SECONDS = 60
-# A daemon that has just been started listens after some seconds; with another port it never does.
+# A daemon that has just been started listens after some seconds.
 LISTEN_SECONDS = 30
 READY = ("PRIMARY", "SECONDARY", "ARBITER", "ROUTER")
 
@@ -99,7 +100,7 @@ def refuse_moved(replset, file, connection=None):
     connection
         The daemon over loopback, at the port that it is to have.
 
-    Raises ``CommandExecutionError`` with what is where.
+    Raises ``CommandExecutionError`` with what is where. Nobody is asked while the file says the same set and port.
 
     CLI Example:
 
@@ -110,18 +111,17 @@ def refuse_moved(replset, file, connection=None):
     .. versionadded:: 0.1.0
     """
     host, _, port = __salt__["mongo_client.address"](connection).rpartition(":")
+    former, named = _place(file)
+    if (str(former), named) == (port, replset):
+        return
     there = _set_at(connection)
     if there and there != replset:
         raise CommandExecutionError(
             f"Port {port} is that of a living member of replica set {there}, so {replset} cannot be there; call the "
             f"set {there} again, or take this member out of it and stop its daemon first"
         )
-    former = _port(file)
     if former and str(former) != port and _set_at(__salt__["mongo_client.at"](f"{host}:{former}", connection)):
-        raise CommandExecutionError(
-            f"The living member of {replset} here is at port {former}, not {port}; its set knows it by that port "
-            f"only: put {former} back, or add a new member at {port} and then remove this one"
-        )
+        _refuse_move(replset, former, port)
 
 
 def restart(unit, files=(), turn=None, connection=None, timeout=120):
@@ -141,8 +141,8 @@ def restart(unit, files=(), turn=None, connection=None, timeout=120):
     timeout
         Seconds in which the others have to get ahead, and for the daemon to serve again. Default 120.
 
-    Raises ``CommandExecutionError`` when the turn does not come, when nothing listens where the running daemon should,
-    or when it does not serve again; then the others are not restarted.
+    Raises ``CommandExecutionError`` when the turn does not come, when the daemon is a living member at another port, or
+    when it does not serve again; then the others are not restarted.
 
     CLI Example:
 
@@ -153,7 +153,7 @@ def restart(unit, files=(), turn=None, connection=None, timeout=120):
     .. versionadded:: 0.1.0
     """
     if turn:
-        _refuse_elsewhere(unit, turn, connection, timeout)
+        _refuse_elsewhere(unit, turn, connection)
     if not turn or _alone(turn, connection):
         _restart(unit)
         return
@@ -260,36 +260,65 @@ def _state(connection):
 
 def _set_at(connection):
     """The replica set of what answers there; ``None`` when nothing does."""
+    if not _listens(connection):
+        return None
     try:
         return __salt__["mongo_client.hello"](__salt__["mongo_client.anonymous"](connection)).get("setName")
     except CommandExecutionError:
         return None
 
 
-def _port(file):
-    """The port in a daemon's configuration; ``None`` where there is none."""
+def _listens(connection):
+    """Whether the port is open; PyMongo would look for two seconds for one that is not."""
+    host, _, port = __salt__["mongo_client.address"](connection).rpartition(":")
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
+    except ConnectionRefusedError:
+        return False
+    except (OSError, ValueError):  # a socket file, or several hosts: not a daemon of the formula
+        pass
+    return True
+
+
+def _place(file):
+    """The port and the replica set in a daemon's configuration; ``None`` where there is none."""
     try:
         with open(file, encoding="utf-8") as text:
-            return salt.utils.yaml.safe_load(text)["net"]["port"]
-    except (OSError, TypeError, KeyError, salt.utils.yaml.YAMLError):
-        return None
+            config = salt.utils.yaml.safe_load(text)
+        return config["net"]["port"], config.get("replication", {}).get("replSetName")
+    except (OSError, TypeError, KeyError, AttributeError, salt.utils.yaml.YAMLError):
+        return None, None
 
 
-def _refuse_elsewhere(unit, turn, connection, timeout):
-    """A running daemon that listens elsewhere would come back as a stranger to its set, as would all others."""
+def _refuse_elsewhere(unit, turn, connection):
+    """A living member at another port would come back as a stranger to its set, as would all others."""
+    if _kind(turn) != "members" or _listens(connection):
+        return
     host, _, port = __salt__["mongo_client.address"](connection).rpartition(":")
+    for other in _ports(unit):
+        there = _set_at(__salt__["mongo_client.at"](f"{host}:{other}", connection))
+        if there and str(other) != port:
+            _refuse_move(there, other, port)
 
-    def listens():
-        try:
-            socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
-        except ConnectionRefusedError:
-            return False, "nothing listens there"
-        except (OSError, ValueError):  # a socket file, or several hosts: not a daemon of the formula
-            pass
-        return True, ""
 
-    what = f"{unit}, which runs, to listen at {turn['address']}"
-    __salt__["mongo_client.wait"](listens, what, min(timeout, LISTEN_SECONDS))
+def _refuse_move(replset, port, wanted):
+    raise CommandExecutionError(
+        f"The living member of {replset} here is at port {port}, not {wanted}; its set knows it by that port only: put "
+        f"{port} back, or add a new member at {wanted} and then remove this one"
+    )
+
+
+def _ports(unit):
+    """Where a unit's process listens, as soon as it does; none when it never does, and then nobody has need of it."""
+    pid = int(__salt__["service.show"](unit).get("MainPID") or 0)
+
+    def listening():
+        own = [each for each in psutil.net_connections("tcp") if (each.pid, each.status) == (pid, psutil.CONN_LISTEN)]
+        return {each.laddr.port for each in own}, "nothing"
+
+    with contextlib.suppress(CommandExecutionError):
+        return sorted(__salt__["mongo_client.wait"](listening, f"{unit} to listen", LISTEN_SECONDS if pid else 0))
+    return []
 
 
 def _alone(turn, connection):
@@ -333,7 +362,9 @@ def _peers(turn, connection):
     config = _at_keeper(turn, connection, {"replSetGetConfig": 1})["config"]
     hosts = [entry["host"] for entry in config["members"]]
     names = __salt__["mongo_members.named"](turn["peers"], hosts, connection)
-    unsure = [host for host in hosts if host not in names.values()] if set(others) - set(names) else []
+    strangers = [peer for peer in others if peer not in names]
+    silent = [peer for peer, said in __salt__["mongo_replset.hellos"](strangers, connection).items() if not said]
+    unsure = [host for host in hosts if host not in names.values()] if silent else []
     return [peer for peer in others if peer in names] + unsure
 
 

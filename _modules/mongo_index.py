@@ -29,7 +29,10 @@ SERVER_OPTIONS = (
     "weights",
 )
 TWO_D_DEFAULTS = {"bits": 26, "min": -180, "max": 180}
+# On a collection that has a collation, MongoDB wants {locale: simple} with these, and shows none.
+WITHOUT_COLLATION = ("text", "2d")
 INDEX_DEFAULTS = {"unique": False, "sparse": False, "hidden": False}
+ID_INDEX = "_id_"
 MAX_TIME_EXPIRED, NAMESPACE_NOT_FOUND = 50, 26
 
 
@@ -74,27 +77,23 @@ def indexes(name, connection=None, unfinished=False):
     ]
 
 
-def collation(name, connection=None):
+def collation(observed):
     """
-    The collation that a collection gives to every index without one of its own; ``None`` if it has none.
+    The collation that a collection gives to every index without one of its own; ``None`` if it has none. Pure: it is
+    that of its index on ``_id``, which never has another.
 
-    name
-        ``database.collection``.
-    connection
-        A router or any primary, with credentials.
+    observed
+        What :py:func:`indexes` answered.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_index.collation bank.transfers
+        salt-call --local -m . mongo_index.collation '[{name: _id_, keys: {_id: 1}}]'
 
     .. versionadded:: 0.1.0
     """
-    database, collection = _split(name)
-    listed = {"listCollections": 1, "filter": {"name": collection}}
-    found = __salt__["mongo_client.rows"](listed, db=database, connection=connection)
-    return __salt__["mongo_client.jsonable"](found[0].get("options", {}).get("collation")) if found else None
+    return next((index.get("collation") for index in observed if index["name"] == ID_INDEX), None)
 
 
 def parallel_arrays(name, keys, connection=None, timeout=5):
@@ -137,7 +136,7 @@ def parallel_arrays(name, keys, connection=None, timeout=5):
     return None
 
 
-def plan(name, wanted, observed, collation=None):
+def plan(name, wanted, observed):
     """
     The steps to the wanted indexes, compared by key and options: one of another name, but the same key and options, is
     the same. One that differs in ``unique``, ``sparse``, ``partialFilterExpression`` or ``collation`` is made beside
@@ -150,8 +149,6 @@ def plan(name, wanted, observed, collation=None):
         List of ``{keys: {field: 1, ...}, ...options}``.
     observed
         What :py:func:`indexes` answered.
-    collation
-        What :py:func:`collation` answered: that of wanted indexes that name none. Default none.
 
     Raises ``CommandExecutionError`` when a key exists with other options, or a name with another key.
 
@@ -163,10 +160,11 @@ def plan(name, wanted, observed, collation=None):
 
     .. versionadded:: 0.1.0
     """
-    names = {index["name"]: index for index in observed}
+    names, inherited = {index["name"]: index for index in observed}, collation(observed)
     creates, changes = [], []
     for index in [{**index, "name": __salt__["mongo_rules.index_name"](index)} for index in wanted]:
-        whole = {"collation": collation, **index} if collation else index
+        inherits = inherited and not {*index["keys"].values()} & {*WITHOUT_COLLATION}
+        whole = {"collation": inherited, **index} if inherits else index
         found = _counterpart(whole, observed)
         if found:
             changes += _plan_change(name, whole, found)

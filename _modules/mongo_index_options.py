@@ -12,10 +12,10 @@ import difflib
 from collections.abc import Iterator
 
 ALL_LOCALES = """
-af am ar as az be bg bn bs bs_Cyrl ca chr cs cy da de de_AT dsb dz ee el en en_US en_US_POSIX eo es et fa fa_AF fi fil
-fo fr fr_CA ga gl gu ha haw he hi hr hsb hu hy id ig is it ja ka kk kl km kn ko kok ky lb lkt ln lo lt lv mk ml mn mr ms
-mt my nb ne nl nn om or pa pl ps pt ro ru se si sk sl smn sq sr sr_Latn sv sw ta te th to tr ug uk ur vi wae yi yo zh
-zh_Hant zu simple
+af am ar as az be bg bn bo bs bs_Cyrl ca chr cs cy da de de_AT dsb dz ee el en en_US en_US_POSIX eo es et fa fa_AF fi
+fil fo fr fr_CA ga gl gu ha haw he hi hr hsb hu hy id ig is it ja ka kk kl km kn ko kok ky lb lkt ln lo lt lv mk ml mn
+mr ms mt my nb ne nl nn om or pa pl ps pt ro ru se si sk sl smn sq sr sr_Latn sv sw ta te th to tr ug uk ur vi wae yi yo
+zh zh_Hant zu simple
 """
 LOCALES = ALL_LOCALES.split()
 LANGUAGES = (
@@ -60,12 +60,14 @@ def _collation_rule(index: dict) -> Iterator[tuple]:
     if locale.partition("@")[0] not in LOCALES:
         close = difflib.get_close_matches(locale, LOCALES, n=1, cutoff=0.5)
         yield "collation:locale", f"is {locale!r}", f"did you mean {close[0]!r}?" if close else "a locale of MongoDB's"
+    if locale == "simple":  # MongoDB does not look at the rest
+        return
     if given.get("caseFirst", "off") != "off" and strength < 3 and not given.get("caseLevel"):
         found = f"is {given['caseFirst']!r} at strength {strength}, which does not look at case"
         yield "collation:caseFirst", found, "caseLevel: true, or strength: 3"
     if given.get("backwards") and strength == 1:
         yield "collation:backwards", "is true at strength 1, which does not look at accents", "strength: 2 or more"
-    if locale != "simple" and "2d" in index["keys"].values():
+    if "2d" in index["keys"].values():
         yield "collation", f"is {locale!r}, but 2d indexes have none", "no collation, or locale: simple"
 
 
@@ -92,8 +94,14 @@ def _projection_rule(index: dict) -> Iterator[tuple]:
             yield f"wildcardProjection:{field}", f"is {value!r}", "0 or 1"
         elif any(part.startswith("$") or not part for part in field.split(".")):
             yield f"wildcardProjection:{field}", "is no field's name", "a field's name, dots between its parts"
-    if len({bool(value) for field, value in given.items() if field != "_id"}) > 1:
+    if len({bool(value) for field, value in _leaves(given) if field != "_id"}) > 1:
         yield "wildcardProjection", "has both 0 and 1", "only 0, or only 1; _id alone may differ"
+
+
+def _leaves(given: dict) -> Iterator[tuple]:
+    """The fields of a projection, with those of its mappings."""
+    for field, value in given.items():
+        yield from _leaves(value) if isinstance(value, dict) else [(field, value)]
 
 
 def _fields_rule(index: dict, version: str | None) -> Iterator[tuple]:

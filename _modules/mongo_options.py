@@ -11,7 +11,6 @@ Pure: no daemon is asked. What is wrong with the options of a pillar::
 import difflib
 from collections.abc import Iterator
 
-LOGS = "/var/log/mongodb/"
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 EVERYWHERE = ("*", "0.0.0.0", "::")
 # What the formula itself writes into mongod.conf and mongos.conf.
@@ -133,8 +132,8 @@ def _log_rule(given: dict) -> Iterator[tuple]:
     log = _mapping(given.get("systemLog"))
     if "path" in log and log.get("destination", "file") != "file":
         yield "systemLog:path", "is given for a log that goes to no file", "no path, or destination: file"
-    elif "path" in log and not str(log["path"]).startswith(LOGS):
-        yield "systemLog:path", "is in a directory that the formula does not make", f"a file in {LOGS}"
+    elif "path" in log and not str(log["path"]).startswith("/"):
+        yield "systemLog:path", "does not fit", "an absolute path on each host, in a directory that mongodb may write"
 
 
 def _path_rule(given: dict, shared: bool) -> Iterator[tuple]:

@@ -43,22 +43,24 @@ def shards(connection=None):
     return {row["_id"]: row["host"] for row in _config_rows("shards", connection)}
 
 
-def shard_hosts(shards):
+def shard_hosts(shards, replset):
     """
-    The ``host:port`` of all shards. Pure.
+    The ``host:port`` that the cluster has of a replica set. Pure.
 
     shards
         What :py:func:`shards` answered.
+    replset
+        The set.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_shard.shard_hosts '{s1: "s1/s1a.dc:27017"}'
+        salt-call --local -m . mongo_shard.shard_hosts '{s1: "s1/s1a.dc:27017"}' s1
 
     .. versionadded:: 0.1.0
     """
-    return [each for host in shards.values() for each in _hosts(host)]
+    return [each for host in shards.values() if host.split("/")[0] == replset for each in _hosts(host)]
 
 
 def shard_identity(replset, hosts, connection=None):

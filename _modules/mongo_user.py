@@ -398,12 +398,11 @@ def _login(connection):
 
 
 def _password(path):
-    first, *more = path if isinstance(path, list) else [path]
-    password = __salt__["config.get"](first, default=None)
-    for key in more:
-        password = password.get(key) if isinstance(password, dict) else None
+    between = ":" if isinstance(path, str) else "\n"  # which no key has
+    whole = path if isinstance(path, str) else between.join(path)
+    password = __salt__["config.get"](whole, default=None, delimiter=between)
     if not isinstance(password, str) or not password:
-        where = ":".join([first, *more])
+        where = whole.replace(between, ":")
         raise CommandExecutionError(
             f"No password at {where}: a text is wanted there, in the pillar or the minion's configuration"
         )

@@ -18,7 +18,7 @@ from decimal import Decimal, InvalidOperation
 NUMBERS = ("$numberInt", "$numberLong", "$numberDouble", "$numberDecimal")
 # The operators of a partial index's filter; MongoDB refuses all others there.
 COMPARISONS = ("$eq", "$gt", "$gte", "$lt", "$lte")
-OPERATORS = (*COMPARISONS, "$in", "$all", "$exists", "$type", "$geoWithin", "$geoIntersects")
+OPERATORS = (*COMPARISONS, "$in", "$all", "$exists", "$type", "$geoWithin", "$within", "$geoIntersects")
 LISTS = ("$and", "$or")
 # BSON's types by number, as $type takes them too.
 TYPES = {
@@ -181,7 +181,7 @@ def _operator_rule(path: str, operator: str, value) -> Iterator[tuple]:
         yield path, "is false, which MongoDB does not take in a partial index", "$exists: true"
     elif operator in ("$in", "$all") and not isinstance(value, list):
         yield path, "is no list", "a list of values"
-    elif operator.startswith("$geo") and not isinstance(value, dict):
+    elif operator in ("$geoWithin", "$within", "$geoIntersects") and not isinstance(value, dict):
         yield path, "is no shape", "a mapping such as {$geometry: {type: Polygon, coordinates: ...}}"
     elif operator == "$type":
         yield from _type_rule(path, value)

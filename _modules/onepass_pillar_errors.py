@@ -584,11 +584,6 @@ ERRORS = {
             "Take the path out, or let the log go to a file.",
         ),
         (
-            "is in a directory that the formula does not make",
-            "mongod does not start when it cannot write its log.",
-            "Keep the log in MongoDB's own log directory.",
-        ),
-        (
             "is true, but systemd runs the daemon",
             "A daemon that forks looks ended to its unit.",
             "Take it out: systemd keeps the daemon in the background.",

@@ -144,11 +144,14 @@ def shard_present(name, members, replset=None, connection=None, timeout=120):
         wanted = [__salt__["mongo_replset.member"](entry) for entry in members]
         return [entry["host"] for entry in wanted if not entry["hidden"]]
 
+    def in_set(shards):
+        return __salt__["mongo_shard.shard_hosts"](shards, replset)
+
     def look():
         shards = __salt__["mongo_shard.shards"](connection)
         return {
             "shards": shards,
-            "names": __salt__["mongo_members.named"](hosts(), __salt__["mongo_shard.shard_hosts"](shards), connection),
+            "names": __salt__["mongo_members.named"](hosts(), in_set(shards), connection),
             "cluster_id": __salt__["mongo_shard.cluster_id"](connection),
             "identity": __salt__["mongo_shard.shard_identity"](replset, hosts(), connection),
         }
@@ -298,12 +301,8 @@ def indexes_present(name, indexes, connection=None, timeout=3600):
     .. versionadded:: 0.1.0
     """
 
-    def read():
-        found = {"indexes": __salt__["mongo_index.indexes"](name, connection)}
-        return {**found, "collation": __salt__["mongo_index.collation"](name, connection) if found["indexes"] else None}
-
     def plan(observed):
-        steps = __salt__["mongo_index.plan"](name, indexes, observed["indexes"], observed["collation"])
+        steps = __salt__["mongo_index.plan"](name, indexes, observed["indexes"])
         for step in steps if not observed.get("assumed") else []:
             _refuse_parallel_arrays(name, step, connection)
         return steps
@@ -312,8 +311,8 @@ def indexes_present(name, indexes, connection=None, timeout=3600):
         name,
         f"collection {name}",
         {"collection": name, "indexes": indexes, "connection": connection, "timeout": timeout},
-        read=read,
-        blank={"indexes": [], "collation": None},
+        read=lambda: {"indexes": __salt__["mongo_index.indexes"](name, connection)},
+        blank={"indexes": []},
         plan=plan,
         act=lambda step: __salt__["mongo_index.act"](name, step, connection, timeout),
         fact=lambda observed: f"{name} has its indexes: {', '.join(index['name'] for index in observed['indexes'])}",

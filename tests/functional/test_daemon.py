@@ -107,10 +107,10 @@ def test_a_member_that_the_set_does_not_have_yet_is_not_waited_for(turns, newcom
     modules.mongo_daemon.take_turn(*newcomer[0], timeout=5)
 
 
-def unit(serves):
+def unit(serves, pid=0):
     """Salt's functions for a unit that ``serves`` restarts; what it was asked is kept in ``asked``."""
     asked = []
-    shown = {"ActiveState": "active", "SubState": "running"}
+    shown = {"ActiveState": "active", "SubState": "running", "MainPID": str(pid)}
     fakes = {"service.restart": lambda name: asked.append(name) or serves(), "service.show": lambda name: shown}
     return asked, fakes
 

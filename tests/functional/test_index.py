@@ -118,7 +118,7 @@ TAKEN = [
         {"a": {"$in": values}}
         for values in ([], [1], [None, "x", {"$regularExpression": {"pattern": "x", "options": "i"}}])
     ],
-    *[{"a": {name: {"$geometry": TRIANGLE}}} for name in ("$geoWithin", "$geoIntersects")],
+    *[{"a": {name: {"$geometry": TRIANGLE}}} for name in ("$geoWithin", "$within", "$geoIntersects")],
     {"$or": [{"$and": [{"a": 1}, {"b": 1}]}, {"c": {"$gt": 1}}]},
     {"a": {"$uuid": "00112233-4455-6677-8899-aabbccddeeff"}},
     {"a": {"$binary": {"base64": "aGk=", "subType": "00"}}},
@@ -211,6 +211,21 @@ def test_an_index_without_a_collation_has_its_collections(states, client, wanted
     assert run(states.mongo_shard.indexes_present, **wanted, indexes=[{**indexes[0], "collation": GERMAN}]) == {}
 
 
+def test_what_has_no_collation_has_not_its_collections(states, client, wanted):
+    client.bank.create_collection("transfers", collation=GERMAN)
+    simple = {"collation": {"locale": "simple"}}
+    client.bank.transfers.create_index([("note", "text")], **simple)
+    client.bank.transfers.create_index([("place", "2d")], **simple)
+    indexes = [{"keys": {"note": "text"}}, {"keys": {"place": "2d"}}]
+    assert run(states.mongo_shard.indexes_present, **wanted, indexes=indexes) == {}
+
+
+def test_a_clustered_collection_has_its_collation_too(states, client, wanted):
+    client.bank.create_collection("transfers", collation=GERMAN, clusteredIndex={"key": {"_id": 1}, "unique": True})
+    run(states.mongo_shard.indexes_present, **wanted, indexes=[{"keys": {"a": 1}}])
+    assert run(states.mongo_shard.indexes_present, **wanted, indexes=[{"keys": {"a": 1}}]) == {}
+
+
 def test_the_defaults_of_a_plane_are_no_drift(states, client, wanted):
     client.bank.transfers.create_index([("place", "2d")], bits=26, min=-180, max=180)
     client.bank.transfers.create_index([("home", "2d")])
@@ -292,7 +307,11 @@ def test_an_index_with_duplicates_does_not_become_unique(states, client, wanted)
 
 TEXT, WILD = {"keys": {"a": "text"}}, {"keys": {"$**": 1}}
 SPECS = [
-    *[{"keys": {"a": 1}, "collation": {"locale": name}} for name in ("de", "de_DE", "de_AT", "xx_YY", "zh_Hant", "DE")],
+    *[
+        {"keys": {"a": 1}, "collation": {"locale": name}}
+        for name in ("de", "de_DE", "de_AT", "xx_YY", "zh_Hant", "DE", "bo")
+    ],
+    {"keys": {"a": 1}, "collation": {"locale": "simple", "strength": 1, "caseFirst": "upper"}},
     {"keys": {"a": 1}, "collation": {"locale": "de@collation=phonebook"}},
     *[
         {"keys": {"a": 1}, "collation": {"locale": "de", **more}}
@@ -320,6 +339,8 @@ SPECS = [
             {"a": "x"},
             {"a": True, "b": 1},
             {"_id": 1},
+            {"a": {"b": 0, "c": 0}, "d": 0},
+            {"a": {"b": 0}, "d": 1},
         )
     ],
     {"keys": {"a.$**": 1}, "wildcardProjection": {"b": 1}},

@@ -99,12 +99,13 @@ def test_the_members_of_a_shard_are_known_by_any_name(capitals, modules):
     listed = [otherwise(member.address, "127.0.0.1") for member in members]
     assert modules.mongo_members.missing("up", [*listed, "127.0.0.1:1"], {}) == ["127.0.0.1:1"]
     assert list(modules.mongo_members.names("up", listed, {}).values()) == spelled
+    shards = {"s1": f"up/{','.join(spelled)}", "s2": "other/127.0.0.1:1"}
+    assert modules.mongo_shard.shard_hosts(shards, "up") == spelled, "members of other sets are not asked"
     names = modules.mongo_members.named(listed, spelled, {})
-    shards = {"s1": f"up/{','.join(spelled)}"}
     seen = {"shards": shards, "cluster_id": "x", "identity": None, "names": names}
     assert modules.mongo_shard.plan_shard("s1", "up", listed, seen) == []
     with pytest.raises(CommandExecutionError, match="belongs to shard s1 already"):
-        modules.mongo_shard.plan_shard("s2", "up", listed, seen)
+        modules.mongo_shard.plan_shard("s3", "up", listed, seen)
 
 
 def test_a_turn_waits_for_members_of_any_spelling(capitals, modules):
@@ -114,6 +115,16 @@ def test_a_turn_waits_for_members_of_any_spelling(capitals, modules):
     turn = {"address": listed[1], "peers": listed, "replset": "up", "hosts": listed}
     with pytest.raises(CommandExecutionError, match=f"last seen: {spelled[2]} is DOWN"):
         modules.mongo_daemon.take_turn(turn, {"host": "127.0.0.1", "port": members[1].port}, timeout=1)
+
+
+def test_a_member_that_was_lost_and_is_replaced_takes_no_turn(capitals, modules, mongods):
+    """The one that is added in its place answers, so it is not the one that is down by another name."""
+    members, spelled = capitals
+    [new] = mongods(1, replset="up", role="shardsvr")
+    members[1].kill()
+    listed = [spelled[0], spelled[2], new.address]
+    turn = {"address": spelled[0], "peers": listed, "replset": "up", "hosts": listed}
+    modules.mongo_daemon.take_turn(turn, {"host": "127.0.0.1", "port": members[0].port}, timeout=5)
 
 
 def test_a_member_goes_under_the_sets_own_spelling(capitals, states):
@@ -166,7 +177,9 @@ def test_another_port_or_name_for_a_living_member_is_refused(living, mongods, st
     assert "at port" in said("s1", there)[1]
     assert said("s1", there)[0] is False
     members[0].stop()
+    began = time.monotonic()
     assert said("s1", there)[0] is True, "whoever does not live may move"
+    assert time.monotonic() - began < 1, "a blank host is not waited for"
     file.unlink()
     assert said("s1", there)[0] is True
 
@@ -178,12 +191,37 @@ def test_a_turn_at_other_ports_restarts_nobody(living, mongods, modules):
     addresses = [f"127.0.0.1:{port}" for port in ports]
     [moved] = mongods(1, replset="s1", keyfile=KEYFILE)
     for hosts_there in (addresses, [moved.address, *addresses[1:]]):
-        asked, fakes = unit(lambda: True)
+        asked, fakes = unit(lambda: True, members[1].pid)
         turn = {"address": addresses[1], "peers": hosts_there, "replset": "s1", "hosts": hosts_there}
         tested = functions("mongo_daemon", __salt__={**modules, **fakes})
-        with pytest.raises(CommandExecutionError, match=f"to listen at {addresses[1]}.*nothing listens there"):
+        with pytest.raises(CommandExecutionError, match=f"The living member of s1 here is at port {members[1].port}"):
             tested["mongo_daemon.restart"]("mongod-s1", [], turn, {**wanted["connection"], "port": ports[1]}, 1)
         assert asked == []
+
+
+def test_a_member_that_is_still_starting_is_in_its_place(living, modules):
+    members, wanted = living
+    members[1].kill()
+    members[1].launch()
+    addresses = [member.address for member in members]
+    turn = {"address": addresses[1], "peers": addresses, "replset": "s1", "hosts": addresses}
+    asked, fakes = unit(lambda: True, members[1].pid)
+    tested = functions("mongo_daemon", __salt__={**modules, **fakes})
+    tested["mongo_daemon.restart"]("mongod-s1", [], turn, {**wanted["connection"], "port": members[1].port}, 60)
+    assert asked == ["mongod-s1"]
+
+
+def test_whoever_is_in_no_set_may_listen_elsewhere(mongods, modules):
+    """A blank member whose port was mended before the set was born, and a router that waits for its config servers."""
+    [blank, other] = mongods(2, replset="s1", keyfile=KEYFILE)
+    other.kill()
+    member = {"address": other.address, "peers": [other.address], "replset": "s1", "hosts": [other.address]}
+    router = {**member, "address": "127.0.0.1:1", "peers": ["127.0.0.1:1"]}
+    for turn, pid in ((member, blank.pid), (router, 1)):
+        asked, fakes = unit(lambda: True, pid)
+        tested = functions("mongo_daemon", __salt__={**modules, **fakes})
+        tested["mongo_daemon.restart"]("mongod-s1", [], turn, {"host": "127.0.0.1", "port": other.port}, 1)
+        assert asked == ["mongod-s1"]
 
 
 def test_a_server_whose_set_does_not_know_its_address_is_not_initiated(living, mongods, states, mongod_binary):

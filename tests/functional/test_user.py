@@ -6,6 +6,7 @@ from test_replset import ADMIN, KEYFILE, PATH, admin_client
 from test_shard import run
 
 from segments import wait_until
+from tree import functions
 
 PASSWORDS = ["first", "p x:@/%", "pässwörd™", "\u2168 \xad", "\x07bell"]
 ELSEWHERE = [{"clientSource": ["10.0.0.0/8"]}]
@@ -67,6 +68,18 @@ def test_any_password_is_known_again(member, states, bank, number):
     for other in set(range(4)) - {number}:
         ret = states.mongo_shard.user_present(**user(member, other), test=True)
         assert ret.changes["user teller@bank"]["new"] == {"password": "the wanted one"}
+
+
+def test_a_path_with_a_colon_is_found_beside_the_minions_own_options(member, states, bank, pillar, modules):
+    pillar({"mongodb": {**ADMIN["mongodb"], "users": {"app:ro": {"password": PASSWORDS[0]}}}})
+    path = ["mongodb", "users", "app:ro", "password"]
+    assert list(run(states.mongo_shard.user_present, **user(member, password=path))) == ["user teller@bank"]
+
+    def shadowed(key, **more):
+        return {"connection": {}} if key == "mongodb" else modules.config.get(key, **more)
+
+    tested = functions("mongo_user", __salt__={**modules, "config.get": shadowed})
+    assert tested["mongo_user.observe"]("teller", "bank", path, user(member)["connection"])["user"]["password"] is True
 
 
 def test_a_password_that_the_server_does_not_take_is_its_refusal(member, states, bank):
