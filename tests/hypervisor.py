@@ -129,7 +129,7 @@ class Hypervisor:
     def stop_daemon(self):
         """libvirtd alone: guests and dnsmasq go on."""
         self.daemon.terminate()
-        self.daemon.wait(30)
+        self.daemon.wait(120)
 
     def stop(self):
         """End everything that lives in the host's network, by process id, and remove its files."""
@@ -139,7 +139,7 @@ class Hypervisor:
             with suppress(OSError):
                 if os.stat(process / "ns/net").st_ino == inside and int(process.name) not in own:
                     os.kill(int(process.name), signal.SIGKILL)
-        self.daemon.wait(10)
+        self.daemon.wait(120)
         self.holder.communicate()
         subprocess.run(["umount", self.root / "small"], check=True)
         shutil.rmtree(self.root)

@@ -46,12 +46,12 @@ def started(words, ready):
     with said.open("w") as out:
         daemon = subprocess.Popen([*map(str, words)], stdout=out, stderr=out)
     try:
-        until(lambda: daemon.poll() is not None or ready(), 30)
+        until(lambda: daemon.poll() is not None or ready(), 300)
         assert daemon.poll() is None, said.read_text()
         yield daemon
     finally:
         daemon.terminate()
-        daemon.wait(20)
+        daemon.wait(120)
 
 
 def bus():

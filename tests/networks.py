@@ -129,7 +129,7 @@ def libvirtd():
         yield daemon
     finally:
         daemon.terminate()
-        daemon.wait(10)
+        daemon.wait(120)
 
 
 class Nameservers:
@@ -228,7 +228,7 @@ def resolved(binary):
         yield
     finally:
         daemon.terminate()
-        daemon.wait(10)
+        daemon.wait(120)
 
 
 class Guest:
@@ -267,7 +267,7 @@ class Guest:
         def result():
             process.send_signal(signal.SIGINT)
             seen = [int(each) for each in re.findall(r"icmp_seq=(\d+)", begun + process.stdout.read())]
-            process.wait(30)
+            process.wait(120)
             return len(seen), max(seen) - len(seen)  # the last one may still be on its way
 
         return result

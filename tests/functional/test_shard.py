@@ -80,7 +80,7 @@ class _router:
 
     def __exit__(self, *_):
         self.process.terminate()
-        self.process.wait(10)
+        self.process.wait(120)
 
 
 @pytest.fixture

@@ -117,7 +117,7 @@ def settled(branch):
         seen.append(branch.others("h1"))
         return all(each == seen[-1] for each in seen[-6:]) and len(seen) > 6
 
-    until(is_quiet, 30)
+    until(is_quiet)
     return seen[-1]
 
 
@@ -154,7 +154,7 @@ def test_what_others_take_is_brought_back_by_the_unit(up, workstation, event):
         networks.run(*event.split())
     else:
         workstation.restart(event.split()[0])
-    until(lambda: works(up)[2] == CONTAINER, 30)
+    until(lambda: works(up)[2] == CONTAINER)
     theirs = settled(up)
     # A firewalld that others asked for rules of iptables empties the tables of iptables whenever it loads its own.
     taken = up.way == "ebtables" and "firewall" in event

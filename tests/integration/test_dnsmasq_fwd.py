@@ -470,7 +470,7 @@ def test_the_unit_alone_brings_everything_back_at_boot(lab, running):
     assert ask("web.lab.example") == ["192.168.150.5"]
     assert lab().changes == {}
     daemon.terminate()
-    daemon.wait(5)
+    daemon.wait(120)
 
 
 @pytest.mark.parametrize("backend", ["bridge"], indirect=True)

@@ -90,13 +90,14 @@ def end(contained: subprocess.Popen) -> None:
 
 def prepare_machine() -> None:
     """Missing packages are installed, a low limit is raised, and all else that the machine lacks is named at once."""
-    packages = missing_packages(PACKAGES)
-    if lacks := missing_features():
-        refuse(lacks + [f"package {name}: apt-get install {name}" for name in packages])
-    if packages:
-        install(packages)
-        if lacks := missing_features():  # what could not be asked without a program of these packages
-            refuse(lacks)
+    with alone("this machine's packages"):
+        packages = missing_packages(PACKAGES)
+        if lacks := missing_features():
+            refuse(lacks + [f"package {name}: apt-get install {name}" for name in packages])
+        if packages:
+            install(packages)
+            if lacks := missing_features():  # what could not be asked without a program of these packages
+                refuse(lacks)
     if int(INOTIFY_LIMIT.read_text()) < INOTIFY_INSTANCES:
         raise_inotify_limit()
 
@@ -105,7 +106,7 @@ def install(packages: list[str]) -> None:
     say(f"installing {' '.join(packages)}")
     os.environ["DEBIAN_FRONTEND"] = "noninteractive"
     run("apt-get", "update", "-qq")
-    run("apt-get", "install", "-qq", "--no-install-recommends", *packages)
+    run("apt-get", "install", "-qq", "-o", "DPkg::Lock::Timeout=600", "--no-install-recommends", *packages)
 
 
 def refuse(lacks: list[str]) -> None:

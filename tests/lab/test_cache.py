@@ -251,7 +251,7 @@ def test_an_interrupted_build_leaves_nothing_and_the_next_up_goes_on(stand_in, f
         (os.killpg if number == signal.SIGINT else os.kill)(up.pid, number)
         rest = up.communicate(timeout=30)[0]
     assert up.returncode == (-9 if number == signal.SIGKILL else 130)
-    assert wait_until(lambda: left(str(stand_in.parent)) == [], 10), left(str(stand_in.parent))
+    assert wait_until(lambda: left(str(stand_in.parent)) == []), left(str(stand_in.parent))
     folders = {path.name for path in stand_in.parent.glob("onepass-lab/**/*") if path.is_dir()}
     if number != signal.SIGKILL:
         assert "lab up goes on from here" in rest

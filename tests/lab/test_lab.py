@@ -165,7 +165,7 @@ def test_an_interrupted_build_leaves_no_process_and_no_mount(fresh, tmp_path):
     def left():
         return [trace for trace in traces(str(tmp_path)) if not trace.startswith("/tmp")]
 
-    assert wait_until(lambda: left() == [], 30), left()
+    assert wait_until(lambda: left() == []), left()
     assert not list((tmp_path / "onepass-lab").glob("?" * 12))
 
 
