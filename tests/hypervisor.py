@@ -93,7 +93,8 @@ class Hypervisor:
         binds.append(f"mount --bind {self.root}/etc /etc/libvirt")
         script = [
             "mount --make-rprivate /",
-            f"awk '{OTHERS} {{print $5}}' /proc/self/mountinfo | sort -r | xargs -r -n 1 umount --lazy",
+            # In a container some mounts are listed twice, and gone once.
+            f"awk '{OTHERS} {{print $5}}' /proc/self/mountinfo | sort -r | xargs -r -n 1 umount --lazy || true",
             "mount -t tmpfs none /run",
             *binds,
             "ip link set lo up",
