@@ -57,10 +57,10 @@ lab-down:
 test: environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done .venv/python313/done $(RESOLVED) .venv/neighbours/done
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory docs
-	$(MAKE) --no-print-directory --jobs=4 --keep-going test-site test-labs test-areas test-3008 test-3006 test-python313
+	$(MAKE) --no-print-directory --jobs=3 --keep-going test-3008 test-3006 test-python313
+	$(MAKE) --no-print-directory --jobs=3 --keep-going test-site test-labs test-areas
 
-# Side by side, each line with its part's name in front: what is waited for in one is used by the others. The three that
-# take longest begin first, the others follow one another beside them.
+# Side by side, each line with its part's name in front: what is waited for in one is used by the others.
 SITE_TESTS := $(addprefix tests/integration/test_,demo.py site_faults.py site_runner.py)
 LAB_TESTS := $(addprefix tests/integration/test_,branch_lab.py kvm_lab.py mongodb.py mongodb_faults.py) tests/lab
 AREA_TESTS := tests/integration $(patsubst %,--ignore=%,$(SITE_TESTS) $(LAB_TESTS))
