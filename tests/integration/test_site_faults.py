@@ -62,7 +62,10 @@ def damage(site):
 
 def kill(unit, host):
     dead = f"systemctl kill --signal=KILL {unit} || true; sleep 1"  # by the fault before, it may be so already
-    return lambda site: site.exec(host, f"{dead}; systemctl reset-failed {unit} || true; systemctl start {unit}")
+    again = f"{{ systemctl reset-failed {unit} || true; systemctl start {unit}; }}"
+    return lambda site: site.exec(
+        host, f"{dead}; {again} || {{ sleep 2; {again}; }}"
+    )  # which systemd may be doing, too
 
 
 ONE_BOOTS = threading.Lock()  # `lab up` starts what is off: two at once would want the same host
