@@ -57,10 +57,9 @@ lab-down:
 test: environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done .venv/python313/done $(RESOLVED) .venv/neighbours/done
 	$(MAKE) --no-print-directory lint
 	$(MAKE) --no-print-directory docs
-	$(MAKE) --no-print-directory --jobs=3 --keep-going test-3008 test-3006 test-python313
-	$(MAKE) --no-print-directory --jobs=3 --keep-going test-site test-labs test-areas
+	$(MAKE) --no-print-directory --jobs=3 --keep-going test-python313 test-3008 test-3006 test-areas test-labs test-site
 
-# Side by side, each line with its part's name in front: what is waited for in one is used by the others.
+# Three side by side, each line with its part's name in front: what is waited for in one is used by the others.
 SITE_TESTS := $(addprefix tests/integration/test_,demo.py site_faults.py site_runner.py)
 LAB_TESTS := $(addprefix tests/integration/test_,branch_lab.py kvm_lab.py mongodb.py mongodb_faults.py) tests/lab
 AREA_TESTS := tests/integration $(patsubst %,--ignore=%,$(SITE_TESTS) $(LAB_TESTS))
@@ -68,9 +67,9 @@ test-3008: ; $(PYTEST_3008) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /
 test-3006: ; $(PYTEST_3006) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /'
 test-python313: .venv/python313/done
 	tests/python313 run $(<D) python3 -m pytest tests/unit 2>&1 | sed -u 's/^/$@: /'
-test-site: ; $(PYTEST_3008) --durations=10 $(SITE_TESTS) 2>&1 | sed -u 's/^/$@: /'
-test-labs: ; $(PYTEST_3008) --durations=10 $(LAB_TESTS) 2>&1 | sed -u 's/^/$@: /'
-test-areas: ; $(PYTEST_3008) --durations=10 $(AREA_TESTS) 2>&1 | sed -u 's/^/$@: /'
+test-site: ; $(PYTEST_3008) --durations=100 $(SITE_TESTS) 2>&1 | sed -u 's/^/$@: /'
+test-labs: ; $(PYTEST_3008) --durations=100 $(LAB_TESTS) 2>&1 | sed -u 's/^/$@: /'
+test-areas: ; $(PYTEST_3008) --durations=100 $(AREA_TESTS) 2>&1 | sed -u 's/^/$@: /'
 
 # Each kind of fault in each phase of a run over the whole site: an hour or two, and no part of `make test`.
 test-faults: all-packages environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done

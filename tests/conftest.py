@@ -30,11 +30,6 @@ def pytest_addoption(parser):
     parser.addoption("--every-phase", action="store_true", help="test_site_faults.py: each disaster at each step")
 
 
-@pytest.fixture
-def every_phase(request):
-    return request.config.getoption("--every-phase")
-
-
 @pytest.fixture(scope="session")
 def mongod_binary():
     """The path of a mongod: ``ONEPASS_MONGOD`` if it is set, else the one that make fetched."""

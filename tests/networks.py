@@ -39,7 +39,9 @@ stdio_handler = "file"
 
 
 def run(*words, check=True, **more):
-    return subprocess.run([*map(str, words)], check=check, capture_output=True, text=True, **more).stdout
+    done = subprocess.run([*map(str, words)], capture_output=True, text=True, **more)
+    assert not (check and done.returncode), f"{' '.join(map(str, words))}: {done.stderr.strip()}"
+    return done.stdout
 
 
 def until(condition, seconds=60):
