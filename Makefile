@@ -54,12 +54,13 @@ lab-down:
 	tests/lab/lab down --name branch
 	tests/lab/lab down --name laptop
 
-test: environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done .venv/python313/done $(RESOLVED) .venv/neighbours/done
+NEEDED := .venv/openstack/done .venv/3008/libvirt .venv/3008/docs .venv/guest/done .venv/python313/done $(RESOLVED) .venv/neighbours/done
+test: environments
+	$(MAKE) --silent --jobs=3 $(NEEDED)
 	$(MAKE) --no-print-directory lint
-	$(MAKE) --no-print-directory docs
-	$(MAKE) --no-print-directory --jobs=3 --keep-going test-python313 test-3008 test-3006 test-areas test-labs test-site
+	$(MAKE) --no-print-directory --jobs=3 --keep-going docs test-labs test-areas test-site test-python313 test-3008 test-3006
 
-# Three side by side, each line with its part's name in front: what is waited for in one is used by the others.
+# Three side by side, the longest first, each line with its part's name in front: what is waited for in one is used by the others.
 SITE_TESTS := $(addprefix tests/integration/test_,demo.py site_faults.py site_runner.py)
 LAB_TESTS := $(addprefix tests/integration/test_,branch_lab.py kvm_lab.py mongodb.py mongodb_faults.py) tests/lab
 AREA_TESTS := tests/integration $(patsubst %,--ignore=%,$(SITE_TESTS) $(LAB_TESTS))

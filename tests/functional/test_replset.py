@@ -31,7 +31,7 @@ def arguments(members, name="s1"):
         "name": name,
         "members": [member.address for member in members],
         "connection": {"host": "127.0.0.1", "port": members[0].port, "credentials": PATH},
-        "timeout": 20,
+        "timeout": 60,
     }
 
 

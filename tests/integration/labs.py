@@ -180,6 +180,10 @@ class BranchLab(Lab):
         steps = json.loads(out)["data"]["hq_master"].values()
         return code, {step["__id__"]: step["changes"] for step in steps if step["changes"]}
 
+    def lands(self, address, host):
+        """A login lands on a host; a gateway that booted has a new card, for which its neighbours look some eight s."""
+        return wait_until(lambda: self.world("ssh", address) == host, 120)
+
     def page(self, address, path, host="hq"):
         """What a guest serves, read from a host of the lab."""
         return self.command("exec", host, "python3", "-c", READ, f"http://{address}/{path}").strip()
@@ -253,10 +257,6 @@ class SiteLab(BranchLab):
     def seen(self, command, *words):
         """The same as somebody at a terminal calls it: exit code, what it says, and its progress."""
         return self.run("salt-run", f"onepass.{command}", *words)
-
-    def lands(self, address, host):
-        """A login lands on a host; a gateway that booted has a new card, for which its neighbours look some eight s."""
-        return wait_until(lambda: self.world("ssh", address) == host, 120)
 
     def assert_all_areas_are_there(self):
         """What a client, a tenant's network, headquarters and a guest see."""

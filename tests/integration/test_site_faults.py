@@ -60,20 +60,23 @@ def damage(site):
     site.pillar(overlay)
 
 
+ONE_AT_A_TIME = threading.Lock()  # `lab up` starts what is off, and on a host that boots nothing can be killed
+
+
 def kill(unit, host):
     dead = f"systemctl kill --signal=KILL {unit} || true; sleep 1"  # by the fault before, it may be so already
     again = f"{{ systemctl reset-failed {unit} || true; systemctl start {unit}; }}"
-    return lambda site: site.exec(
-        host, f"{dead}; {again} || {{ sleep 2; {again}; }}"
-    )  # which systemd may be doing, too
 
+    def fault(site):
+        with ONE_AT_A_TIME:
+            site.exec(host, f"{dead}; {again} || {{ sleep 2; {again}; }}")  # which systemd may be doing, too
 
-ONE_BOOTS = threading.Lock()  # `lab up` starts what is off: two at once would want the same host
+    return fault
 
 
 def reboot(host):
     def fault(site):
-        with ONE_BOOTS:
+        with ONE_AT_A_TIME:
             site.command("kill", host)
             site.up("site.yaml")
             if host == "gw.cordoba":  # whose addresses and DHCP server are no configuration of the lab's

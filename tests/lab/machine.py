@@ -149,6 +149,19 @@ def cgroup_roots() -> list[Path]:
     return [Path(mount.split()[4]) for mount, filesystem in lines if used_by_systemd.match(filesystem)]
 
 
+def remove_group(top: Path) -> None:
+    """The dead leave their control groups by and by."""
+
+    def gone() -> bool:
+        for folder, _, _ in os.walk(top, topdown=False):
+            with contextlib.suppress(OSError):
+                os.rmdir(folder)
+        return not top.exists()
+
+    if not wait_until(gone, 20):
+        raise Trouble(f"control group {top} is not empty")
+
+
 # --- Folders ---
 
 
