@@ -340,6 +340,7 @@ FORMS = {
     "remove_extra": _flag,
     "replsets": _mapping(_members, "a mapping of replica set to its members"),
     "replset": _or_none(_text),
+    "size_mb": _whole("whole MB, 1 to 1073741824", 1, 2**30),
     "write": _or_none(_one(_is_write_concern, "majority, or a number of members from 1")),
     "read": _or_none(_one_of("local", "available", "majority")),
     "primary_shard": _or_none(_text),

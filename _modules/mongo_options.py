@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 EVERYWHERE = ("*", "0.0.0.0", "::")
+MAX_OPLOG_MB = 2**30  # of replSetResizeOplog
 # What the formula itself writes into mongod.conf and mongos.conf.
 OWN = {
     "net:port": "port",
@@ -20,6 +21,12 @@ OWN = {
     "security:keyFile": "auth:keyfile",
     "sharding:clusterRole": "replsets",
     "sharding:configDB": "replsets",
+}
+# What it writes where the pillar has the key.
+OWN_KEYS = {
+    "replication:oplogSizeMB": "oplog_mb",
+    "setParameter:shutdownTimeoutMillisForSignaledShutdown": "shutdown_timeout_ms",
+    "storage:wiredTiger:engineConfig:cacheSizeGB": "cache_gib",
 }
 BOTH = ("systemLog", "net", "security", "setParameter", "replication", "sharding", "processManagement", "auditLog")
 SECTIONS = {
@@ -58,7 +65,8 @@ def faults(pillar: dict, alone: bool = False, shared: bool = False) -> list:
     for place, sections in SECTIONS.items():
         given = _mapping(pillar.get(place))
         rules = [_section_rule(given, sections), _own_rule(given), _net_rule(given, alone), _log_rule(given)]
-        rules += [_fork_rule(given), _path_rule(given, shared)]
+        rules += [_fork_rule(given), _path_rule(given, shared), _oplog_rule(given)]
+        rules += [_twice_rule(given, pillar)] if place == "options" else []
         for path, fault, remedy in (each for rule in rules for each in rule):
             found.append({"path": f"{place}:{path}", "fault": fault, "remedy": remedy})
     return found
@@ -149,3 +157,20 @@ def _fork_rule(given: dict) -> Iterator[tuple]:
     if _mapping(given.get("processManagement")).get("fork"):
         found = "is true, but systemd runs the daemon and would take it for ended"
         yield "processManagement:fork", found, "no fork"
+
+
+def _twice_rule(given: dict, pillar: dict) -> Iterator[tuple]:
+    for option, key in OWN_KEYS.items():
+        *sections, name = option.split(":")
+        holder = given
+        for section in sections:
+            holder = _mapping(holder.get(section))
+        if name in holder and pillar.get(key) is not None:
+            yield option, f"is set by mongodb:{key}", "one of the two"
+
+
+def _oplog_rule(given: dict) -> Iterator[tuple]:
+    replication = _mapping(given.get("replication"))
+    size = replication.get("oplogSizeMB", 1)
+    if isinstance(size, bool) or not isinstance(size, (int, float)) or size % 1 or not 1 <= size <= MAX_OPLOG_MB:
+        yield "replication:oplogSizeMB", "does not fit", f"whole MB, 1 to {MAX_OPLOG_MB}"
