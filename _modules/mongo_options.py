@@ -64,7 +64,13 @@ def faults(pillar: dict, alone: bool = False, shared: bool = False) -> list:
     found = []
     for place, sections in SECTIONS.items():
         given = _mapping(pillar.get(place))
-        rules = [_section_rule(given, sections), _own_rule(given), _net_rule(given, alone), _log_rule(given)]
+        rules = [
+            _section_rule(given, sections),
+            _dotted_rule(given),
+            _own_rule(given),
+            _net_rule(given, alone),
+            _log_rule(given),
+        ]
         rules += [_fork_rule(given), _path_rule(given, shared), _oplog_rule(given)]
         rules += [_twice_rule(given, pillar)] if place == "options" else []
         for path, fault, remedy in (each for rule in rules for each in rule):
@@ -109,10 +115,21 @@ def _mapping(value) -> dict:
 
 def _section_rule(given: dict, sections: tuple) -> Iterator[tuple]:
     for section in given:
-        if section not in sections:
+        if section not in sections and "." not in str(section):
             close = difflib.get_close_matches(str(section), sections, n=1)
             remedy = f"did you mean {close[0]!r}?" if close else f"one of {', '.join(sections)}"
             yield section, "is a section that MongoDB does not have", remedy
+
+
+def _dotted_rule(given: dict, above: str = "") -> Iterator[tuple]:
+    """MongoDB takes them, beside what the formula writes below the same section. A parameter may have dots."""
+    for name, value in given.items():
+        first, *more = str(name).split(".")
+        if more:
+            nested = ": {".join([first, *more]) + ": ..." + "}" * len(more)
+            yield f"{above}{name}", "is written with dots", nested
+        elif name != "setParameter":
+            yield from _dotted_rule(_mapping(value), f"{above}{name}:")
 
 
 def _own_rule(given: dict) -> Iterator[tuple]:
