@@ -236,6 +236,7 @@ def _replset(pillar, replset):
         "name": replset["name"],
         "first": replset["initiates"],
         "holds_data": not any(m["host"] == replset["host"] and m.get("arbiterOnly") for m in replset["members"]),
+        "oplog_mb": _at(mongod(pillar, replset), "replication").get("oplogSizeMB"),
         "members": replset["members"],
         "config_server": replset["role"] == "config",
         "settings": replset.get("settings", {}),

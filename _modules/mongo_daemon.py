@@ -163,7 +163,7 @@ def restart(unit, files=(), turn=None, connection=None, timeout=120):
         __salt__["mongo_client.wait"](lambda: _serves(unit, connection), f"{turn['address']} to serve again", timeout)
     except CommandExecutionError:
         with contextlib.suppress(CommandExecutionError):
-            _write(turn, connection, {"host": turn["address"]}, {**_claim(turn), "failed": time.time()})
+            _write(turn, connection, {"host": turn["address"]}, {**_claim(turn), "failed": "$$NOW"})
         raise
     with contextlib.suppress(CommandExecutionError):  # it ends by itself after a minute
         end_turn(turn, connection)
@@ -337,19 +337,20 @@ def _alone(turn, connection):
 
 def _taken(turn, connection, written):
     """Who has the turn is read first, and what is taken at the end is taken from exactly that one."""
-    find = {"find": COLLECTION, "filter": {"_id": _kind(turn)}, "limit": 1}
-    holder = next(iter(_at_keeper(turn, connection, find)["cursor"]["firstBatch"]), {})
+    # What has passed since then by this host's clock, and since a failure by the keeper's, both of this moment.
+    age, found = time.time() - written, _holder(turn, connection)
+    holder = found.get("holder", {})
     states = {peer: _state(__salt__["mongo_client.at"](peer, connection)) for peer in _peers(turn, connection)}
     sick = {peer: state for peer, state in states.items() if state not in READY}
     others = holder and holder["host"] != turn["address"]
-    if others and holder["host"] in sick and holder.get("failed", 0) > written:
+    if others and holder["host"] in sick and found["failed"] is not None and found["failed"] < age:
         raise CommandExecutionError(
             f"{holder['host']} did not serve again after its restart, so {turn['address']} was not restarted; mend "
             "that one, then run again"
         )
     if sick:
         return False, ", ".join(f"{peer} is {state}" for peer, state in sick.items())
-    if others and not holder.get("failed") and holder["until"] > time.time():
+    if others and found["failed"] is None and found["left"] > 0:
         return False, f"{holder['host']} has it"
     return _write(turn, connection, holder, _claim(turn)), "another one was faster"
 
@@ -373,20 +374,27 @@ def _kind(turn):
     return "members" if turn["address"] in turn["hosts"] else "routers"
 
 
+def _holder(turn, connection):
+    """Who has the turn: ``holder``, the seconds ``left`` and those since it ``failed``; empty where nobody has it."""
+    left, failed = ({"$divide": [{"$subtract": pair}, 1000]} for pair in (["$until", "$$NOW"], ["$$NOW", "$failed"]))
+    found = [{"$match": {"_id": _kind(turn)}}, {"$project": {"holder": "$$ROOT", "left": left, "failed": failed}}]
+    reply = _at_keeper(turn, connection, {"aggregate": COLLECTION, "pipeline": found, "cursor": {}})
+    return next(iter(reply["cursor"]["firstBatch"]), {})
+
+
 def _claim(turn):
-    return {"host": turn["address"], "until": time.time() + TURN_SECONDS}
+    """By the keeper's clock: hosts' clocks may differ by more than a turn takes."""
+    return {"host": {"$literal": turn["address"]}, "until": {"$add": ["$$NOW", TURN_SECONDS * 1000]}}
 
 
 def _write(turn, connection, former, claim):
     """Put ``claim`` in the place of the former one, if that is still there; whether it was."""
-    mine = {"_id": _kind(turn), **(claim or {})}
-    place = {"_id": _kind(turn), **former}
-    if not claim:
-        command = {"delete": COLLECTION, "deletes": [{"q": place, "limit": 1}]}
-    elif former:
-        command = {"update": COLLECTION, "updates": [{"q": place, "u": mine}]}
+    mine = [{"$replaceWith": {"_id": _kind(turn), **(claim or {})}}]
+    place = {"_id": _kind(turn), **(former or {"host": {"$exists": False}})}
+    if claim:  # one that somebody else has made in the meantime has the same _id, and is left alone
+        command = {"update": COLLECTION, "updates": [{"q": place, "u": mine, "upsert": not former}]}
     else:
-        command = {"insert": COLLECTION, "documents": [mine]}
+        command = {"delete": COLLECTION, "deletes": [{"q": place, "limit": 1}]}
     return _at_keeper(turn, connection, {**command, "writeConcern": {"w": "majority"}})["n"] == 1
 
 

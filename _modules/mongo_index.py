@@ -29,8 +29,9 @@ SERVER_OPTIONS = (
     "weights",
 )
 TWO_D_DEFAULTS = {"bits": 26, "min": -180, "max": 180}
-# On a collection that has a collation, MongoDB wants {locale: simple} with these, and shows none.
+# On a collection that has a collation, MongoDB wants SIMPLE with these, and shows none.
 WITHOUT_COLLATION = ("text", "2d")
+SIMPLE = {"locale": "simple"}
 INDEX_DEFAULTS = {"unique": False, "sparse": False, "hidden": False}
 ID_INDEX = "_id_"
 MAX_TIME_EXPIRED, NAMESPACE_NOT_FOUND = 50, 26
@@ -163,8 +164,8 @@ def plan(name, wanted, observed):
     names, inherited = {index["name"]: index for index in observed}, collation(observed)
     creates, changes = [], []
     for index in [{**index, "name": __salt__["mongo_rules.index_name"](index)} for index in wanted]:
-        inherits = inherited and not {*index["keys"].values()} & {*WITHOUT_COLLATION}
-        whole = {"collation": inherited, **index} if inherits else index
+        none = {*index["keys"].values()} & {*WITHOUT_COLLATION}
+        whole = {"collation": SIMPLE if none else inherited, **index} if inherited else index
         found = _counterpart(whole, observed)
         if found:
             changes += _plan_change(name, whole, found)
@@ -174,7 +175,7 @@ def plan(name, wanted, observed):
                 "the new one another name"
             )
         else:
-            creates.append(index)
+            creates.append(whole if none else index)
     if creates:
         listed = [index["name"] for index in creates]
         changes.append({"do": "create", "what": f"indexes of {name}", "old": None, "new": listed, "indexes": creates})

@@ -1,5 +1,5 @@
 """
-What MongoDB refuses of an index's options: collations, languages of text, projections of wildcard indexes.
+What MongoDB refuses of an index's options: collations, languages of text, projections of wildcard indexes, 2d ranges.
 
 .. versionadded:: 0.1.0
 
@@ -9,6 +9,7 @@ Pure, a part of :py:mod:`mongo_rules`::
 """
 
 import difflib
+import itertools
 from collections.abc import Iterator
 
 ALL_LOCALES = """
@@ -18,12 +19,27 @@ mr ms mt my nb ne nl nn om or pa pl ps pt ro ru se si sk sl smn sq sr sr_Latn sv
 zh zh_Hant zu simple
 """
 LOCALES = ALL_LOCALES.split()
+# Behind the locale, as in de@collation=phonebook: of nearly all of them, and of some.
+VARIANTS = ("search", "eor", "emoji")
+OWN_VARIANTS = {
+    **dict.fromkeys(("de", "de_AT"), ("phonebook",)),
+    **dict.fromkeys(("bn", "es", "fi", "kn", "vi"), ("traditional",)),
+    "ar": ("compat",),
+    "ja": ("unihan",),
+    "ko": ("searchjl", "unihan"),
+    "ln": ("phonetic",),
+    "si": ("dictionary",),
+    "sv": ("standard",),
+    "zh": ("standard", "zhuyin", "unihan", "big5han", "gb2312han"),
+    "zh_Hant": ("standard", "pinyin", "zhuyin", "unihan", "big5han", "gb2312han"),
+}
 LANGUAGES = (
     *("danish", "dutch", "english", "finnish", "french", "german", "hungarian", "italian", "norwegian", "portuguese"),
     *("romanian", "russian", "spanish", "swedish", "turkish"),
 )
 CODES = ("da", "nl", "en", "fi", "fr", "de", "hu", "it", "nb", "pt", "ro", "ru", "es", "sv", "tr", "none", "")
 SEVERAL_FIELDS_FROM = (7, 0)
+TWO_D_OPTIONS = ("bits", "min", "max")
 
 
 def __virtual__():
@@ -50,16 +66,26 @@ def faults(index: dict, version: str | None = None) -> list:
 
     .. versionadded:: 0.1.0
     """
-    rules = (_collation_rule(index), _language_rule(index), _projection_rule(index), _fields_rule(index, version))
+    rules = [_locale_rule(index), _collation_rule(index), _language_rule(index), _weights_rule(index)]
+    rules += [_projection_rule(index), _fields_rule(index, version), _two_d_rule(index)]
     return [{"path": path, "fault": fault, "remedy": remedy} for rule in rules for path, fault, remedy in rule]
+
+
+def _locale_rule(index: dict) -> Iterator[tuple]:
+    locale = str((index.get("collation") or {}).get("locale", "simple"))
+    base, at, variant = locale.partition("@")
+    variants = [*OWN_VARIANTS.get(base, ()), *VARIANTS] if base != "simple" else []
+    if base not in LOCALES:
+        close = difflib.get_close_matches(locale, LOCALES, n=1, cutoff=0.5)
+        yield "collation:locale", f"is {locale!r}", f"did you mean {close[0]!r}?" if close else "a locale of MongoDB's"
+    elif at and variant not in [f"collation={each}" for each in variants]:
+        known = " or ".join([base, *(f"{base}@collation={each}" for each in variants)])
+        yield "collation:locale", "is a variant that MongoDB does not have", known
 
 
 def _collation_rule(index: dict) -> Iterator[tuple]:
     given = index.get("collation") or {}
     locale, strength = str(given.get("locale", "simple")), given.get("strength", 3)
-    if locale.partition("@")[0] not in LOCALES:
-        close = difflib.get_close_matches(locale, LOCALES, n=1, cutoff=0.5)
-        yield "collation:locale", f"is {locale!r}", f"did you mean {close[0]!r}?" if close else "a locale of MongoDB's"
     if locale == "simple":  # MongoDB does not look at the rest
         return
     if given.get("caseFirst", "off") != "off" and strength < 3 and not given.get("caseLevel"):
@@ -89,19 +115,24 @@ def _projection_rule(index: dict) -> Iterator[tuple]:
         yield "wildcardProjection", "is empty", "fields, each 0 or 1, or no wildcardProjection"
     if "$**" not in index["keys"]:
         yield "wildcardProjection", "is given for a part of the document only", "an index on '$**', or no projection"
-    for field, value in given.items():
-        if not isinstance(value, (int, float, dict)):
-            yield f"wildcardProjection:{field}", f"is {value!r}", "0 or 1"
-        elif any(part.startswith("$") or not part for part in field.split(".")):
-            yield f"wildcardProjection:{field}", "is no field's name", "a field's name, dots between its parts"
-    if len({bool(value) for field, value in _leaves(given) if field != "_id"}) > 1:
+    leaves = list(_leaves(given))
+    for path, value in leaves:
+        if any(part.startswith("$") or not part for part in path.split(".")):
+            yield f"wildcardProjection:{path}", "is no field's name", "a field's name, dots between its parts"
+        elif not isinstance(value, (int, float)):
+            yield f"wildcardProjection:{path}", f"is {value!r}", "0 or 1"
+    for one, other in itertools.combinations(sorted(path for path, _ in leaves), 2):
+        if f"{other}.".startswith(f"{one}."):
+            yield f"wildcardProjection:{other}", f"is named beside {one}, which has it already", "one of the two"
+    if len({bool(value) for path, value in leaves if path != "_id"}) > 1:
         yield "wildcardProjection", "has both 0 and 1", "only 0, or only 1; _id alone may differ"
 
 
-def _leaves(given: dict) -> Iterator[tuple]:
-    """The fields of a projection, with those of its mappings."""
+def _leaves(given: dict, above: str = "") -> Iterator[tuple]:
+    """The paths of a projection, those below its mappings among them."""
     for field, value in given.items():
-        yield from _leaves(value) if isinstance(value, dict) else [(field, value)]
+        nested = isinstance(value, dict) and value
+        yield from _leaves(value, f"{above}{field}.") if nested else [(f"{above}{field}", value)]
 
 
 def _fields_rule(index: dict, version: str | None) -> Iterator[tuple]:
@@ -109,3 +140,27 @@ def _fields_rule(index: dict, version: str | None) -> Iterator[tuple]:
     parts = tuple(int(part) for part in str(version or "").split(".") if part.isdigit())
     if wild and len(index["keys"]) > 1 and parts and parts < SEVERAL_FIELDS_FROM:
         yield "keys", f"has '$**' beside other fields, which MongoDB {version} does not take", "an index on '$**' alone"
+
+
+def _weights_rule(index: dict) -> Iterator[tuple]:
+    for field in index.get("weights") or {}:
+        if field != "$**" and any(part.startswith("$") or not part for part in field.split(".")):
+            yield f"weights:{field}", "is no field's name", "a field's name, dots between its parts"
+
+
+def _two_d_rule(index: dict) -> Iterator[tuple]:
+    given = [option for option in TWO_D_OPTIONS if option in index]
+    if "2d" not in index["keys"].values():
+        for option in given:
+            yield option, "is given for an index without a 2d field", f"no {option}"
+        return
+    wrong = [
+        option for option in given if isinstance(index[option], bool) or not isinstance(index[option], (int, float))
+    ]
+    for option in wrong:
+        yield option, f"is {index[option]!r}", "a number"
+    if "bits" not in wrong and not 1 <= index.get("bits", 26) <= 32:
+        yield "bits", f"is {index['bits']}", "1 to 32"
+    lowest, highest = index.get("min", -180), index.get("max", 180)
+    if not {"min", "max"}.intersection(wrong) and lowest >= highest:
+        yield "min" if "min" in index else "max", f"is no range: {lowest} to {highest}", "min below max"

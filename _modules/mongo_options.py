@@ -13,6 +13,7 @@ from collections.abc import Iterator
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 EVERYWHERE = ("*", "0.0.0.0", "::")
+MAX_OPLOG_MB = 2**30  # of replSetResizeOplog
 # What the formula itself writes into mongod.conf and mongos.conf.
 OWN = {
     "net:port": "port",
@@ -20,6 +21,12 @@ OWN = {
     "security:keyFile": "auth:keyfile",
     "sharding:clusterRole": "replsets",
     "sharding:configDB": "replsets",
+}
+# What it writes where the pillar has the key.
+OWN_KEYS = {
+    "replication:oplogSizeMB": "oplog_mb",
+    "setParameter:shutdownTimeoutMillisForSignaledShutdown": "shutdown_timeout_ms",
+    "storage:wiredTiger:engineConfig:cacheSizeGB": "cache_gib",
 }
 BOTH = ("systemLog", "net", "security", "setParameter", "replication", "sharding", "processManagement", "auditLog")
 SECTIONS = {
@@ -57,8 +64,15 @@ def faults(pillar: dict, alone: bool = False, shared: bool = False) -> list:
     found = []
     for place, sections in SECTIONS.items():
         given = _mapping(pillar.get(place))
-        rules = [_section_rule(given, sections), _own_rule(given), _net_rule(given, alone), _log_rule(given)]
-        rules += [_fork_rule(given), _path_rule(given, shared)]
+        rules = [
+            _section_rule(given, sections),
+            _dotted_rule(given),
+            _own_rule(given),
+            _net_rule(given, alone),
+            _log_rule(given),
+        ]
+        rules += [_fork_rule(given), _path_rule(given, shared), _oplog_rule(given)]
+        rules += [_twice_rule(given, pillar)] if place == "options" else []
         for path, fault, remedy in (each for rule in rules for each in rule):
             found.append({"path": f"{place}:{path}", "fault": fault, "remedy": remedy})
     return found
@@ -101,10 +115,21 @@ def _mapping(value) -> dict:
 
 def _section_rule(given: dict, sections: tuple) -> Iterator[tuple]:
     for section in given:
-        if section not in sections:
+        if section not in sections and "." not in str(section):
             close = difflib.get_close_matches(str(section), sections, n=1)
             remedy = f"did you mean {close[0]!r}?" if close else f"one of {', '.join(sections)}"
             yield section, "is a section that MongoDB does not have", remedy
+
+
+def _dotted_rule(given: dict, above: str = "") -> Iterator[tuple]:
+    """MongoDB takes them, beside what the formula writes below the same section. A parameter may have dots."""
+    for name, value in given.items():
+        first, *more = str(name).split(".")
+        if more:
+            nested = ": {".join([first, *more]) + ": ..." + "}" * len(more)
+            yield f"{above}{name}", "is written with dots", nested
+        elif name != "setParameter":
+            yield from _dotted_rule(_mapping(value), f"{above}{name}:")
 
 
 def _own_rule(given: dict) -> Iterator[tuple]:
@@ -149,3 +174,20 @@ def _fork_rule(given: dict) -> Iterator[tuple]:
     if _mapping(given.get("processManagement")).get("fork"):
         found = "is true, but systemd runs the daemon and would take it for ended"
         yield "processManagement:fork", found, "no fork"
+
+
+def _twice_rule(given: dict, pillar: dict) -> Iterator[tuple]:
+    for option, key in OWN_KEYS.items():
+        *sections, name = option.split(":")
+        holder = given
+        for section in sections:
+            holder = _mapping(holder.get(section))
+        if name in holder and pillar.get(key) is not None:
+            yield option, f"is set by mongodb:{key}", "one of the two"
+
+
+def _oplog_rule(given: dict) -> Iterator[tuple]:
+    replication = _mapping(given.get("replication"))
+    size = replication.get("oplogSizeMB", 1)
+    if isinstance(size, bool) or not isinstance(size, (int, float)) or size % 1 or not 1 <= size <= MAX_OPLOG_MB:
+        yield "replication:oplogSizeMB", "does not fit", f"whole MB, 1 to {MAX_OPLOG_MB}"

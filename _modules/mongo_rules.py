@@ -21,6 +21,8 @@ RESERVED = ("admin", "config", "local")
 LOCAL_NAMES = ("localhost", "127.0.0.1")
 DATA_OPTIONS = ("tags", "hidden", "secondaryDelaySecs", "buildIndexes")
 TEXT_OPTIONS = ("weights", "default_language", "language_override")
+REFERENCES = ("$id", "$ref", "$db")
+MAX_FIELDS = 32
 DISTINGUISHING = ("unique", "sparse", "partialFilterExpression", "collation")
 
 
@@ -374,13 +376,18 @@ def _collection_name_rule(database: str, name: str, sharded: bool) -> Iterator[s
             yield f"holds {part!r}"
 
 
-def _field_name_rule(keys: Iterable[str]) -> Iterator[str]:
+def _field_name_rule(keys: Iterable[str], wild: bool = False) -> Iterator[str]:
+    """With ``wild`` the last part of a field may be ``$**``."""
     for field in keys:
-        parts = [part for part in field.split(".") if part != "$**"]
+        parts = field.split(".")
+        if wild and parts[-1] == "$**":
+            parts.pop()
         if "" in parts:
             yield f"{_short(field)} has an empty part"
-        if any(part.startswith("$") and part not in ("$id", "$ref", "$db") for part in parts):
+        if any(part.startswith("$") and (part not in REFERENCES or not place) for place, part in enumerate(parts)):
             yield f"{_short(field)} has a part that begins with '$'"
+        if "\0" in field:
+            yield f"{_short(field)} holds '\\0'"
 
 
 # Shard keys and indexes
@@ -419,12 +426,16 @@ def _index_rule(index: dict, shard_key: dict, arrays: Iterable[str]) -> Iterator
 
 
 def _key_field_rule(index: dict) -> Iterator[tuple]:
-    for why in _field_name_rule(index["keys"]):
+    for why in _field_name_rule(index["keys"], wild=True):
         yield "keys", why, "a field's name, dots between its parts"
-    if list(index["keys"]) == ["_id"] and index["keys"]["_id"] != "hashed":
+    if len(index["keys"]) > MAX_FIELDS:
+        yield "keys", f"has {len(index['keys'])} fields", f"{MAX_FIELDS} at most"
+    if list(index["keys"]) == ["_id"] and not isinstance(index["keys"]["_id"], str):
         yield "keys", "an index on _id alone is made by MongoDB itself", "no such index here"
     elif index.get("name") in ("_id_", "*"):
         yield "name", f"is {index['name']!r}, which MongoDB keeps for itself", "another name, or none"
+    elif "\0" in index.get("name", ""):
+        yield "name", "holds '\\0'", "another name, or none"
 
 
 def _kind_rule(keys: dict) -> Iterator[tuple]:
@@ -453,6 +464,13 @@ def _text_rule(index: dict) -> Iterator[tuple]:
     for option in () if places else TEXT_OPTIONS:
         if option in index:
             yield option, "is given for an index without a text field", f"no {option}"
+    fields = list(index["keys"])
+    inner = "_fts" in fields and (index["keys"]["_fts"] != "text" or "_ftsx" not in fields or not index.get("weights"))
+    if inner:
+        yield "keys", "has '_fts', under which MongoDB keeps a text index", "the fields of the text, each text"
+    for field in fields:
+        if field.endswith(".$**") and index["keys"][field] == "text":
+            yield "keys", f"has {field!r} as text", "'$**' for all fields, or the fields by name"
     if places and places[-1] - places[0] + 1 != len(places):
         yield "keys", "has text fields that are not side by side", "the text fields next to each other"
     if places and _locale(index) != "simple":

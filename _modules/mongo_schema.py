@@ -262,7 +262,7 @@ CLUSTER = _object(
         "install": INSTALL,
         "port": _number("the port of members and routers, 1 to 65535, default 27017", 1, 65535),
         "cache_gib": _number("WiredTiger's cache in GiB, 0.25 to 10000, default MongoDB's", 0.25, 10000, whole=False),
-        "oplog_mb": _number("the oplog's size in MB, 1 or more, default MongoDB's", 1, 2**40),
+        "oplog_mb": _number("the oplog's size in MB, 1 to 1073741824, default MongoDB's", 1, 2**30),
         "shutdown_timeout_ms": _number("ms that a stopping member waits for others, default 15000", 0, MAX_INT),
         "timeout": _number("seconds that a state waits for a condition, 1 to 86400", 1, 86400, whole=False),
         "tuning": _object(

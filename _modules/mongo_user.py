@@ -109,10 +109,8 @@ def find(name, database="admin", connection=None):
 
     .. versionadded:: 0.1.0
     """
-    reply = __salt__["mongo_client.command"]({"usersInfo": {"user": name, "db": database}}, connection=connection)
-    if not reply["users"]:
-        return None
-    return {"roles": sorted(f"{role['role']}@{role['db']}" for role in reply["users"][0]["roles"])}
+    user = _info(name, database, connection)
+    return _roles(user) if user else None
 
 
 def observe(name, database="admin", password=None, connection=None):
@@ -136,14 +134,15 @@ def observe(name, database="admin", password=None, connection=None):
 
     .. versionadded:: 0.1.0
     """
-    user = find(name, database, connection)
+    user = _info(name, database, connection, **({"showCredentials": True} if password else {}))
     if not user:
         return {"user": None}
     if not password:
-        return {"user": {**user, "password": True}}
-    kept = _credentials(name, database, connection)
+        return {"user": {**_roles(user), "password": True}}
+    kept = user.get("credentials", {})
     right = [is_password(_password(password), name, how, kept[how]) for how in HASHES if how in kept]
-    return {"user": {**user, "password": all(right) if right else _lets_in(name, database, password, connection)}}
+    works = all(right) if right else _lets_in(name, database, password, connection)
+    return {"user": {**_roles(user), "password": works}}
 
 
 def is_password(password, name, mechanism, kept):
@@ -182,11 +181,14 @@ def _prepared(password):
         return password
 
 
-def _credentials(name, database, connection):
-    """What the server keeps of a user's password, by mechanism; empty where it does not show that."""
-    shown = {"usersInfo": {"user": name, "db": database}, "showCredentials": True}
-    [user] = __salt__["mongo_client.command"](shown, connection=connection)["users"]
-    return user.get("credentials", {})
+def _info(name, database, connection, **more):
+    """The server's own words of a user, ``None`` where there is none; with ``showCredentials`` mind where they go."""
+    shown = {"usersInfo": {"user": name, "db": database}, **more}
+    return next(iter(__salt__["mongo_client.command"](shown, connection=connection)["users"]), None)
+
+
+def _roles(user):
+    return {"roles": sorted(f"{role['role']}@{role['db']}" for role in user["roles"])}
 
 
 def _lets_in(name, database, password, connection):
@@ -336,7 +338,8 @@ def act(name, step, database="admin", roles=None, password=None, connection=None
         command.update({"roles": roles} if "roles" in step["new"] else {})
         if "password" in step["new"]:
             # Without them the server would give it its default ones.
-            mechanisms = [each for each in HASHES if each in _credentials(name, database, connection)]
+            kept = (_info(name, database, connection, showCredentials=True) or {}).get("credentials", {})
+            mechanisms = [each for each in HASHES if each in kept]
             command.update({"pwd": _password(password), **({"mechanisms": mechanisms} if mechanisms else {})})
     __salt__["mongo_client.command"](command, db=database, connection=connection, timeout=timeout)
 

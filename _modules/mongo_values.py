@@ -20,6 +20,11 @@ NUMBERS = ("$numberInt", "$numberLong", "$numberDouble", "$numberDecimal")
 COMPARISONS = ("$eq", "$gt", "$gte", "$lt", "$lte")
 OPERATORS = (*COMPARISONS, "$in", "$all", "$exists", "$type", "$geoWithin", "$within", "$geoIntersects")
 LISTS = ("$and", "$or")
+REGULAR = ("$regularExpression", "$regex")
+# Shapes that $geoWithin knows beside GeoJSON, and GeoJSON's types.
+SHAPES = ("$box", "$center", "$centerSphere", "$polygon")
+AREAS = ("Polygon", "MultiPolygon")
+GEOMETRIES = (*AREAS, "Point", "LineString", "MultiPoint", "MultiLineString", "GeometryCollection")
 # BSON's types by number, as $type takes them too.
 TYPES = {
     **dict(enumerate(["double", "string", "object", "array", "binData", "undefined", "objectId", "bool", "date"], 1)),
@@ -144,7 +149,8 @@ def _operator(name: str, value) -> tuple:
 def _is_operators(value) -> bool:
     """A mapping that begins with an operator, and is no value in extended JSON."""
     first = next(iter(value), "") if isinstance(value, dict) else ""
-    return isinstance(first, str) and first.startswith("$") and first not in EXTENDED and first not in ("$ref", "$id")
+    reference = isinstance(value, dict) and {"$ref", "$id"} <= set(value)
+    return isinstance(first, str) and first.startswith("$") and first not in EXTENDED and not reference
 
 
 # What is wrong; each yields (path, fault, remedy)
@@ -160,7 +166,7 @@ def _filter_rule(condition: dict, path: str = "") -> Iterator[tuple]:
         elif _is_operators(wanted):
             for operator, value in wanted.items():
                 yield from _operator_rule(f"{below}:{operator}", operator, value)
-        elif isinstance(wanted, dict) and _name(wanted) in ("$regularExpression", "$regex"):
+        elif _is_regular(wanted):
             yield from _operator_rule(f"{below}:{_name(wanted)}", _name(wanted), None)
         else:
             yield from _value_rule(below, wanted)
@@ -179,14 +185,54 @@ def _operator_rule(path: str, operator: str, value) -> Iterator[tuple]:
         yield path, "is no operator that MongoDB knows in a partial index", f"one of {', '.join(OPERATORS)}"
     elif operator == "$exists" and (value is None or value is False or value == 0):
         yield path, "is false, which MongoDB does not take in a partial index", "$exists: true"
-    elif operator in ("$in", "$all") and not isinstance(value, list):
-        yield path, "is no list", "a list of values"
-    elif operator in ("$geoWithin", "$within", "$geoIntersects") and not isinstance(value, dict):
-        yield path, "is no shape", "a mapping such as {$geometry: {type: Polygon, coordinates: ...}}"
+    elif operator in ("$in", "$all"):
+        yield from _among_rule(path, operator, value)
+    elif operator in ("$geoWithin", "$within", "$geoIntersects"):
+        yield from _shape_rule(path, operator, value)
     elif operator == "$type":
         yield from _type_rule(path, value)
+    elif operator in COMPARISONS[1:] and _is_regular(value):
+        yield path, "is a regular expression, which has no place in an order", "a text"
     else:
         yield from _value_rule(path, value)
+
+
+def _is_regular(value) -> bool:
+    return isinstance(value, dict) and _name(value) in REGULAR
+
+
+def _among_rule(path: str, operator: str, values) -> Iterator[tuple]:
+    if not isinstance(values, list):
+        yield path, "is no list", "a list of values"
+    elif operator == "$all" and not values:
+        yield path, "is empty, which MongoDB does not take in a partial index", "a value at least"
+    for number, each in enumerate(values if isinstance(values, list) else ()):
+        if _is_operators(each):
+            yield f"{path}:{number}", "is a condition, not a value", "a value"
+        elif operator == "$all" and _is_regular(each):
+            yield f"{path}:{number}", "is a regular expression, which MongoDB does not take here", "a text"
+        else:
+            yield from _value_rule(f"{path}:{number}", each)
+
+
+def _shape_rule(path: str, operator: str, value) -> Iterator[tuple]:
+    crossing = operator == "$geoIntersects"
+    known = ("$geometry",) if crossing else ("$geometry", *SHAPES)
+    shape = value if isinstance(value, dict) else {}
+    geometry = shape.get("$geometry", {})
+    if len(shape) != 1 or not set(shape) <= set(known):
+        yield path, "is no shape", "a mapping such as {$geometry: {type: Polygon, coordinates: ...}}"
+    elif "$geometry" in shape and (
+        not isinstance(geometry, dict) or geometry.get("type") not in (GEOMETRIES if crossing else AREAS)
+    ):
+        yield f"{path}:$geometry", "is no shape", f"type: {' or '.join(GEOMETRIES if crossing else AREAS)}"
+    elif geometry.get("type") == "Polygon" and not _is_closed(geometry.get("coordinates")):
+        yield f"{path}:$geometry:coordinates", "is no shape", "a list of rings, each of which ends where it begins"
+
+
+def _is_closed(rings) -> bool:
+    listed = isinstance(rings, list) and rings and all(isinstance(ring, list) for ring in rings)
+    return bool(listed and all(len(ring) > 3 and ring[0] == ring[-1] for ring in rings))
 
 
 def _type_rule(path: str, value) -> Iterator[tuple]:

@@ -119,6 +119,29 @@ ERRORS = {
             "Two runs on purpose: one without the member, one with it.",
         ),
         (
+            "is a member of *, not of *, whose oplog is meant",
+            "The server at this address is no member of the replica set that the state names; only a set's member has "
+            "an oplog.",
+            "Correct the connection or the set's name. A mongod without replSetName is given one first.",
+        ),
+        (
+            "is an arbiter of *, which has no oplog",
+            "An arbiter holds no data, its replica set's operations neither.",
+            "Let the state run on the other members only; the formula mongodb does.",
+        ),
+        (
+            "The oplog of * is not WiredTiger's",
+            "MongoDB can resize the oplog of one storage engine only.",
+            "Build the member anew with the size in its configuration: stop it, empty its dbPath, start it; it copies "
+            "all data from the others.",
+        ),
+        (
+            "MongoDB makes none smaller than * MB of it",
+            "A new oplog can have any size, but MongoDB does not resize one to less than 990 MB.",
+            "Give mongodb:oplog_mb 990 or more, or the size that the oplog has. A smaller one takes a member that is "
+            "built anew: stop it, empty its dbPath, start it.",
+        ),
+        (
             "* does not start; journalctl -u * says why",
             "systemd could not execute the daemon with its new files. Of its set no other member was restarted.",
             "Read what journalctl says, correct the pillar, then run again, which starts the daemon.",

@@ -626,6 +626,66 @@ ERRORS = {
             " and so on.",
         ),
         (
+            "is empty, which MongoDB does not take in a partial index",
+            "$all of nothing is true of no document.",
+            "List the values that the field has to hold, or leave the condition out.",
+        ),
+        (
+            "is a condition, not a value",
+            "The operator compares a field with values; a condition such as {$gt: 1} or {$elemMatch: ...} is none.",
+            "Put the condition beside it, for the field itself.",
+        ),
+        (
+            "is a regular expression, which *",
+            "A partial index knows regular expressions below $eq and $in only.",
+            "Compare with a text, or leave the condition to the queries.",
+        ),
+        (
+            "is a variant that MongoDB does not have",
+            "A locale can have a variant, such as de@collation=phonebook; each locale has its own.",
+            "One of those that the message lists.",
+        ),
+        (
+            "is named beside *, which has it already",
+            "A projection names a field and one below it, which MongoDB takes for a contradiction.",
+            "Keep one of the two.",
+        ),
+        (
+            "is given for an index without a 2d field",
+            "bits, min and max are those of a plane; of other indexes MongoDB does not look at them.",
+            "Take it out, or make one of the fields 2d.",
+        ),
+        (
+            "is no range: *",
+            "A 2d index covers the positions from min to max.",
+            "A min that is less than max; without both it is -180 to 180.",
+        ),
+        (
+            "holds '\\0'",
+            "MongoDB ends a name at a null character.",
+            "Take it out.",
+        ),
+        (
+            "has '_fts', under which MongoDB keeps a text index",
+            "What MongoDB shows of a text index is not what it takes to make one, unless its weights are there too.",
+            "Name the fields: {title: text, body: text}.",
+        ),
+        (
+            "has * as text",
+            "A text index is on named fields, or on all of a document, not on all below a field.",
+            "'$**': text, or each field by its name.",
+        ),
+        (
+            "has * fields;",
+            "MongoDB's limit for one index.",
+            "Leave fields out; hardly any query uses more than a few.",
+        ),
+        (
+            "is written with dots",
+            "mongod would take it, but beside what the formula writes below the same section, and then refuse both.",
+            "Write one mapping below the other, as the message says.",
+        ),
+        (
             "is no value that MongoDB has",
             "A key such as $date says that the value is written in MongoDB's extended JSON, but it cannot be "
             "read as one.",

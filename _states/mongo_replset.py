@@ -1,5 +1,5 @@
 """
-States for MongoDB replica sets: the set, its members, its first user. Clusters of sets: :py:mod:`mongo_shard`.
+States for MongoDB replica sets: the set, its members, first user and oplogs. Clusters of sets: :py:mod:`mongo_shard`.
 
 .. versionadded:: 0.1.0
 
@@ -211,3 +211,65 @@ def admin_present(name, connection=None, timeout=120):
         return f"Administrator {name} is let in" if observed["born"] else "The replica set will be born with this user"
 
     return __salt__["onepass.converge"](name, read, plan, act, fact, test)
+
+
+def oplog_sized(name, size_mb, connection=None, timeout=120):
+    """
+    The oplog of this member has this size. It is resized while the member serves; nothing is restarted.
+
+    MongoDB reads ``oplogSizeMB`` when it makes the oplog, and never again: to change it later, let this state run on
+    each member that holds data. An oplog that gets smaller loses its oldest entries, which a member that is behind may
+    need; the disk has its room back only after ``compact``. Of an arbiter, which has no oplog, the state says so.
+
+    name
+        The replica set's name.
+    size_mb
+        Whole MB (of 1048576 bytes). To resize, at least 990; less only as the oplog was made.
+    connection
+        This member, see :py:mod:`mongo_client`, with credentials that may resize (the role ``clusterManager``).
+    timeout
+        Seconds to wait for the member to be in its set. Default 120.
+
+    .. code-block:: yaml
+
+        s1:
+          mongo_replset.oplog_sized:
+            - size_mb: 51200
+
+        mongodb-oplog-s1:
+          mongo_replset.oplog_sized:
+            - name: s1
+            - size_mb: 51200
+            - connection: {port: 27017, credentials: mongodb:auth:admin}
+            - require:
+              - mongo_replset: mongodb-admin-s1
+
+    .. versionadded:: 0.1.0
+    """
+    given = {"size_mb": size_mb, "connection": connection, "timeout": timeout}
+    refused = __salt__["mongo_arguments.refusal"](name, f"oplog of {name}", given)
+    if refused:
+        return refused
+    test = __opts__["test"]
+
+    def look():
+        return __salt__["mongo_oplog.observe"](name, connection)
+
+    def settled():
+        observed = look()
+        return (None if observed["size_mb"] is None else observed), observed["seen"]
+
+    def read():
+        if test:
+            nothing = {"size_mb": None, "seen": "The oplog will be made with its size"}
+            return __salt__["mongo_client.look"](look, nothing, test)
+        return __salt__["mongo_client.wait"](settled, f"the oplog of {name}", timeout)
+
+    return __salt__["onepass.converge"](
+        name,
+        read,
+        plan=lambda observed: __salt__["mongo_oplog.plan"](name, size_mb, observed),
+        act=lambda step: __salt__["mongo_oplog.act"](step, connection, max(timeout, 1)),
+        fact=lambda observed: observed["seen"],
+        test=test,
+    )

@@ -1,5 +1,5 @@
 # The replica sets of this host. A set is born and changed on its first member; the others wait to be taken in.
-# An arbiter holds no data, and so no user.
+# An arbiter holds no data, and so no user and no oplog.
 {% set settings = salt['mongo_config.settings']() %}
 
 {% for replset in settings.replsets %}
@@ -31,5 +31,16 @@ mongodb-admin-{{ replset.name }}:
     - timeout: {{ settings.timeout }}
     - require:
       - mongo_replset: mongodb-member-{{ replset.name }}
+
+{% if replset.oplog_mb %}
+mongodb-oplog-{{ replset.name }}:
+  mongo_replset.oplog_sized:
+    - name: {{ replset.name | tojson }}
+    - size_mb: {{ replset.oplog_mb | tojson }}
+    - connection: {{ replset.connection | tojson }}
+    - timeout: {{ settings.timeout }}
+    - require:
+      - mongo_replset: mongodb-admin-{{ replset.name }}
+{% endif %}
 {% endif %}
 {% endfor %}

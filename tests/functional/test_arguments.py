@@ -67,6 +67,7 @@ GOOD = {
     "key": {"account": 1},
     "indexes": [{"keys": {"account": 1}}],
     "replsets": {"s1": ["s1a.dc:27017"]},
+    "size_mb": 990,
     "connection": NOWHERE,
     "timeout": 0,
 }

@@ -1,7 +1,9 @@
 """Turns to restart, on a real set; what a unit says of itself. Restarts themselves: test_mongodb, in the lab."""
 
+import datetime
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
 from salt.exceptions import CommandExecutionError
@@ -37,6 +39,39 @@ def primary(members):
     return admin_client(next(member for member in members if member.address == known))
 
 
+def instant(seconds=0):
+    """A point in time as MongoDB keeps it."""
+    return datetime.datetime.now(datetime.timezone.utc) + datetime.timedelta(seconds=seconds)
+
+
+def clocked(modules, seconds, **fakes):
+    """The module on a host whose clock is ahead."""
+    tested = functions("mongo_daemon", __salt__={**modules, **fakes})
+    clock = SimpleNamespace(time=lambda: time.time() + seconds, monotonic=time.monotonic)
+    tested["mongo_daemon.take_turn"].__globals__["time"] = clock
+    return tested
+
+
+@pytest.mark.parametrize("seconds", [-3600, 3600])
+def test_a_turn_lasts_as_long_whatever_a_hosts_clock_says(members, turns, modules, seconds):
+    first, second, _ = turns
+    clocked(modules, -seconds)["mongo_daemon.take_turn"](*first, timeout=5)
+    [holder] = primary(members).admin.onepass.find()
+    now = primary(members).admin.command("hello")["localTime"]
+    assert 0 < (holder["until"] - now).total_seconds() <= 60
+    with pytest.raises(CommandExecutionError, match=f"last seen: {members[0].address} has it"):
+        clocked(modules, seconds)["mongo_daemon.take_turn"](*second, timeout=0)
+
+
+def test_a_failure_is_seen_whatever_a_hosts_clock_says(members, turns, modules):
+    _, fakes = unit(lambda: False)
+    with pytest.raises(CommandExecutionError, match="does not start"):
+        clocked(modules, -300, **fakes)["mongo_daemon.restart"]("mongod-s1", [], *turns[2], timeout=5)
+    members[2].kill()
+    with pytest.raises(CommandExecutionError, match=f"{members[2].address} did not serve again after its restart"):
+        clocked(modules, 60)["mongo_daemon.take_turn"](*turns[0], timeout=0, written=time.time() + 60 - 30)
+
+
 def test_one_at_a_time(members, turns, modules):
     first, second, _ = turns
     modules.mongo_daemon.take_turn(*first, timeout=5)
@@ -60,7 +95,7 @@ def test_one_that_was_cut_takes_its_turn_again_and_the_others_after_a_minute(mem
     first, second, _ = turns
     modules.mongo_daemon.take_turn(*first, timeout=5)
     modules.mongo_daemon.take_turn(*first, timeout=0)
-    primary(members).admin.onepass.update_one({}, {"$set": {"until": time.time() - 1}})
+    primary(members).admin.onepass.update_one({}, {"$set": {"until": instant(-1)}})
     modules.mongo_daemon.take_turn(*second, timeout=5)
     with pytest.raises(CommandExecutionError, match="has it"):
         modules.mongo_daemon.take_turn(*first, timeout=0)
@@ -75,8 +110,9 @@ def test_nobody_restarts_while_another_member_is_down(members, turns, modules):
 
 def test_where_one_did_not_come_back_with_these_files_the_others_do_not_wait(members, turns, modules):
     modules.mongo_daemon.take_turn(*turns[2], timeout=5)
-    failed = time.time()
-    primary(members).admin.onepass.update_one({}, {"$set": {"failed": failed}})
+    at = instant()
+    primary(members).admin.onepass.update_one({}, {"$set": {"failed": at}})
+    failed = at.timestamp()
     members[2].kill()
     with pytest.raises(CommandExecutionError, match=f"{members[2].address} did not serve again after its restart"):
         modules.mongo_daemon.take_turn(*turns[0], timeout=60, written=failed - 1)
@@ -88,7 +124,7 @@ def test_where_one_did_not_come_back_with_these_files_the_others_do_not_wait(mem
 
 def test_a_failure_that_was_mended_is_nobodys_fault(members, turns, modules):
     modules.mongo_daemon.take_turn(*turns[2], timeout=5)
-    primary(members).admin.onepass.update_one({}, {"$set": {"failed": time.time()}})
+    primary(members).admin.onepass.update_one({}, {"$set": {"failed": instant()}})
     members[1].kill()
     with pytest.raises(CommandExecutionError, match=f"Waited . s .* {members[1].address} is DOWN"):
         modules.mongo_daemon.take_turn(*turns[0], timeout=1)

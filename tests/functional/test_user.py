@@ -87,3 +87,12 @@ def test_a_password_that_the_server_does_not_take_is_its_refusal(member, states,
     assert (ret.result, ret.changes) == (False, {})
     assert "createUser refused" in ret.comment
     assert "bell" not in ret.comment
+
+
+def test_an_idle_run_asks_for_the_user_once(member, states, bank):
+    run(states.mongo_shard.user_present, **user(member))
+    asked = []
+    for _ in range(2):
+        asked.append(bank.client.admin.command("serverStatus")["metrics"]["commands"]["usersInfo"]["total"])
+        assert states.mongo_shard.user_present(**user(member)).changes == {}
+    assert asked[1] - asked[0] == 1

@@ -44,6 +44,21 @@ def test_a_router_knows_all_config_servers_and_only_the_first_sets_up_the_cluste
     assert first["router"] == {"host": "localhost", "port": 27017, "credentials": "mongodb:auth:admin"}
 
 
+@pytest.mark.parametrize(
+    "changes, size",
+    [({}, None), ({"oplog_mb": 2048}, 2048), ({"options": {"replication": {"oplogSizeMB": 4096}}}, 4096)],
+)
+def test_each_member_that_holds_data_has_its_oplog(modules, pillar, changes, size):
+    s1 = {"role": "shard", "members": ["a", {"host": "minion", "arbiterOnly": False}, "c"]}
+    found = {}
+    for arbiter in (False, True):
+        s1["members"][1]["arbiterOnly"] = arbiter
+        pillar({"mongodb": {**PILLAR, "replsets": {**PILLAR["replsets"], "s1": s1}, **changes}})
+        shown = modules["state.show_sls"]("mongodb.replset")
+        found[arbiter] = [arguments(body)["size_mb"] for id, body in shown.items() if id == "mongodb-oplog-s1"]
+    assert found == {False: [size] if size else [], True: []}
+
+
 def test_a_set_is_born_on_its_first_member():
     assert [settings(f"s1{letter}.dc")["replsets"][0]["first"] for letter in "abc"] == [True, False, False]
 
