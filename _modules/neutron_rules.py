@@ -22,18 +22,21 @@ OVERRIDABLE = ("physical_network", "dns_nameservers", "dhcp", "mtu", "on_drift",
 OWN = ("vlan", "cidr", "pools", "router", "quota")
 MAX_DNS = 5
 MIN_MTU = {4: 68, 6: 1280}
+ONE_AREA = "each minion in one area of the pillar"
 
 
 def __virtual__():
     return __virtualname__
 
 
-def faults(table=None):
+def faults(table=None, others=None):
     """
     Everything that is wrong with a table, sorted by path; an empty list for a good one.
 
     table
         The table. Default: the pillar's key ``openstack``.
+    others
+        Minion ids that other areas of the pillar name, to the path there: the table cannot name them. Default: none.
 
     Returns:
         List of mappings: ``path`` (``openstack:projects:tellers:vlan``), ``fault`` and ``remedy``.
@@ -56,7 +59,18 @@ def faults(table=None):
     found = __salt__["neutron_schema.faults"](table)
     if isinstance(table, dict):
         found += judge(__salt__["neutron_schema.sound"](table))
+    found += _taken(table, others or {})
     return __salt__["pillar_form.ordered"]("openstack", found)
+
+
+def _taken(table, others):
+    """Minions that another area of the pillar names too; an id in other letters is the same host."""
+    taken = {minion.lower(): path for minion, path in others.items()}
+    return [
+        _fault(path.partition(":")[2], f"is the minion {minion}, as {taken[minion.lower()]} is", ONE_AREA)
+        for minion, path in places(table).items()
+        if minion.lower() in taken
+    ]
 
 
 def warnings(table=None):

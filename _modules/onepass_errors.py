@@ -72,6 +72,17 @@ ERRORS = {
             "Name one of those in the message, or leave areas out for all.",
         ),
         (
+            "* is no guest's id, as * has it",
+            "A guest's id is that of a minion which another part of the pillar names, or the master's own. Its key is "
+            "neither replaced nor withdrawn.",
+            "Another name for the guest, then salt-run onepass.check.",
+        ),
+        (
+            "the accepted key of * was never the guest's",
+            "The master has accepted a key for this id that no host told as its guest's, so it may be somebody else's.",
+            "See whose it is (salt-key -f with the id). If nothing uses it, salt-key -d with the id, then run again.",
+        ),
+        (
             "The pillar of * has none of *",
             "The master has a pillar of its own, for the id that the message names, and its top.sls gives "
             "nothing of what is asked for to that id.",

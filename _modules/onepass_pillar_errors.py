@@ -836,6 +836,12 @@ ERRORS = {
             "Change it there.",
         ),
         (
+            "is the minion *, as * is",
+            "Two areas of the pillar name one minion. A guest of that id would be given its key, and what the pillar "
+            "gives to it.",
+            "Another name for the guest or host, or for the branch; the cloud's minion is one that no other area has.",
+        ),
+        (
             "which no branch's file describes",
             "A ring names a branch without a file.",
             "The file in pillar/branch, or another name.",

@@ -43,6 +43,7 @@ branches-{{ ring.name }}-{{ phase }}:
 branches-{{ ring.name }}-guests-keys:
   onepass.guest_keys:
     - keys: {{ ring['keys'] | tojson }}
+    - failures: {{ ring.failures }}
     - parallel: True
     - require:
       - {{ last.step }}

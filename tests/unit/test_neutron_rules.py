@@ -37,6 +37,18 @@ def test_a_bad_table_has_exactly_its_faults(case):
         assert part in found[f"openstack:{path}" if path else "openstack"]
 
 
+def test_the_clouds_minion_is_no_other_areas():
+    table = {**GOOD, "minion": "API.dc"}
+    assert rules.faults(table) == rules.faults(table, {"r1.dc": "mongodb:routers:0"}) == []
+    assert rules.faults(table, {"api.dc": "mongodb:routers:0"}) == [
+        {
+            "path": "openstack:minion",
+            "fault": "is the minion API.dc, as mongodb:routers:0 is",
+            "remedy": "each minion in one area of the pillar",
+        }
+    ]
+
+
 def test_the_cases_are_as_many_as_promised():
     assert len({case["case"] for case in CASES}) == len(CASES) >= 50
 

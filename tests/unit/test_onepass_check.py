@@ -153,6 +153,17 @@ def test_areas_asked_for(master, areas):
     assert list(master().check(areas=areas)) == ["mongodb", "modules"]
 
 
+def test_an_area_is_told_the_minions_of_those_before_it(master):
+    modules, told = Modules(hosts=("r1.dc",)), []
+    fault = {"path": "dc.sls:7: branch:hosts:r1", "fault": "is the minion r1.dc, as mongodb:at is", "remedy": "one"}
+    modules["branch_fleet.faults"] = lambda pillar, others: told.append(others) or [fault]
+    modules["branch_fleet.places"] = lambda pillar: {}
+    assert refusal(master(modules=modules, pillar={**PILLAR, "branches": {}}), areas="branches")[1:] == [
+        "  dc.sls:7: branch:hosts:r1: is the minion r1.dc, as mongodb:at is; one"
+    ]
+    assert told == [{"r1.dc": "mongodb:replsets:s1:members:0"}]
+
+
 def test_unknown_area(master):
     assert refusal(master(), areas="mongdb") == ["areas: mongdb is unknown; known are mongodb, openstack, branches"]
 
