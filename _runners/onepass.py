@@ -155,7 +155,8 @@ def _modules(others: list, sync: bool) -> str | dict:
         return {"differ on": others}
     failed = __salt__["onepass_hosts.sync"](others)
     if failed:
-        raise Refusal("\n  ".join(["The master's modules did not reach", *(f"{m}: {e}" for m, e in failed.items())]))
+        said = "\n  ".join(f"{minion}: {answer}" for minion, answer in failed.items())
+        raise Refusal(f"The master's modules did not reach\n  {__salt__['onepass_answers.printable'](said)}")
     return {"brought to": others}
 
 
@@ -181,8 +182,9 @@ def guest_keys(keys: dict | None = None, test: bool = False, timeout: int | None
         Seconds that hosts have for their answer. Default: the master's ``timeout``, and 15 at least.
 
     Returns:
-        ``steps`` (list of mappings with ``do``, ``what``, ``old``, ``new``), ``silent`` (list of hosts) and ``refused``
-        (minion id to the reason).
+        ``steps`` (list of mappings with ``do``, ``what``, ``old``, ``new``), ``silent`` (list of hosts), ``failed``
+        (host to what it answered instead, or the reason why that counts for nothing) and ``refused`` (minion id to the
+        reason).
 
     CLI Example:
 
@@ -197,9 +199,10 @@ def guest_keys(keys: dict | None = None, test: bool = False, timeout: int | None
     if keys is None:
         rings = _ask(modules, "branches", "rings", pillar.get("branches"))
         keys = {minion: each for ring in rings for minion, each in ring["keys"].items()}
-    hosts = sorted({each["host"] for each in keys.values()})
-    told = __salt__["onepass_hosts.ask"](hosts, "libvirt_clone.list", timeout=timeout) if hosts else {}
-    told = {host: clones for host, clones in told.items() if isinstance(clones, dict)}
+    hosts = {each["host"] for each in keys.values()}
+    told = __salt__["onepass_hosts.ask"](sorted(hosts), "libvirt_clone.list", timeout=timeout) if hosts else {}
+    failed = {host: answer for host, answer in told.items() if not isinstance(answer, dict)}
+    told = {host: clones for host, clones in told.items() if host not in failed}
     held = __salt__["onepass_keys.held"](keys, told, write=not test)
     steps = modules["branch_guests.key_steps"](keys, told, held, test, _strangers(keys, pillar, modules))
     wanted = [step for step in steps if not step["refused"]]
@@ -207,13 +210,14 @@ def guest_keys(keys: dict | None = None, test: bool = False, timeout: int | None
         __salt__["onepass_keys.hold"](wanted)
     shown = [{part: step[part] for part in ("do", "what", "old", "new")} for step in wanted]
     refused = {step["id"]: step["refused"] for step in steps if step["refused"]}
-    return {"steps": shown, "silent": sorted(set(hosts) - set(told)), "refused": refused}
+    return {"steps": shown, "silent": sorted(hosts - set(told) - set(failed)), "failed": failed, "refused": refused}
 
 
 def _strangers(keys: dict, pillar: dict, modules) -> dict:
     """Whose ids no guest can have, in small letters, to who has them."""
-    named = {minion: path for area in _judged(modules, [], pillar)[1].values() for minion, path in area.items()}
-    named[__opts__["id"].removesuffix("_master")] = "the master"
+    named = {__opts__["id"].removesuffix("_master"): "the master"}
+    for places in _judged(modules, [], pillar)[1].values():
+        named |= places
     if keys and pillar.get("branches") is not None:
         branches = sorted({minion.partition(".")[2] for minion in keys})
         named |= modules["branch_fleet.hosts"](branches, pillar["branches"])
@@ -232,14 +236,10 @@ def _located(faults: list, modules) -> list:
 
 
 def _report(faults: list) -> str:
-    lines = [f"  {each['path']}{_at(each)}: {each['fault']}; {each['remedy']}" for each in faults]
-    return "\n".join(
-        [f"{len(faults)} fault{'s' if len(faults) > 1 else ''}, no host was touched", *lines, *[HINT] * _typed()]
-    )
-
-
-def _at(fault: dict) -> str:
-    return f" ({fault['place']})" if "place" in fault else ""
+    at = [f" ({each['place']})" if "place" in each else "" for each in faults]
+    lines = [f"  {each['path']}{at}: {each['fault']}; {each['remedy']}" for each, at in zip(faults, at, strict=True)]
+    head = f"{len(faults)} fault{'s' * (len(faults) > 1)}, no host was touched"
+    return "\n".join([head, *lines, *[HINT] * _typed()])
 
 
 def _counted(summary: dict) -> str:
@@ -586,6 +586,7 @@ def _told(data: dict | list, text: str, failed: bool = False):
     """A command's answer: text for somebody at a terminal, else data. What failed ends with an exit code of 1."""
     if _typed() and __opts__.get("output"):
         return {**data, "retcode": 1} if failed else data
+    text = __salt__["onepass_answers.printable"](text)
     if failed:
         raise Refusal(text)
     return text if _typed() else data

@@ -140,14 +140,15 @@ def guest_keys(name, keys, failures=0):
     The master has accepted the keys of guests that are minions, before these boot, and none of guests that are gone.
 
     The runner :py:func:`onepass.guest_keys` as a state, for orchestrations. A host that does not answer is named, and
-    is no failure: its own step was one. A key that must not be touched stays, is named, and is a failure.
+    is no failure: its own step was one. One whose answer is none is a failure, and so is a key that must stay as it is;
+    each is named, and costs no other.
 
     name
         Any text.
     keys
         What :py:func:`branch_guests.keys` answers.
     failures
-        How many guests may be left out before the step has failed. Default 0.
+        How many hosts and guests may be left out so before the step has failed. Default 0.
 
     .. code-block:: yaml
 
@@ -170,8 +171,8 @@ def guest_keys(name, keys, failures=0):
     except CommandExecutionError as err:
         return dict(ret, comment=str(err))
     left = [f"not asked, as they are silent: {', '.join(said['silent'])}"] if said["silent"] else []
-    left += said["refused"].values()
-    good = len(said["refused"]) <= failures
+    left += [*(f"{host}: {why}" for host, why in said["failed"].items()), *said["refused"].values()]
+    good = len(said["failed"]) + len(said["refused"]) <= failures
     if not said["steps"]:
         return dict(ret, result=good, comment="\n".join(["No key is to be accepted or withdrawn", *left]))
     changes = __salt__["onepass.changes"](said["steps"])

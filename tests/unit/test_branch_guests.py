@@ -151,6 +151,10 @@ def test_guests_have_places_in_the_pillar():
 # On a master's own store of keys
 
 
+def public_key():
+    return SALT_IDENTITY["libvirt_identity.new"]("vm1", None, {"master": "hq"})["minion"]["key_public"]
+
+
 @pytest.fixture
 def master(tmp_path):
     """The runner of a master with an empty store, whose one host tells what ``master.told`` holds."""
@@ -162,15 +166,13 @@ def master(tmp_path):
     hosts = tree.load("_runners/onepass_hosts.py", __opts__=opts)
     own = tree.load("_runners/onepass_keys.py", __opts__=opts)
     beside = {"onepass_hosts.ask": hosts.ask, "onepass_keys.held": own.held, "onepass_keys.hold": own.hold}
+    answers = tree.functions("onepass_answers", "_runners")
     runner = tree.load("_runners/onepass.py", __opts__=opts, __salt__=beside)
     runner.told = {}
-    hosts.__salt__ = {"salt.execute": lambda minions, *_, **__: dict.fromkeys(minions, runner.told)}
+    runner.answer = lambda minions, *_, **__: dict.fromkeys(minions, runner.told)
+    hosts.__salt__ = {"salt.execute": lambda *given, **options: runner.answer(*given, **options), **answers}
     runner._execution_modules = lambda: SALT
     return runner
-
-
-def public_key():
-    return SALT_IDENTITY["libvirt_identity.new"]("vm1", None, {"master": "hq"})["minion"]["key_public"]
 
 
 def test_a_masters_keys_follow_those_of_its_guests(master):
@@ -186,11 +188,13 @@ def test_a_masters_keys_follow_those_of_its_guests(master):
         step = {"do": "accept", "what": "key of vm1.b", "old": old, "new": "accepted"}
         assert master.guest_keys(keys, test=True)["steps"] == [step]
         assert accepted() != key
-        assert master.guest_keys(keys) == {"steps": [step], "silent": [], "refused": {}}
+        assert master.guest_keys(keys) == {"steps": [step], "silent": [], "failed": {}, "refused": {}}
         assert accepted() == key
         assert master.guest_keys(keys)["steps"] == []
     master.told = "'libvirt_clone.list' is not available."
-    assert master.guest_keys(keys) == {"steps": [], "silent": ["ws1.b"], "refused": {}}
+    assert master.guest_keys(keys)["failed"] == {"ws1.b": master.told}
+    master.told = "Minion did not return. [No response]"
+    assert master.guest_keys(keys) == {"steps": [], "silent": ["ws1.b"], "failed": {}, "refused": {}}
     master.told = {}
     assert [step["do"] for step in master.guest_keys(keys)["steps"]] == ["withdraw"]
     assert "vm1.b" not in store.list_keys()["minions"]
@@ -241,17 +245,48 @@ def test_a_key_that_somebody_accepted_is_a_guests_once_its_host_tells_it(master)
         assert (said["steps"], list(said["refused"])) == ([], ["vm1.b"])
     assert accepted(master) == {"vm1.b": first}
     master.told = {"vm1": {"state": "ready", "minion_key": first}}
-    assert master.guest_keys(keys) == {"steps": [], "silent": [], "refused": {}}
+    assert master.guest_keys(keys) == {"steps": [], "silent": [], "failed": {}, "refused": {}}
     for key in (second, third):
         master.told = {"vm1": {"state": "ready", "minion_key": key}}
         assert [step["old"] for step in master.guest_keys(keys)["steps"]] == ["another's"]
         assert accepted(master) == {"vm1.b": key}
 
 
-@pytest.mark.parametrize("failures, result", [(0, False), (1, True)])
-def test_a_key_that_must_stay_is_a_failure_of_the_step(failures, result):
+WRONG = [
+    {"vm1": "text"},
+    {"vm1": {}},
+    {"vm1": {"state": "ready", "minion_key": ["a"]}},
+    {"vm1": {"state": "ready", "minion_key": "no key"}},
+    {"vm1": {"state": "ready", "minion_key": public_key() + "\n" * 4096}},
+    {5: {"state": "ready"}},
+    {f"vm{number}": {"state": "ready"} for number in range(10001)},
+    [{"vm1": {"state": "ready"}}],
+    5,
+]
+
+
+@pytest.mark.parametrize("answer", WRONG, ids=lambda answer: repr(answer)[:40])
+def test_a_host_that_answers_in_another_form_costs_no_other(master, answer):
+    """A whole ring's step ended in a traceback, and anything was taken for a key."""
+    key = public_key()
+    keys = {f"vm1.b{n}": {"host": f"ws{n}.b", "name": "vm1", "wanted": True} for n in (1, 2)}
+    told = {"ws1.b": answer, "ws2.b": {"vm1": {"state": "ready", "minion_key": key}}}
+    master.answer = lambda minions, *_, **__: told
+    said = master.guest_keys(keys)
+    assert [step["what"] for step in said["steps"]] == ["key of vm1.b2"]
+    assert (said["silent"], list(said["failed"])) == ([], ["ws1.b"])
+    assert said["failed"]["ws1.b"].startswith("its answer to libvirt_clone.list has not the form of one: ")
+    assert accepted(master) == {"vm1.b2": key}
+
+
+@pytest.mark.parametrize("failed, failures, result", [(0, 0, False), (0, 1, True), (1, 1, False), (1, 2, True)])
+def test_a_key_that_must_stay_is_a_failure_of_the_step(failed, failures, result):
     step = {"do": "accept", "what": "key of vm2.b", "old": None, "new": "accepted"}
-    said = {"steps": [step], "silent": ["ws3.b"], "refused": {"vm1.b": "the key of vm1.b stays"}}
+    said = {"steps": [step], "silent": ["ws3.b"]}
+    said |= {
+        "failed": {"ws4.b": "its answer is none"} if failed else {},
+        "refused": {"vm1.b": "the key of vm1.b stays"},
+    }
     salt = {
         **SALT,
         "onepass.step": tree.load("_modules/onepass.py").step,
@@ -263,6 +298,7 @@ def test_a_key_that_must_stay_is_a_failure_of_the_step(failures, result):
     assert ret["comment"].splitlines() == [
         "1 accepted or withdrawn",
         "not asked, as they are silent: ws3.b",
+        *["ws4.b: its answer is none"] * failed,
         "the key of vm1.b stays",
     ]
     said["steps"] = []

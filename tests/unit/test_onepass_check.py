@@ -45,11 +45,13 @@ def master(monkeypatch):
             return {minion: done for minion in minions if minion not in unreached}
 
         opts = {"id": "hq_master", "pillar": pillar}
-        hosts = tree.load("_runners/onepass_hosts.py", __opts__=opts, __salt__={"salt.execute": execute})
+        answers = tree.functions("onepass_answers", "_runners")
+        beside = {"salt.execute": execute, **answers}
+        hosts = tree.load("_runners/onepass_hosts.py", __opts__=opts, __salt__=beside)
         monkeypatch.setattr(hosts, "_fingerprint", lambda: SERVED)
         key = type("Key", (), {"list_keys": lambda self: keys})
         monkeypatch.setattr(hosts.salt.key, "get_key", lambda opts: key())
-        beside = {f"onepass_hosts.{name}": getattr(hosts, name) for name in ("look", "sync")}
+        beside = answers | {f"onepass_hosts.{name}": getattr(hosts, name) for name in ("look", "sync")}
         module = tree.load("_runners/onepass.py", __opts__=opts, __salt__=beside)
         module.asked = asked
         monkeypatch.setattr(module, "_execution_modules", lambda: modules if modules is not None else Modules())
