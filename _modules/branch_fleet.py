@@ -304,11 +304,13 @@ def _file(name: str, path: Path) -> dict:
         loader = LOADER(path.read_bytes().decode())
         node = loader.get_single_node()
         data = loader.construct_document(node) if node else None
-    except (OSError, ValueError, yaml.YAMLError) as err:
+        twice = list(_repeated(node, "branch"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as err:
         return {"name": name, "faults": [_unread(name, err)], "holds": {}, "sound": None, "node": None}
-    pillar = data.get("branch") if isinstance(data, dict) else None
+    given = data.get("branch") if isinstance(data, dict) else None
+    pillar = given if given is None else __salt__["onepass.given"]("branch", given)
     found = __salt__["branch_pillar.faults"](pillar if pillar is not None else {})
-    found = [dict(each, path=_located(name, node, each["path"])) for each in [*_repeated(node, "branch"), *found]]
+    found = [dict(each, path=_located(name, node, each["path"])) for each in [*twice, *found]]
     expected = _branch(name)
     if not found and pillar["name"] != expected:
         fault = f"is {pillar['name']!r}, but minions of *.{pillar['name']} are not given this file"
@@ -326,6 +328,8 @@ def _unread(name: str, err: Exception) -> dict:
         line, byte = err.object.count(b"\n", 0, err.start) + 1, err.object[err.start]
         fault = f"is no UTF-8, with the byte {byte:#x}"
         return {"path": f"{name}:{line}", "fault": fault, "remedy": "a file saved as UTF-8"}
+    if isinstance(err, RecursionError):
+        return {"path": name, "fault": "is nested too deep, or holds itself", "remedy": "no alias of what is around it"}
     mark = getattr(err, "problem_mark", None)
     line = mark.line + 1 if mark else 1
     return {"path": f"{name}:{line}", "fault": "is no plain YAML", "remedy": "data only, no Jinja"}
