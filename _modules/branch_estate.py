@@ -141,7 +141,7 @@ def _why(minion, answers):
     answer = answers[minion]
     if not _is_conditions(answer):
         return f"; {minion}: {answer}"
-    name, each = next((name, each) for name, each in answer.items() if each["state"] == "broken")
+    name, each = next(each for each in answer.items() if STATES.get(each[1]["state"], "broken") == "broken")
     return f"; {minion}: {name}: {each['evidence']}"
 
 

@@ -76,12 +76,14 @@ def clashes(directory: str | None = None) -> list:
     return _all_faults(list(_files(directory)))
 
 
-def faults(pillar: dict | None = None) -> list:
+def faults(pillar: dict | None = None, others: dict | None = None) -> list:
     """
     Everything that is wrong with the rings, and with any branch's file.
 
     pillar
         The value of the pillar's key ``branches``. Default: this minion's.
+    others
+        Minion ids that other areas of the pillar name, to the path there: no branch can have them. Default: none.
 
     CLI Example:
 
@@ -103,7 +105,33 @@ def faults(pillar: dict | None = None) -> list:
             "remedy": "the folder that has a file for each branch",
         }
         return [*_ring_rule(pillar, None), found]
-    return [*_ring_rule(pillar, {each["sound"]["name"] for each in files if each["sound"]}), *_all_faults(files)]
+    known = {each["sound"]["name"] for each in files if each["sound"]}
+    return [*_ring_rule(pillar, known), *_all_faults(files), *_taken(files, others or {})]
+
+
+def hosts(names: list, pillar: dict | None = None) -> dict:
+    """
+    Where the files of some branches name their gateways and workstations: minion id to file, line and path.
+
+    names
+        The branches. One without a file, or whose file has a fault, names nobody.
+    pillar
+        The value of the pillar's key ``branches``. Default: this minion's.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . branch_fleet.hosts '[rosario]' '{directory: pillar/branch}'
+
+    .. versionadded:: 0.1.0
+    """
+    pillar, found = _pillar(pillar), {}
+    with contextlib.suppress(CommandExecutionError):  # no directory, which is a fault
+        for each in _files(pillar.get("directory") if isinstance(pillar, dict) else None, set(names)):
+            places = __salt__["branch_pillar.places"](each["sound"]) if each["sound"] else {}
+            found.update({minion: _located(each["name"], each["node"], path) for minion, path in places.items()})
+    return found
 
 
 def places(pillar: dict | None = None) -> dict:
@@ -256,12 +284,19 @@ def _directory(directory: str | None) -> Path:
     return found
 
 
-def _files(directory: str | None) -> Iterator[dict]:
+def _files(directory: str | None, names: set | None = None) -> Iterator[dict]:
     """Each file with its ``faults``, what it ``holds`` for itself and, if it has no fault, its ``sound`` pillar."""
     root = _directory(directory)
     for path in sorted(root.rglob("*.sls")):
-        if path.is_file():  # no link to nowhere, with which Emacs locks a file
-            yield _file(str(path.relative_to(root)), path)
+        name = str(path.relative_to(root))
+        # Else a link to nowhere, with which Emacs locks a file.
+        if path.is_file() and (names is None or _branch(name) in names):
+            yield _file(name, path)
+
+
+def _branch(name: str) -> str:
+    """The branch whose minions are given a file."""
+    return name.removesuffix(".sls").replace("/", ".")
 
 
 def _file(name: str, path: Path) -> dict:
@@ -269,12 +304,14 @@ def _file(name: str, path: Path) -> dict:
         loader = LOADER(path.read_bytes().decode())
         node = loader.get_single_node()
         data = loader.construct_document(node) if node else None
-    except (OSError, ValueError, yaml.YAMLError) as err:
+        twice = list(_repeated(node, "branch"))
+    except (OSError, ValueError, yaml.YAMLError, RecursionError) as err:
         return {"name": name, "faults": [_unread(name, err)], "holds": {}, "sound": None, "node": None}
-    pillar = data.get("branch") if isinstance(data, dict) else None
+    given = data.get("branch") if isinstance(data, dict) else None
+    pillar = given if given is None else __salt__["onepass.given"]("branch", given)
     found = __salt__["branch_pillar.faults"](pillar if pillar is not None else {})
-    found = [dict(each, path=_located(name, node, each["path"])) for each in [*_repeated(node, "branch"), *found]]
-    expected = name.removesuffix(".sls").replace("/", ".")
+    found = [dict(each, path=_located(name, node, each["path"])) for each in [*twice, *found]]
+    expected = _branch(name)
     if not found and pillar["name"] != expected:
         fault = f"is {pillar['name']!r}, but minions of *.{pillar['name']} are not given this file"
         path = _located(name, node, "branch:name")
@@ -291,6 +328,8 @@ def _unread(name: str, err: Exception) -> dict:
         line, byte = err.object.count(b"\n", 0, err.start) + 1, err.object[err.start]
         fault = f"is no UTF-8, with the byte {byte:#x}"
         return {"path": f"{name}:{line}", "fault": fault, "remedy": "a file saved as UTF-8"}
+    if isinstance(err, RecursionError):
+        return {"path": name, "fault": "is nested too deep, or holds itself", "remedy": "no alias of what is around it"}
     mark = getattr(err, "problem_mark", None)
     line = mark.line + 1 if mark else 1
     return {"path": f"{name}:{line}", "fault": "is no plain YAML", "remedy": "data only, no Jinja"}
@@ -327,6 +366,25 @@ def _repeated(node, path: str) -> Iterator[dict]:
 
 def _all_faults(files: list) -> list:
     return [fault for each in files for fault in each["faults"]] + _shared(files) + _overlaps(files)
+
+
+def _taken(files: list, others: dict) -> list:
+    """Minions that another area of the pillar names too; an id in other letters is the same host."""
+    taken = {minion.lower(): path for minion, path in others.items()}
+    return [
+        {
+            "path": _located(each["name"], each["node"], path),
+            "fault": f"is the minion {minion}, as {taken[minion.lower()]} is",
+            "remedy": "each minion in one area of the pillar",
+        }
+        for each in files
+        for minion, path in (_minions(each["sound"]) if each["sound"] else {}).items()
+        if minion.lower() in taken
+    ]
+
+
+def _minions(sound: dict) -> dict:
+    return {**__salt__["branch_guests.places"](sound), **__salt__["branch_pillar.places"](sound)}
 
 
 def _claims(files: list, kind: str) -> list:

@@ -108,7 +108,33 @@ def concerned(pillar: dict | None = None) -> list:
     return sorted(f"{host}.{pillar['name']}" for host in hosts)
 
 
-def key_steps(keys: dict, told: dict, held: dict, test: bool = False) -> list:
+def places(pillar: dict | None = None) -> dict:
+    """
+    Where the pillar names each guest that is a minion, or is gone and may have been one: minion id to path.
+
+    pillar
+        The value of the pillar's key ``branch``. Default: this minion's.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . --pillar-root pillar --id ws001.cordoba branch_guests.places
+
+    .. versionadded:: 0.1.0
+    """
+    pillar = __salt__["onepass.given"]("branch", pillar)
+    branch, wanted = pillar["name"], {minion for minion, each in keys(pillar).items() if each["wanted"]}
+    gone = [
+        (f"{name}.{branch}", f"branch:hosts:{host}:gone:{number}")
+        for host, spec in pillar["hosts"].items()
+        for number, name in enumerate(spec.get("gone", []))
+    ]
+    there = [(f"{name}.{branch}", f"branch:{place}") for _, place, _, name, _ in _named(pillar)]
+    return {**dict(gone), **{minion: place for minion, place in there if minion in wanted}}
+
+
+def key_steps(keys: dict, told: dict, held: dict, test: bool = False, named: dict | None = None) -> list:
     """
     The steps from the keys that a master holds to those of the guests.
 
@@ -117,12 +143,16 @@ def key_steps(keys: dict, told: dict, held: dict, test: bool = False) -> list:
     told
         Host to what its ``libvirt_clone.list`` answered; a host that is missing was silent.
     held
-        Minion id to ``state`` (``minions``, ``minions_pre``...) and ``key``, of the keys that the master holds.
+        Minion id to ``state`` (``minions``, ``minions_pre``...), ``key`` and ``own`` (whether the guest has had that
+        key), of the keys that the master holds.
     test
         A guest that is still to be made counts as made. Default ``False``.
+    named
+        Minion ids in small letters that are no guests', to who has them: ``{r1.dc: mongodb:routers:0}``. Default: none.
 
     Returns:
-        List of steps: ``do`` (``accept`` or ``withdraw``), ``what``, ``old``, ``new``, ``id`` and ``key``.
+        List of steps: ``do`` (``accept`` or ``withdraw``), ``what``, ``old``, ``new``, ``id``, ``key`` and ``refused``:
+        why the step must not be done, or ``None``.
 
     CLI Example:
 
@@ -137,7 +167,17 @@ def key_steps(keys: dict, told: dict, held: dict, test: bool = False) -> list:
         for minion, each in sorted(keys.items())
         if each["host"] in told
     ]
-    return [step for step in steps if step]
+    return [{**step, "refused": _refused(step, held.get(step["id"]), named or {})} for step in steps if step]
+
+
+def _refused(step: dict, held: dict | None, named: dict) -> str | None:
+    """An id belongs to whom the pillar gives it, and an accepted key to the guest that has had it."""
+    minion, fault = step["id"], None
+    if minion.lower() in named:
+        fault = f"{minion} is no guest's id, as {named[minion.lower()]} has it; another name for the guest"
+    elif held and held["state"] == "minions" and not held["own"]:
+        fault = f"the accepted key of {minion} was never the guest's; if nothing else uses it: salt-key -d {minion}"
+    return fault
 
 
 def _key_step(minion: str, wanted: bool, clone: dict | None, held: dict | None, test: bool) -> dict | None:
@@ -150,7 +190,14 @@ def _key_step(minion: str, wanted: bool, clone: dict | None, held: dict | None, 
         step = {"do": "accept", "what": f"key of {minion}", "old": old, "new": "accepted", "id": minion, "key": key}
         return step if old != "accepted" else None
     if held and (clone is None or (test and not wanted)):
-        return {"do": "withdraw", "what": f"key of {minion}", "old": KEYS[held["state"]], "new": None, "id": minion}
+        return {
+            "do": "withdraw",
+            "what": f"key of {minion}",
+            "old": KEYS[held["state"]],
+            "new": None,
+            "id": minion,
+            "key": None,
+        }
     return None
 
 
@@ -252,8 +299,8 @@ def _minion_rule(sound: dict, named: list) -> Iterator[tuple]:
 def _name_rule(sound: dict, named: list) -> Iterator[tuple]:
     """A name is one guest's, and no host's: it is the hostname, and the minion's."""
     gateway = _mapping(sound.get("gateway")).get("host")
-    seen = {host: f"hosts:{host}" for host in _mapping(sound.get("hosts"))} | (
-        {gateway: "gateway:host"} if gateway else {}
+    seen = {host.lower(): f"hosts:{host}" for host in _mapping(sound.get("hosts"))} | (
+        {gateway.lower(): "gateway:host"} if gateway else {}
     )
     for _, place, _, name, _ in named:
         if not LABEL.fullmatch(name):
@@ -264,12 +311,14 @@ def _name_rule(sound: dict, named: list) -> Iterator[tuple]:
 
 def _gone_rule(sound: dict, named: list) -> Iterator[tuple]:
     there = {(host, name): place for _, place, host, name, _ in named}
+    gateway = _mapping(sound.get("gateway")).get("host")
+    hosts = {host.lower() for host in (*_mapping(sound.get("hosts")), gateway) if host}
     for host, spec in _hosts(sound):
         for number, name in enumerate(spec.get("gone") or []):
             path = f"hosts:{host}:gone:{number}"
             if (host, name) in there:
                 yield path, f"is {name}, which branch:{there[host, name]} wants", "one of the two"
-            elif name in _mapping(sound.get("hosts")):
+            elif name in hosts:
                 yield path, f"is {name}, a host of the branch", "the name of a guest"
 
 

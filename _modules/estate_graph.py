@@ -27,6 +27,7 @@ STATES = {
     "silent": ("#d5dbe1", "silent"),
 }
 PLAIN = "#ffffff"
+CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
 PAGE = """<!doctype html>
 <html lang="en"><head><meta charset="utf-8"><title>{title}</title>
 <style>body {{ margin: 2vmin; background: {paper}; }} svg {{ width: 100%; height: auto; max-height: 96vh; }}</style>
@@ -112,7 +113,7 @@ def page(svg, title):
 
     .. versionadded:: 0.1.0
     """
-    return PAGE.format(title=html.escape(title), svg=picture(svg), paper=PAPER)
+    return PAGE.format(title=_escaped(title), svg=picture(svg), paper=PAPER)
 
 
 def picture(svg):
@@ -141,7 +142,7 @@ def _title(title, legend):
     below = f'<TR><TD><TABLE BORDER="0" CELLBORDER="0" CELLSPACING="8"><TR>{colours}</TR></TABLE></TD></TR>'
     return (
         '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="6">'
-        f'<TR><TD><FONT POINT-SIZE="30" COLOR="{INK}"><B>{html.escape(title)}</B></FONT></TD></TR>'
+        f'<TR><TD><FONT POINT-SIZE="30" COLOR="{INK}"><B>{_escaped(title)}</B></FONT></TD></TR>'
         f"{below if legend else ''}</TABLE>"
     )
 
@@ -150,7 +151,7 @@ def _area(number, area, states):
     """An area is a box of its own; tables that stand side by side begin at one height."""
     tables, last = area["tables"], _last(area)
     tall = max(len(table["rows"]) for table in tables if table["id"] in last)
-    title = f'<FONT POINT-SIZE="18" COLOR="{HEAD}"><B>{html.escape(area["title"])}</B></FONT>'
+    title = f'<FONT POINT-SIZE="18" COLOR="{HEAD}"><B>{_escaped(area["title"])}</B></FONT>'
     yield f"  subgraph cluster_{number} {{"
     yield f'    labeljust=l; label=<<TABLE BORDER="0" CELLPADDING="8"><TR><TD>{title}</TD></TR></TABLE>>;'
     yield f'    style="filled,rounded"; color="{AREA_COLOURS[number % len(AREA_COLOURS)]}"; margin=18;'
@@ -183,7 +184,7 @@ def _table(table, missing, states):
     across = max((len(row) for row in table["rows"]), default=1)
     head = (
         f'<TR><TD COLSPAN="{across}" BGCOLOR="{HEAD}" CELLPADDING="7">'
-        f'<FONT POINT-SIZE="13" COLOR="#ffffff"><B>{html.escape(table["title"])}</B></FONT></TD></TR>'
+        f'<FONT POINT-SIZE="13" COLOR="#ffffff"><B>{_escaped(table["title"])}</B></FONT></TD></TR>'
     )
     rows = "".join(f"<TR>{''.join(_cells(row, across, states))}</TR>" for row in table["rows"])
     last = table["rows"][-1][-1]["lines"] if table["rows"] else [""]
@@ -206,8 +207,13 @@ def _cells(row, across, states):
 def _words(lines, instead=None):
     for number, line in enumerate(lines):
         size, colour = (13, INK) if not number else (11, SOFT)
-        yield f'<FONT POINT-SIZE="{size}" COLOR="{colour}">{html.escape(instead or line)}</FONT>'
+        yield f'<FONT POINT-SIZE="{size}" COLOR="{colour}">{_escaped(instead or line)}</FONT>'
+
+
+def _escaped(text):
+    """No page and no picture can hold a control character."""
+    return html.escape(CONTROL.sub("\ufffd", text))
 
 
 def _quoted(text):
-    return '"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"'
+    return '"' + CONTROL.sub("\ufffd", text).replace("\\", "\\\\").replace('"', '\\"') + '"'

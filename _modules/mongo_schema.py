@@ -77,7 +77,9 @@ HOST = _text("a host name of letters, digits, hyphens and dots, without a port",
 ADDRESS = _text("host or host:port, or a mapping with host", pattern=f"^{NAME}(:{PORT})?{END}")
 OWN_PORT = _number("a port, 1 to 65535, default mongodb:port", 1, 65535)
 PASSWORD = _text("a password that is not empty, in quotes, from the secrets pillar")
-FILE = _text("an absolute path on each host", pattern="^/")
+FILE = _text("an absolute path on each host, without control characters", pattern=rf"^/[^\x00-\x1f\x7f]*{END}")
+# A systemd unit's ExecStart: blanks part it, % and $ stand for something else, quotes and backslashes are its own.
+PROGRAMS = rf"^/[A-Za-z0-9._/+@:,=~-]*{END}"
 
 MAX_INT = 2**31 - 1
 
@@ -224,9 +226,13 @@ INSTALL = _object(
             "present",
         ),
         "source": _text(
-            "URL, salt:// or absolute path of MongoDB's archive", pattern="^((https?|ftp|s3|swift|salt|file):/)?/."
+            "URL, salt:// or absolute path of MongoDB's archive",
+            pattern=rf"^((https?|ftp|s3|swift|salt|file):/)?/[^\x00-\x1f\x7f]+{END}",
         ),
-        "path": _text("directory of MongoDB's programs for method present, default /usr/bin", pattern="^/"),
+        "path": _text(
+            "directory of MongoDB's programs for method present, of letters, digits and ._+@:,=~-, default /usr/bin",
+            pattern=PROGRAMS,
+        ),
         "source_hash": _text(
             "sha256=<64 hex digits>, sha384=<96>, sha512=<128>, or the URL of a hash file", pattern=f"^({HASH}){END}"
         ),

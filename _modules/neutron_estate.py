@@ -69,7 +69,8 @@ def seen(answers, pillar=None):
         who = minion or "the master"
         return {**found, "fault": f"the cloud cannot be looked at from {who}: {plan or 'no answer'}"}
     projects = _projects(pillar)
-    found["lines"] = {name: f"VLAN {projects[name]['vlan']}, {_words(row)}" for name, row in plan.items()}
+    vlans = {name: f"VLAN {row['vlan']}" for name, row in projects.items()}
+    found["lines"] = {name: f"{vlans.get(name, 'in no row')}, {_words(row)}" for name, row in plan.items()}
     found["states"] = {f"project {name}": STATES.get(row["result"], "broken") for name, row in plan.items()}
     return found
 

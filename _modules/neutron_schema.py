@@ -136,8 +136,12 @@ TABLE = _object(
     {
         **EITHER,
         "cloud": _text("the cloud's name in clouds.yaml"),
-        "clouds_yaml": _text("path of clouds.yaml, default /etc/openstack/clouds.yaml", pattern="^/"),
-        "minion": _text("the minion that talks to the cloud, default the master itself"),
+        "clouds_yaml": _text(
+            "path of clouds.yaml, default /etc/openstack/clouds.yaml", pattern=rf"^/[^\x00-\x1f\x7f]*{END}"
+        ),
+        "minion": _text(
+            "the id of the minion that talks to the cloud, default the master itself", pattern=rf"^[A-Za-z0-9._-]+{END}"
+        ),
         "domain": _text("the projects' domain, by name or id, default that of the login's project"),
         "overlap": _one_of("deny (default), warn of, or allow CIDRs that overlap", "deny", "warn", "allow"),
         "reserved": _list(

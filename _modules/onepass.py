@@ -11,6 +11,8 @@ A state hands in three functions and gets its return back, so that a dry run sho
 import contextlib
 import hashlib
 import itertools
+import json
+import re
 import time
 from pathlib import Path
 
@@ -47,6 +49,10 @@ PAST = {
 }
 # More steps of a kind than these are counted in a comment; their names stand in the changes.
 MANY = 8
+# Levels of a pillar, and values in it, that are read.
+DEEPEST, MOST = 100, 1000000
+# What JSON may hold as it is and YAML not, or not as the same: libyaml refuses JSON's pairs for what is beyond U+FFFF.
+UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]|[^\x00-\uffff]")
 # After these seconds a wait tells the master of itself; again after 5 times, 25 times..., when something else is seen.
 TELL_SECONDS = 2
 
@@ -282,7 +288,25 @@ def given(area, pillar=None):
     .. versionadded:: 0.1.0
     """
     # Not pillar.get: in Salt 3008 it may answer masked values.
-    return _plain(__pillar__.get(area) if pillar is None else pillar)
+    return _plain(__pillar__.get(area) if pillar is None else pillar, (), itertools.count())
+
+
+def quoted(value):
+    """
+    A value as it stands in an SLS file, on one line: YAML reads it back as it was, whatever characters are in it.
+
+    value
+        Text, number, list, mapping, true, false or null. What YAML alone knows, such as a date, is written as text.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . onepass.quoted '{name: "mongodb-user-x: y"}'
+
+    .. versionadded:: 0.1.0
+    """
+    return UNSAFE.sub(_escaped, json.dumps(value, ensure_ascii=False, default=str))
 
 
 def fingerprint():
@@ -315,10 +339,29 @@ def _tell(what, seen):
         __salt__["event.fire_master"]({"what": what, "seen": seen}, "onepass/wait")
 
 
-def _plain(value):
+def _escaped(found):
+    """By the number of eight digits that YAML has and JSON has not, so only where JSON's four are too few."""
+    number = ord(found[0])
+    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
+
+
+class Nesting:
+    """In place of a value that no pillar has: one too deep, or inside of itself. The form of a pillar refuses it."""
+
+    def __str__(self):
+        return f"of more than {DEEPEST} levels, or in a circle"
+
+
+def _plain(value, within, count):
+    """A copy in plain types; ``within`` are the values that it is a part of."""
+    if not isinstance(value, (dict, list)):
+        return value
+    if len(within) >= DEEPEST or id(value) in within or next(count) > MOST:
+        return Nesting()
+    within = (*within, id(value))
     if isinstance(value, dict):
-        return {key: _plain(each) for key, each in value.items()}
-    return [_plain(each) for each in value] if isinstance(value, list) else value
+        return {key: _plain(each, within, count) for key, each in value.items()}
+    return [_plain(each, within, count) for each in value]
 
 
 def _phrases(prefix, steps):

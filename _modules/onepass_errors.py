@@ -72,6 +72,34 @@ ERRORS = {
             "Name one of those in the message, or leave areas out for all.",
         ),
         (
+            "The master's modules did not reach *",
+            "These minions did not fetch the modules that the master serves; behind each stands what it answered.",
+            "salt with that minion and saltutil.sync_all shows why; then again.",
+        ),
+        (
+            "its answer to * has not the form of one: *",
+            "A minion answered something that the function of that name never answers: too large, of other types, or "
+            "with control characters. It counts as failed, and nothing of its answer is used.",
+            "Compare its modules with the master's (salt-run onepass.check); where they are the same, somebody has "
+            "changed that host.",
+        ),
+        (
+            "its return has not the form of states: *",
+            "A minion returned something that no run of states returns. It counts as failed.",
+            "Look at that host and at its modules (salt-run onepass.check), then run again.",
+        ),
+        (
+            "* is no guest's id, as * has it",
+            "A guest's id is that of a minion which another part of the pillar names, or the master's own. Its key is "
+            "neither replaced nor withdrawn.",
+            "Another name for the guest, then salt-run onepass.check.",
+        ),
+        (
+            "the accepted key of * was never the guest's",
+            "The master has accepted a key for this id that no host told as its guest's, so it may be somebody else's.",
+            "See whose it is (salt-key -f with the id). If nothing uses it, salt-key -d with the id, then run again.",
+        ),
+        (
             "The pillar of * has none of *",
             "The master has a pillar of its own, for the id that the message names, and its top.sls gives "
             "nothing of what is asked for to that id.",

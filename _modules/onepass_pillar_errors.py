@@ -78,6 +78,11 @@ ERRORS = {
             "Take the Jinja out; what differs between branches is in their own files.",
         ),
         (
+            "is nested too deep, or holds itself",
+            "An alias (*name) stands inside of what its anchor (&name) names, or brackets are opened without an end.",
+            "Write the value in full there.",
+        ),
+        (
             "is no UTF-8, with the byte *",
             "The file was saved in another encoding, such as Latin-1; Salt reads UTF-8.",
             "Save it as UTF-8: iconv -f latin1 -t utf-8 does it.",
@@ -894,6 +899,12 @@ ERRORS = {
             "which follows from *",
             "The option is written by another key of the network already.",
             "Change it there.",
+        ),
+        (
+            "is the minion *, as * is",
+            "Two areas of the pillar name one minion. A guest of that id would be given its key, and what the pillar "
+            "gives to it.",
+            "Another name for the guest or host, or for the branch; the cloud's minion is one that no other area has.",
         ),
         (
             "which no branch's file describes",

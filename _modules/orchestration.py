@@ -11,6 +11,7 @@ of the world. The runner ``onepass`` gets the steps from a run or from the maste
 A plain job of minions (``salt '*' state.highstate``) is read as an orchestration of one step.
 """
 
+import contextlib
 import hashlib
 import json
 import re
@@ -248,7 +249,14 @@ def _change(what, how):
 
 
 def _text(value):
-    return value if isinstance(value, str) else json.dumps(value, sort_keys=True, default=str)
+    """Of keys that no order is known of, in theirs; what is nested deeper than anybody reads is not shown."""
+    if isinstance(value, str):
+        return value
+    with contextlib.suppress(TypeError, RecursionError):
+        return json.dumps(value, sort_keys=True, default=str)
+    with contextlib.suppress(TypeError, RecursionError):
+        return json.dumps(value, default=str)
+    return f"a {type(value).__name__} that cannot be shown"
 
 
 def _hash(rows):
@@ -294,19 +302,20 @@ def _first_causes(step):
 
 
 def _cause(state):
-    waited = WAITED.search(state["comment"]) if isinstance(state["comment"], str) else None
+    comment = state.get("comment", "")
+    waited = WAITED.search(comment) if isinstance(comment, str) else None
     does = f"{state['function']} {state.get('name') or state.get('__id__')}".strip()
     return {
         "state": state.get("__id__", ""),
         "sls": state.get("__sls__", ""),
         "function": state["function"],
         "wanted": waited["wanted"] if waited else does,
-        "seen": waited["seen"] if waited else _lines(state["comment"]),
+        "seen": waited["seen"] if waited else _lines(comment),
     }
 
 
 def _lines(comment):
-    return "\n".join(comment) if isinstance(comment, list) else str(comment).strip()
+    return "\n".join(map(str, comment)) if isinstance(comment, list) else str(comment).strip()
 
 
 def _returned(answer):

@@ -14,9 +14,11 @@ Requires ``jsonschema`` 4 in Salt's Python.
 
 import difflib
 import functools
+import math
 import re
 from collections import namedtuple
 from collections.abc import Iterable
+from types import NoneType
 
 try:
     import jsonschema
@@ -146,7 +148,21 @@ def _findings(pillar, schema: dict, words: Words) -> list:
     checked = _with_string_keys(pillar, (), found, words)
     for error in _dialect()(schema).iter_errors(checked):
         found += EXPLAIN[error.validator](error, words)
+    told = {finding.where for finding in found}
+    found += [finding for finding in _strangers(checked, (), words) if finding.where not in told]
     return list(dict.fromkeys(found))
+
+
+def _strangers(value, where: tuple, words: Words) -> Iterable:
+    """Values that no schema of ours names, as no file but YAML's can hold them: dates, bytes, a number that is none."""
+    if isinstance(value, (dict, list)):
+        for step, each in value.items() if isinstance(value, dict) else enumerate(value):
+            yield from _strangers(each, (*where, step), words)
+    elif isinstance(value, float) and not math.isfinite(value):
+        yield Finding(where, f"is {_kind(value, not _is_secret(where, words))}", "a number")
+    elif not isinstance(value, (str, int, float, NoneType)):
+        fault = f"is {_kind(value, not _is_secret(where, words))}, not a string"
+        yield Finding(where, fault, "in quotes; in a filter of documents MongoDB's {$date: ...} or {$binary: ...}")
 
 
 @functools.cache
@@ -315,7 +331,7 @@ def _kind(value, shown: bool = False) -> str:
     if isinstance(value, (int, float)):
         return f"the number {value}" if shown else "a number"
     if not isinstance(value, str):
-        return f"the {type(value).__name__} {value}" if shown else f"a {type(value).__name__}"
+        return f"the {type(value).__name__.lower()} {value}" if shown else f"a {type(value).__name__.lower()}"
     return _quoted(value) if shown else "a string"
 
 

@@ -15,10 +15,8 @@ import shutil
 import textwrap
 
 import salt.exceptions
-import salt.key
 import salt.loader
 import salt.pillar
-import salt.utils.cloud
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 # A part of the pillar, and the execution module that judges it by faults, places and summary.
@@ -79,16 +77,25 @@ def check(areas: str | list | None = None, sync: bool = False, timeout: int | No
     pillar = _pillar()
     wanted = _areas(areas, pillar)
     modules = _execution_modules()
-    faults, places = [], {}
-    for area in wanted:
-        faults += _ask(modules, area, "faults", pillar.get(area))
-        places = {**_ask(modules, area, "places", pillar.get(area)), **places}
+    faults, named = _judged(modules, wanted, pillar)
+    places = {minion: path for area in reversed(wanted) for minion, path in named[area].items()}
     hosts = __salt__["onepass_hosts.look"](places, timeout)
     faults += hosts["faults"]
     if faults:
         raise Refusal(_report(_located(faults, modules)))
     counted = {area: f"ok: {_counted(_ask(modules, area, 'summary', pillar[area]))}" for area in wanted}
     return {**counted, "modules": _modules(hosts["others"], sync)}
+
+
+def _judged(modules, wanted: list, pillar: dict) -> tuple:
+    """What is wrong with the wanted areas, and area to the minions that it names; a branch has none of another area."""
+    faults, named = [], {}
+    for area in [area for area in AREAS if pillar.get(area) is not None]:
+        others = {minion: path for each in named.values() for minion, path in each.items()}
+        if area in wanted:
+            faults += _ask(modules, area, "faults", pillar[area], *[others] * (area == "branches"))
+        named[area] = _ask(modules, area, "places", pillar[area])
+    return faults, named
 
 
 # The pillar and the modules as an orchestration has them
@@ -117,12 +124,12 @@ def _execution_modules():
     return salt.loader.minion_mods(_opts())
 
 
-def _ask(modules, area, function, pillar):
+def _ask(modules, area, function, *arguments):
     name = f"{AREAS[area]}.{function}"
     if name not in modules:
         raise Refusal(f"The master lacks the bundle's execution modules ({name}): salt-run saltutil.sync_all")
     try:
-        return modules[name](pillar)
+        return modules[name](*arguments)
     except CommandExecutionError as err:
         raise Refusal(f"{area}: {err}") from None
 
@@ -148,7 +155,8 @@ def _modules(others: list, sync: bool) -> str | dict:
         return {"differ on": others}
     failed = __salt__["onepass_hosts.sync"](others)
     if failed:
-        raise Refusal("\n  ".join(["The master's modules did not reach", *(f"{m}: {e}" for m, e in failed.items())]))
+        said = "\n  ".join(f"{minion}: {answer}" for minion, answer in failed.items())
+        raise Refusal(f"The master's modules did not reach\n  {__salt__['onepass_answers.printable'](said)}")
     return {"brought to": others}
 
 
@@ -163,6 +171,9 @@ def guest_keys(keys: dict | None = None, test: bool = False, timeout: int | None
     from the host's libvirt and accepted, before the guest boots for the first time. Only ids that the branches' pillar
     gives to that host are touched. A host that does not answer leaves its guests' keys as they are.
 
+    An id that another part of the pillar names (a member, a router, a gateway, a workstation, the cloud's minion), and
+    the master's own, is no guest's; and an accepted key that the guest never had stays. Such a step is refused.
+
     keys
         What :py:func:`branch_guests.keys` answers. Default: of all branches in the master's rings.
     test
@@ -171,7 +182,9 @@ def guest_keys(keys: dict | None = None, test: bool = False, timeout: int | None
         Seconds that hosts have for their answer. Default: the master's ``timeout``, and 15 at least.
 
     Returns:
-        ``steps`` (list of mappings with ``do``, ``what``, ``old``, ``new``) and ``silent`` (list of hosts).
+        ``steps`` (list of mappings with ``do``, ``what``, ``old``, ``new``), ``silent`` (list of hosts), ``failed``
+        (host to what it answered instead, or the reason why that counts for nothing) and ``refused`` (minion id to the
+        reason).
 
     CLI Example:
 
@@ -182,43 +195,33 @@ def guest_keys(keys: dict | None = None, test: bool = False, timeout: int | None
 
     .. versionadded:: 0.1.0
     """
-    modules = _execution_modules()
+    modules, pillar = _execution_modules(), _pillar()
     if keys is None:
-        rings = _ask(modules, "branches", "rings", _pillar().get("branches"))
+        rings = _ask(modules, "branches", "rings", pillar.get("branches"))
         keys = {minion: each for ring in rings for minion, each in ring["keys"].items()}
-    hosts = sorted({each["host"] for each in keys.values()})
-    told = __salt__["onepass_hosts.ask"](hosts, "libvirt_clone.list", timeout=timeout) if hosts else {}
-    told = {host: clones for host, clones in told.items() if isinstance(clones, dict)}
-    known = salt.key.get_key(__opts__)
-    steps = modules["branch_guests.key_steps"](keys, told, _held(known, keys), test)
+    hosts = {each["host"] for each in keys.values()}
+    told = __salt__["onepass_hosts.ask"](sorted(hosts), "libvirt_clone.list", timeout=timeout) if hosts else {}
+    failed = {host: answer for host, answer in told.items() if not isinstance(answer, dict)}
+    told = {host: clones for host, clones in told.items() if host not in failed}
+    held = __salt__["onepass_keys.held"](keys, told, write=not test)
+    steps = modules["branch_guests.key_steps"](keys, told, held, test, _strangers(keys, pillar, modules))
+    wanted = [step for step in steps if not step["refused"]]
     if not test:
-        _hold(known, steps)
-    shown = [{part: step[part] for part in ("do", "what", "old", "new")} for step in steps]
-    return {"steps": shown, "silent": sorted(set(hosts) - set(told))}
+        __salt__["onepass_keys.hold"](wanted)
+    shown = [{part: step[part] for part in ("do", "what", "old", "new")} for step in wanted]
+    refused = {step["id"]: step["refused"] for step in steps if step["refused"]}
+    return {"steps": shown, "silent": sorted(hosts - set(told) - set(failed)), "failed": failed, "refused": refused}
 
 
-def _held(known, keys: dict) -> dict:
-    """What the master holds for each id: the key's state and its text; of several, the accepted one."""
-    texts = known.key_str_all()
-    return {
-        minion: {"state": kind, "key": str(text)}
-        for kind in ("minions_denied", "minions_rejected", "minions_pre", "minions")
-        for minion, text in texts.get(kind, {}).items()
-        if minion in keys
-    }
-
-
-def _hold(known, steps: list) -> None:
-    """The keys are the accepted ones of these ids, or none of these ids is left."""
-    ids = {step["id"] for step in steps}
-    old = {kind: sorted(ids.intersection(listed)) for kind, listed in known.list_keys().items()}
-    if any(old.values()):  # Salt makes all minions authenticate anew, even if there is nothing to delete
-        known.delete_key(match_dict=old)
-    for step in [step for step in steps if step["do"] == "accept"]:
-        if hasattr(known, "cache"):  # Salt 3008
-            known.cache.store("keys", step["id"], {"pub": step["key"], "state": "accepted"})
-        else:
-            salt.utils.cloud.accept_key(__opts__["pki_dir"], step["key"], step["id"])
+def _strangers(keys: dict, pillar: dict, modules) -> dict:
+    """Whose ids no guest can have, in small letters, to who has them."""
+    named = {__opts__["id"].removesuffix("_master"): "the master"}
+    for places in _judged(modules, [], pillar)[1].values():
+        named |= places
+    if keys and pillar.get("branches") is not None:
+        branches = sorted({minion.partition(".")[2] for minion in keys})
+        named |= modules["branch_fleet.hosts"](branches, pillar["branches"])
+    return {minion.lower(): path for minion, path in named.items()}
 
 
 # Words
@@ -233,14 +236,10 @@ def _located(faults: list, modules) -> list:
 
 
 def _report(faults: list) -> str:
-    lines = [f"  {each['path']}{_at(each)}: {each['fault']}; {each['remedy']}" for each in faults]
-    return "\n".join(
-        [f"{len(faults)} fault{'s' if len(faults) > 1 else ''}, no host was touched", *lines, *[HINT] * _typed()]
-    )
-
-
-def _at(fault: dict) -> str:
-    return f" ({fault['place']})" if "place" in fault else ""
+    at = [f" ({each['place']})" if "place" in each else "" for each in faults]
+    lines = [f"  {each['path']}{at}: {each['fault']}; {each['remedy']}" for each, at in zip(faults, at, strict=True)]
+    head = f"{len(faults)} fault{'s' * (len(faults) > 1)}, no host was touched"
+    return "\n".join([head, *lines, *[HINT] * _typed()])
 
 
 def _counted(summary: dict) -> str:
@@ -587,6 +586,7 @@ def _told(data: dict | list, text: str, failed: bool = False):
     """A command's answer: text for somebody at a terminal, else data. What failed ends with an exit code of 1."""
     if _typed() and __opts__.get("output"):
         return {**data, "retcode": 1} if failed else data
+    text = __salt__["onepass_answers.printable"](text)
     if failed:
         raise Refusal(text)
     return text if _typed() else data

@@ -35,6 +35,8 @@ def ask(minions: list, function: str | list, arg: tuple | list = (), timeout: in
     """
     What minions answer; one that is silent has no answer, though Salt has a sentence in its place.
 
+    An answer that has not the form of the function's is a text that says so, see :py:func:`onepass_answers.judged`.
+
     minions
         Ids.
     function
@@ -56,7 +58,8 @@ def ask(minions: list, function: str | list, arg: tuple | list = (), timeout: in
     .. versionadded:: 0.1.0
     """
     answers = __salt__["salt.execute"](minions, function, arg=arg, tgt_type="list", timeout=_patience(timeout))
-    return {minion: answer for minion, answer in answers.items() if not str(answer).startswith(NO_ANSWER)}
+    told = {minion: answer for minion, answer in answers.items() if not _is_silence(answer)}
+    return __salt__["onepass_answers.judged"](function, told)
 
 
 def look(places: dict, timeout: int | None = None) -> dict:
@@ -178,6 +181,10 @@ def _fingerprint() -> str:
             if path.endswith(".py")
         }
     return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+
+
+def _is_silence(answer) -> bool:
+    return isinstance(answer, str) and answer.startswith(NO_ANSWER)
 
 
 def _is_synced(answer) -> bool:

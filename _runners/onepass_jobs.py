@@ -184,7 +184,7 @@ def _of_master(answers: dict) -> dict:
 
 
 def _of_minions(jid: str, load: dict, answers: dict) -> dict:
-    returned = {**dict.fromkeys(load.get("Minions") or ()), **_returns(answers)}
+    returned = __salt__["onepass_answers.states"]({**dict.fromkeys(load.get("Minions") or ()), **_returns(answers)})
     steps = _execution_modules()["orchestration.job"](load["fun"], returned)
     return {"jid": jid, "name": load["fun"], "test": False, "steps": steps, "seconds": 0.0}
 
@@ -202,7 +202,7 @@ def _named(told: dict) -> dict:
 
 def _with_end(job: dict, told: dict) -> dict:
     steps = _steps(told["return"])
-    steps = {tag: _completed(step) for tag, step in steps.items()} if job["test"] else steps
+    steps = {tag: _judged(_completed(step) if job["test"] else step) for tag, step in steps.items()}
     seconds = _execution_modules()["orchestration.span"](steps)
     return {**job, "steps": steps, "seconds": seconds, "success": told["success"]}
 
@@ -213,6 +213,14 @@ def _completed(step: dict) -> dict:
     if not answers:
         return step
     return {**step, "changes": {"out": "highstate", "ret": {**answers, **step["changes"].get("ret", {})}}}
+
+
+def _judged(step: dict) -> dict:
+    """A step with what its hosts returned as far as that has the form of states."""
+    changes = step["changes"]
+    if not isinstance(changes.get("ret"), dict):
+        return step
+    return {**step, "changes": {**changes, "ret": __salt__["onepass_answers.states"](changes["ret"])}}
 
 
 def _steps(returned) -> dict:
@@ -251,7 +259,7 @@ def _next(bus, timeout: int) -> dict:
     _say(0, "waiting for an orchestration to begin")
     deadline = time.monotonic() + timeout
     while time.monotonic() < deadline:
-        event = bus.get_event(wait=1, tag="salt/run/", full=True)
+        event = _heard(bus, 1, "salt/run/")
         if event and event["tag"].endswith("/new") and event["data"].get("fun") in ORCHESTRATIONS:
             return _named(event["data"])
     raise Refusal(f"No orchestration began within {timeout} s")
@@ -288,7 +296,7 @@ def _until_end(job: dict, progress: dict, bus, every: int) -> dict:
 def _event(job: dict, bus, screen: dict) -> tuple:
     """Tag and data of the next event within a second; a job that is gone without telling its end is an error."""
     end = f"salt/run/{job['jid']}/ret"
-    event = bus.get_event(wait=LOOK_SECONDS, full=True) or {"tag": "", "data": {}}
+    event = _heard(bus, LOOK_SECONDS) or {"tag": "", "data": {}}
     if event["tag"] == end or time.monotonic() - screen["looked"] < LOOK_SECONDS:
         return event["tag"], event["data"]
     screen["looked"] = time.monotonic()
@@ -303,9 +311,15 @@ def _event(job: dict, bus, screen: dict) -> tuple:
     return end, told
 
 
+def _heard(bus, seconds: int, tag: str = "") -> dict | None:
+    """The next event within some seconds, unless it has not the form that its tag promises."""
+    event = bus.get_event(wait=seconds, tag=tag, full=True)
+    return event if event and __salt__["onepass_answers.is_event"](event["tag"], event["data"]) else None
+
+
 def _told_end(job: dict, bus) -> dict | None:
     """What an orchestration that runs no more told at its end, while we did not listen or a moment later."""
-    event = bus.get_event(wait=END_SECONDS, tag=f"salt/run/{job['jid']}/ret", full=True)
+    event = _heard(bus, END_SECONDS, f"salt/run/{job['jid']}/ret")
     cached = _cache("get_jid", job["jid"])
     return event["data"] if event else next((answer["return"] for answer in cached.values()), None)
 
@@ -391,7 +405,8 @@ def _interrupted(job: dict) -> str:
 
 def _show(lines: list, below: list, now: float, screen: dict, every: int) -> None:
     """Lines that stay; on a terminal, below them what goes on, drawn anew; elsewhere that is said now and then."""
-    lines = [f"[{now:6.1f} s] {line}" for line in lines]
+    printable = __salt__["onepass_answers.printable"]
+    lines, below = [f"[{now:6.1f} s] {printable(line)}" for line in lines], list(map(printable, below))
     if sys.stderr.isatty():
         width = os.get_terminal_size(sys.stderr.fileno()).columns
         drawn = _execution_modules()["orchestration_text.screen"](lines, below, screen["below"], width)
@@ -406,4 +421,4 @@ def _show(lines: list, below: list, now: float, screen: dict, every: int) -> Non
 
 
 def _say(now: float, text: str) -> None:
-    print(f"[{now:6.1f} s] {text}", file=sys.stderr, flush=True)
+    print(f"[{now:6.1f} s] {__salt__['onepass_answers.printable'](text)}", file=sys.stderr, flush=True)

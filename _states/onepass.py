@@ -135,17 +135,20 @@ def modules(name, minions, failures=0):
     return dict(ret, result=len(missed) <= failures, changes=changes, comment=comment)
 
 
-def guest_keys(name, keys):
+def guest_keys(name, keys, failures=0):
     """
     The master has accepted the keys of guests that are minions, before these boot, and none of guests that are gone.
 
     The runner :py:func:`onepass.guest_keys` as a state, for orchestrations. A host that does not answer is named, and
-    is no failure: its own step was one.
+    is no failure: its own step was one. One whose answer is none is a failure, and so is a key that must stay as it is;
+    each is named, and costs no other.
 
     name
         Any text.
     keys
         What :py:func:`branch_guests.keys` answers.
+    failures
+        How many hosts and guests may be left out so before the step has failed. Default 0.
 
     .. code-block:: yaml
 
@@ -156,6 +159,7 @@ def guest_keys(name, keys):
         cordoba-keys:
           onepass.guest_keys:
             - keys: {win-001.cordoba: {host: ws001.cordoba, name: win-001, wanted: True}}
+            - failures: 1
             - require:
               - salt: branches-canary-guests-made
 
@@ -166,14 +170,15 @@ def guest_keys(name, keys):
         said = _asked(name, "onepass.guest_keys", keys=keys, test=__opts__["test"])
     except CommandExecutionError as err:
         return dict(ret, comment=str(err))
-    silent = f"; not asked, as they are silent: {', '.join(said['silent'])}" if said["silent"] else ""
+    left = [f"not asked, as they are silent: {', '.join(said['silent'])}"] if said["silent"] else []
+    left += [*(f"{host}: {why}" for host, why in said["failed"].items()), *said["refused"].values()]
+    good = len(said["failed"]) + len(said["refused"]) <= failures
     if not said["steps"]:
-        return dict(ret, result=True, comment=f"The guests' keys are as they should be{silent}")
+        return dict(ret, result=good, comment="\n".join(["No key is to be accepted or withdrawn", *left]))
     changes = __salt__["onepass.changes"](said["steps"])
     verb = "would be accepted or withdrawn" if __opts__["test"] else "accepted or withdrawn"
-    return dict(
-        ret, result=None if __opts__["test"] else True, changes=changes, comment=f"{len(changes)} {verb}{silent}"
-    )
+    result = (None if __opts__["test"] else True) if good else False
+    return dict(ret, result=result, changes=changes, comment="\n".join([f"{len(changes)} {verb}", *left]))
 
 
 def _asked(step, runner, **arguments):

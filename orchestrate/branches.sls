@@ -1,6 +1,7 @@
 # Branches in rings, the canary first:  salt-run state.orchestrate orchestrate.branches
 # A ring is begun when no more hosts of the one before failed than the pillar allows. What is done has nothing to do.
 # Guests come last: they are made, the master accepts the keys of those that are minions, and then they boot.
+{% set quoted = salt['onepass.quoted'] %}
 {% set rings = salt['branch_fleet.rings']() %}
 {% set last = namespace(step='onepass: branches-preflight') %}
 
@@ -10,9 +11,9 @@ branches-preflight:
     - parallel: True
 
 {% for ring in rings %}
-branches-{{ ring.name }}-modules:
+{{ quoted('branches-' ~ ring.name ~ '-modules') }}:
   onepass.modules:
-    - minions: {{ (ring.gateways + ring.workstations) | tojson }}
+    - minions: {{ quoted(ring.gateways + ring.workstations) }}
     - failures: {{ ring.failures }}
     - parallel: True
     - require:
@@ -30,9 +31,9 @@ branches-{{ ring.name }}-modules:
 {% for phase, targets, sls, failures in phases if targets %}
 branches-{{ ring.name }}-{{ phase }}:
   salt.state:
-    - tgt: {{ targets | tojson }}
+    - tgt: {{ quoted(targets) }}
     - tgt_type: list
-    - sls: {{ sls | tojson }}
+    - sls: {{ quoted(sls) }}
     - queue: True
     - parallel: True
     - allow_fail: {{ failures }}
@@ -40,9 +41,10 @@ branches-{{ ring.name }}-{{ phase }}:
       - {{ last.step }}
 {% set last.step = 'salt: branches-' ~ ring.name ~ '-' ~ phase %}
 {% if phase == 'guests-made' %}
-branches-{{ ring.name }}-guests-keys:
+{{ quoted('branches-' ~ ring.name ~ '-guests-keys') }}:
   onepass.guest_keys:
-    - keys: {{ ring['keys'] | tojson }}
+    - keys: {{ quoted(ring['keys']) }}
+    - failures: {{ ring.failures }}
     - parallel: True
     - require:
       - {{ last.step }}

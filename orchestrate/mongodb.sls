@@ -1,5 +1,6 @@
 # A MongoDB cluster from blank hosts, in one run:  salt-run state.orchestrate orchestrate.mongodb
 # Order only; what a host does stands in salt/mongodb, whom it concerns in the pillar.
+{% set quoted = salt['onepass.quoted'] %}
 {% set hosts = salt['mongo_pillar.hosts']() %}
 {% set last = namespace(step='onepass: mongodb-preflight') %}
 {% set phases = [
@@ -18,11 +19,11 @@ mongodb-preflight:
     - parallel: True
 
 {% for phase, targets, sls in phases if targets %}
-mongodb-{{ phase }}:
+{{ quoted('mongodb-' ~ phase) }}:
   salt.state:
-    - tgt: {{ targets | tojson }}
+    - tgt: {{ quoted(targets) }}
     - tgt_type: list
-    - sls: {{ sls | tojson }}
+    - sls: {{ quoted(sls) }}
     - queue: True
     - parallel: True
     - require:

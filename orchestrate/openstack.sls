@@ -1,5 +1,6 @@
 # One VLAN per project, in one run:  salt-run state.orchestrate orchestrate.openstack
 # The table stands in the pillar; its `minion` talks to the cloud's API, or, when it names none, the master does.
+{% set quoted = salt['onepass.quoted'] %}
 {% set minion = salt['neutron_rules.places']().keys() | list %}
 
 openstack-preflight:
@@ -11,7 +12,7 @@ openstack-preflight:
 {% if minion %}
 openstack-vlans:
   salt.state:
-    - tgt: {{ minion | tojson }}
+    - tgt: {{ quoted(minion) }}
     - tgt_type: list
     - sls: openstack
     - queue: True

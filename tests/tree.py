@@ -29,9 +29,9 @@ def load(path, **dunders):
     return module
 
 
-def functions(name, **dunders):
-    """An execution module's public functions by the names that ``__salt__`` has for them."""
-    public = inspect.getmembers(load(f"_modules/{name}.py", **dunders), inspect.isfunction)
+def functions(name, kind="_modules", **dunders):
+    """A module's public functions, an execution module's or another's, by the names that ``__salt__`` has for them."""
+    public = inspect.getmembers(load(f"{kind}/{name}.py", **dunders), inspect.isfunction)
     return {f"{name}.{function}": called for function, called in public if not function.startswith("_")}
 
 

@@ -1,5 +1,6 @@
 # The change stays if a new connection proves that the host is still reachable. What was taken back meanwhile is done
 # again before; a dry run has shown it already.
+{% set quoted = salt['onepass.quoted'] %}
 {% set node = salt['branch_pillar.node']() %}
 {% set again = node.role and not opts.test %}
 {% if again %}
@@ -10,8 +11,8 @@ include:
 
 branch-confirmed:
   bridge_nat.confirmed:
-    - reach: {{ node.confirm.get('reach', []) | tojson }}
+    - reach: {{ quoted(node.confirm.get('reach', [])) }}
 {%- if again %}
     - require:
-      - bridge_nat: branch-{{ node.role }}
+      - bridge_nat: {{ quoted('branch-' ~ node.role) }}
 {%- endif %}

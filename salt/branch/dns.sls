@@ -1,5 +1,6 @@
 # The network of this host's guests: their names, addresses and forwarders, and how the host itself looks them up.
 # A change that needs a restart of the network is refused while guests are on it: dnsmasq_fwd.apply restart=True.
+{% set quoted = salt['onepass.quoted'] %}
 {% set dns = salt['dnsmasq_fwd.settings']() %}
 
 {% if dns %}
@@ -9,7 +10,7 @@
 } %}
 branch-dns-packages:
   pkg.installed:
-    - pkgs: {{ programs.get(grains['os_family'], programs['Debian'])[dns.backend] | tojson }}
+    - pkgs: {{ quoted(programs.get(grains['os_family'], programs['Debian'])[dns.backend]) }}
 
 {% if dns.backend == 'network' %}
 branch-dns-libvirtd:
@@ -25,7 +26,7 @@ branch-dns-libvirtd:
 branch-dns-network:
   dnsmasq_fwd.{{ dns.backend }}:
 {% for key, value in dns.items() if key not in ('backend', 'resolver') %}
-    - {{ key }}: {{ value | tojson }}
+    - {{ key }}: {{ quoted(value) }}
 {% endfor %}
     - require:
       - pkg: branch-dns-packages
@@ -33,10 +34,10 @@ branch-dns-network:
 {% if dns.resolver %}
 branch-dns-resolver:
   dnsmasq_fwd.resolver:
-    - name: {{ dns.name | tojson }}
-    - domain: {{ dns.domain | tojson }}
-    - address: {{ dns.address | tojson }}
-    - way: {{ dns.resolver | tojson }}
+    - name: {{ quoted(dns.name) }}
+    - domain: {{ quoted(dns.domain) }}
+    - address: {{ quoted(dns.address) }}
+    - way: {{ quoted(dns.resolver) }}
     - require:
       - dnsmasq_fwd: branch-dns-network
 {% endif %}

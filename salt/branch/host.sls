@@ -1,4 +1,5 @@
 # A workstation: reachable through its VM's address. Confirmed in a step of its own, by a new connection.
+{% set quoted = salt['onepass.quoted'] %}
 {% set node = salt['branch_pillar.node']() %}
 
 include:
@@ -7,9 +8,9 @@ include:
 {% if node.role == 'workstation' %}
 branch-workstation:
   bridge_nat.workstation:
-    - name: {{ node.name }}
+    - name: {{ quoted(node.name) }}
 {%- for argument, value in node.arguments.items() %}
-    - {{ argument }}: {{ value | tojson }}
+    - {{ argument }}: {{ quoted(value) }}
 {%- endfor %}
     - within: {{ node.confirm.within }}
     - require:

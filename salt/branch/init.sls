@@ -1,5 +1,6 @@
 # What this minion is in its branch follows from the pillar: a workstation, the gateway, or nothing. Its change is
 # confirmed before the guests, whose packages may take longer than its timer.
+{% set quoted = salt['onepass.quoted'] %}
 {% set node = salt['branch_pillar.node']() %}
 
 include:
@@ -13,7 +14,7 @@ include:
 {% if guests %}
 extend:
 {%- for guest in guests %}
-  branch-guest-{{ guest.name }}:
+  {{ quoted('branch-guest-' ~ guest.name) }}:
     libvirt_clone:
       - require:
         - bridge_nat: branch-confirmed

@@ -1,4 +1,5 @@
 # The daemons of this host, each with its complete configuration and key file before its first start.
+{% set quoted = salt['onepass.quoted'] %}
 {% set settings = salt['mongo_config.settings']() %}
 
 mongodb-directories:
@@ -28,9 +29,9 @@ mongodb-keyfile:
 
 {% for daemon in settings.daemons %}
 {% if daemon.data %}
-mongodb-{{ daemon.name }}-data:
+{{ quoted('mongodb-' ~ daemon.name ~ '-data') }}:
   file.directory:
-    - name: {{ daemon.data | json }}
+    - name: {{ quoted(daemon.data) }}
     - user: mongodb
     - group: mongodb
     - mode: '0750'
@@ -38,25 +39,25 @@ mongodb-{{ daemon.name }}-data:
     - require:
       - file: mongodb-directories
     - require_in:
-      - service: mongodb-{{ daemon.name }}
+      - service: {{ quoted('mongodb-' ~ daemon.name) }}
 {% endif %}
 
 {% if daemon.replset %}
-mongodb-{{ daemon.name }}-place:
+{{ quoted('mongodb-' ~ daemon.name ~ '-place') }}:
   mongo_daemon.in_place:
-    - name: {{ daemon.replset | tojson }}
-    - file: {{ daemon.file }}
-    - connection: {{ daemon.connection | tojson }}
+    - name: {{ quoted(daemon.replset) }}
+    - file: {{ quoted(daemon.file) }}
+    - connection: {{ quoted(daemon.connection) }}
     - require_in:
-      - file: mongodb-{{ daemon.name }}-config
-      - file: mongodb-{{ daemon.name }}-unit
-      - service: mongodb-{{ daemon.name }}
+      - file: {{ quoted('mongodb-' ~ daemon.name ~ '-config') }}
+      - file: {{ quoted('mongodb-' ~ daemon.name ~ '-unit') }}
+      - service: {{ quoted('mongodb-' ~ daemon.name) }}
 {% endif %}
 
-mongodb-{{ daemon.name }}-config:
+{{ quoted('mongodb-' ~ daemon.name ~ '-config') }}:
   file.serialize:
-    - name: {{ daemon.file }}
-    - dataset: {{ daemon.config | tojson }}
+    - name: {{ quoted(daemon.file) }}
+    - dataset: {{ quoted(daemon.config) }}
     - serializer: yaml
     - user: root
     - group: mongodb
@@ -65,39 +66,39 @@ mongodb-{{ daemon.name }}-config:
     - require:
       - file: mongodb-etc
 
-mongodb-{{ daemon.name }}-unit:
+{{ quoted('mongodb-' ~ daemon.name ~ '-unit') }}:
   file.managed:
-    - name: /etc/systemd/system/{{ daemon.name }}.service
+    - name: {{ quoted('/etc/systemd/system/' ~ daemon.name ~ '.service') }}
     - source: salt://mongodb/files/mongodb.service
     - template: jinja
     - mode: '0644'
-    - context: {{ {'what': daemon.what, 'program': daemon.program, 'config': daemon.file} | tojson }}
+    - context: {{ quoted({'what': daemon.what, 'program': daemon.program, 'config': daemon.file}) }}
 
-mongodb-{{ daemon.name }}:
+{{ quoted('mongodb-' ~ daemon.name) }}:
   service.running:
-    - name: {{ daemon.name }}
+    - name: {{ quoted(daemon.name) }}
     - enable: True
     - require:
       - file: mongodb-directories
       - file: mongodb-keyfile
-      - file: mongodb-{{ daemon.name }}-config
-      - file: mongodb-{{ daemon.name }}-unit
+      - file: {{ quoted('mongodb-' ~ daemon.name ~ '-config') }}
+      - file: {{ quoted('mongodb-' ~ daemon.name ~ '-unit') }}
 
-mongodb-{{ daemon.name }}-current:
+{{ quoted('mongodb-' ~ daemon.name ~ '-current') }}:
   mongo_daemon.current:
-    - name: {{ daemon.name }}
+    - name: {{ quoted(daemon.name) }}
     - files:
-      - {{ daemon.file }}
-      - /etc/systemd/system/{{ daemon.name }}.service
+      - {{ quoted(daemon.file) }}
+      - {{ quoted('/etc/systemd/system/' ~ daemon.name ~ '.service') }}
     - together:
       - /etc/mongodb/keyfile
-    - turn: {{ daemon.turn | tojson }}
-    - connection: {{ daemon.connection | tojson }}
+    - turn: {{ quoted(daemon.turn) }}
+    - connection: {{ quoted(daemon.connection) }}
     - timeout: {{ settings.timeout }}
     - watch:
       - file: mongodb-keyfile
-      - file: mongodb-{{ daemon.name }}-config
-      - file: mongodb-{{ daemon.name }}-unit
+      - file: {{ quoted('mongodb-' ~ daemon.name ~ '-config') }}
+      - file: {{ quoted('mongodb-' ~ daemon.name ~ '-unit') }}
     - require:
-      - service: mongodb-{{ daemon.name }}
+      - service: {{ quoted('mongodb-' ~ daemon.name) }}
 {% endfor %}

@@ -1,5 +1,6 @@
 # All that this host's part in the cluster needs, in the order in which one highstate converges.
 # The parts stand alone, so that the orchestration applies each by itself; here they require each other.
+{% set quoted = salt['onepass.quoted'] %}
 {% set settings = salt['mongo_config.settings']() %}
 
 include:
@@ -25,10 +26,10 @@ extend:
       - require:
         - sls: mongodb.install
 {% for replset in settings.replsets %}
-  mongodb-{{ 'replset' if replset.first else 'member' }}-{{ replset.name }}:
+  {{ quoted(('mongodb-replset-' if replset.first else 'mongodb-member-') ~ replset.name) }}:
     mongo_replset:
       - require:
-        - service: mongodb-mongod-{{ replset.name }}
+        - service: {{ quoted('mongodb-mongod-' ~ replset.name) }}
 {% endfor %}
 {% if settings.router %}
   mongodb-router:
@@ -42,13 +43,13 @@ extend:
       - require:
         - mongo_shard: mongodb-router
 {% for database in settings.databases %}
-  {{ ('mongodb-database-' ~ database.name) | json }}:
+  {{ quoted('mongodb-database-' ~ database.name) }}:
     mongo_shard:
       - require:
         - sls: mongodb.shards
 {% endfor %}
 {% for user in settings.users %}
-  {{ ('mongodb-user-' ~ user.key) | json }}:
+  {{ quoted('mongodb-user-' ~ user.key) }}:
     mongo_shard:
       - require:
         - sls: mongodb.shards

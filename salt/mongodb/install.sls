@@ -1,4 +1,5 @@
 # MongoDB's programs: from MongoDB's repository (package), from an archive, or there already (present).
+{% set quoted = salt['onepass.quoted'] %}
 {% set settings = salt['mongo_config.settings']() %}
 
 mongodb-account:
@@ -21,7 +22,7 @@ mongodb-repository:
 {% else %}
 mongodb-repository:
   pkgrepo.managed:
-    - name: mongodb-org-{{ settings.version }}
+    - name: {{ quoted('mongodb-org-' ~ settings.version) }}
     - humanname: MongoDB {{ settings.version }}
     - baseurl: https://repo.mongodb.org/yum/redhat/{{ grains['osmajorrelease'] }}/mongodb-org/{{ settings.version }}/$basearch/
     - gpgcheck: 1
@@ -41,10 +42,10 @@ mongodb-programs:
 # Unpacked beside its place and moved there whole: a directory with this name is never half an archive.
 mongodb-archive:
   archive.extracted:
-    - name: {{ settings.home }}.part
-    - source: {{ settings.source }}
-    - source_hash: {{ settings.source_hash }}
-    - if_missing: {{ settings.home }}
+    - name: {{ quoted(settings.home ~ '.part') }}
+    - source: {{ quoted(settings.source) }}
+    - source_hash: {{ quoted(settings.source_hash) }}
+    - if_missing: {{ quoted(settings.home) }}
     - overwrite: True
     - enforce_toplevel: False
     - archive_format: tar
@@ -54,8 +55,8 @@ mongodb-archive:
 
 mongodb-programs:
   file.rename:
-    - name: {{ settings.home }}
-    - source: {{ settings.home }}.part
+    - name: {{ quoted(settings.home) }}
+    - source: {{ quoted(settings.home ~ '.part') }}
     - require:
       - user: mongodb-account
       - archive: mongodb-archive
@@ -63,7 +64,7 @@ mongodb-programs:
 {% else %}
 mongodb-programs:
   file.exists:
-    - names: {{ settings.programs.values() | list | tojson }}
+    - names: {{ quoted(settings.programs.values() | list) }}
     - require:
       - user: mongodb-account
 {% endif %}

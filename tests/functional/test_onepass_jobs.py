@@ -16,7 +16,7 @@ import salt.utils.event
 from salt.exceptions import CommandExecutionError
 
 from mongods import free_ports
-from tree import ROOT, load
+from tree import ROOT, functions, load
 
 END_SECONDS, BUSY_SECONDS = 1, 20
 
@@ -62,7 +62,8 @@ def bus(opts):
 
 @pytest.fixture
 def jobs(opts, bus):
-    module = load("_runners/onepass_jobs.py", __opts__=opts, __context__={})
+    answers = functions("onepass_answers", "_runners")
+    module = load("_runners/onepass_jobs.py", __opts__=opts, __context__={}, __salt__=answers)
     module.END_SECONDS = END_SECONDS
     return module
 
@@ -98,10 +99,13 @@ def test_a_run_that_is_killed_is_missed_though_the_master_is_busy(jobs, opts):
     begun = time.monotonic()
 
     def others():
-        """What a busy master's bus carries; the run is killed meanwhile."""
+        """What a busy master's bus carries, events of minions in the run's own name too; it is killed meanwhile."""
         with salt.utils.event.get_master_event(opts, opts["sock_dir"], listen=False) as bus:
             while time.monotonic() < begun + BUSY_SECONDS and not missed.wait(0.2):
                 bus.fire_event({}, "busy")
+                for tag in ("args", "ret"):
+                    bus.fire_event({"id": "s1a.dc", "data": {}}, f"salt/run/{told['jid']}/{tag}")
+                bus.fire_event({"id": ["s1a.dc"], "data": 5}, "onepass/wait")
                 if time.monotonic() > begun + 1 and sleeper.poll() is None:
                     sleeper.kill()
                     sleeper.wait()
@@ -134,6 +138,19 @@ def test_a_job_that_is_no_states_is_not_explained(jobs, function, answer, name):
     number = job(jobs, function, {"s1a.dc": answer})
     with pytest.raises(CommandExecutionError, match=f"Job {number} is {name}, no orchestration and no states"):
         jobs.get(number)
+
+
+def test_a_minion_that_returns_no_states_costs_no_other(jobs):
+    good = {"result": True, "changes": {}, "comment": "\x1b[2J"}
+    number = job(jobs, "state.apply", {"s1a.dc": {"x": {"result": 5, "changes": {}}}, "s1b.dc": {"x": good}})
+    (step,) = jobs.get(number)["steps"].values()
+    assert step["changes"]["ret"]["s1b.dc"] == {"x": good}
+    assert step["changes"]["ret"]["s1a.dc"].startswith("its return has not the form of states: x:result ")
+
+
+def test_what_is_shown_of_a_run_drives_no_terminal(jobs, capsys):
+    jobs._show(["\x1b[2Jcleared"], ["a\rb"], 1.0, {"below": 0, "told": -100}, 1)
+    assert capsys.readouterr().err.splitlines() == [r"[   1.0 s] \x1b[2Jcleared", r"[   1.0 s] a\rb"]
 
 
 def test_states_of_minions_are_one_step(jobs):

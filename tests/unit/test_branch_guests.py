@@ -89,9 +89,9 @@ def test_the_key_of_a_guest_that_moves_is_its_new_hosts(old, new):
 
 
 READY = {"state": "ready", "minion_key": "KEY"}
-ACCEPTED = {"state": "minions", "key": "KEY\n"}
-OTHER = {"state": "minions", "key": "OLD"}
-PENDING = {"state": "minions_pre", "key": "KEY"}
+ACCEPTED = {"state": "minions", "key": "KEY\n", "own": True}
+OTHER = {"state": "minions", "key": "OLD", "own": True}
+PENDING = {"state": "minions_pre", "key": "KEY", "own": False}
 # wanted, what the host says of the clone, what the master holds, the old and new value of the step, and of a dry run's
 STEPS = [
     (True, READY, None, (None, "accepted"), (None, "accepted")),
@@ -118,7 +118,41 @@ def test_the_steps_of_a_key(wanted, clone, held, real, dry):
     assert key_steps(by, {}, known) == [], "a silent host's guests keep their keys"
 
 
+STRANGE = {"state": "minions", "key": "OLD", "own": False}
+
+
+@pytest.mark.parametrize("test", [False, True])
+@pytest.mark.parametrize("wanted, clone", [(True, READY), (True, None), (False, None)])
+def test_an_accepted_key_that_the_guest_never_had_stays(wanted, clone, test):
+    by = {"vm1.b": {"host": "ws1.b", "name": "vm1", "wanted": wanted}}
+    (step,) = key_steps(by, {"ws1.b": {"vm1": clone} if clone else {}}, {"vm1.b": STRANGE}, test)
+    assert step["refused"] == (
+        "the accepted key of vm1.b was never the guest's; if nothing else uses it: salt-key -d vm1.b"
+    )
+
+
+@pytest.mark.parametrize("held", [{}, {"r1.dc": PENDING}, {"r1.dc": OTHER}])
+def test_an_id_that_another_part_of_the_pillar_names_is_no_guests(held):
+    by = {"r1.dc": {"host": "ws1.dc", "name": "r1", "wanted": True}}
+    (step,) = key_steps(by, {"ws1.dc": {"r1": READY}}, held, named={"r1.dc": "mongodb:routers:0"})
+    assert step["refused"] == "r1.dc is no guest's id, as mongodb:routers:0 has it; another name for the guest"
+
+
+def test_guests_have_places_in_the_pillar():
+    gone = tree.patched(CORDOBA, {"set": {"hosts:ws002:gone": ["till-9"], "hosts:ws002:vm:clone": False}})
+    assert SALT["branch_guests.places"](gone) == {
+        "till-9.cordoba": "branch:hosts:ws002:gone:0",
+        "win-001.cordoba": "branch:hosts:ws001:vm:name",
+        "till-1.cordoba": "branch:hosts:ws001:guests:till-1",
+        "till-2.cordoba": "branch:hosts:ws001:guests:till-2",
+    }
+
+
 # On a master's own store of keys
+
+
+def public_key():
+    return SALT_IDENTITY["libvirt_identity.new"]("vm1", None, {"master": "hq"})["minion"]["key_public"]
 
 
 @pytest.fixture
@@ -126,19 +160,19 @@ def master(tmp_path):
     """The runner of a master with an empty store, whose one host tells what ``master.told`` holds."""
     opts = salt.config.master_config(None)
     directories = {name: str(tmp_path / name) for name in ("pki_dir", "cachedir", "sock_dir")}
-    opts.update(directories, root_dir=str(tmp_path), __role="master", id="hq_master")
+    opts.update(directories, root_dir=str(tmp_path), __role="master", id="hq.dc_master", pillar={"any": {}})
     for place in (*directories.values(), *(tmp_path / "pki_dir" / kind for kind in ("minions", "minions_pre"))):
         Path(place).mkdir(exist_ok=True)
     hosts = tree.load("_runners/onepass_hosts.py", __opts__=opts)
-    runner = tree.load("_runners/onepass.py", __opts__=opts, __salt__={"onepass_hosts.ask": hosts.ask})
+    own = tree.load("_runners/onepass_keys.py", __opts__=opts)
+    beside = {"onepass_hosts.ask": hosts.ask, "onepass_keys.held": own.held, "onepass_keys.hold": own.hold}
+    answers = tree.functions("onepass_answers", "_runners")
+    runner = tree.load("_runners/onepass.py", __opts__=opts, __salt__=beside)
     runner.told = {}
-    hosts.__salt__ = {"salt.execute": lambda minions, *_, **__: dict.fromkeys(minions, runner.told)}
+    runner.answer = lambda minions, *_, **__: dict.fromkeys(minions, runner.told)
+    hosts.__salt__ = {"salt.execute": lambda *given, **options: runner.answer(*given, **options), **answers}
     runner._execution_modules = lambda: SALT
     return runner
-
-
-def public_key():
-    return SALT_IDENTITY["libvirt_identity.new"]("vm1", None, {"master": "hq"})["minion"]["key_public"]
 
 
 def test_a_masters_keys_follow_those_of_its_guests(master):
@@ -154,14 +188,138 @@ def test_a_masters_keys_follow_those_of_its_guests(master):
         step = {"do": "accept", "what": "key of vm1.b", "old": old, "new": "accepted"}
         assert master.guest_keys(keys, test=True)["steps"] == [step]
         assert accepted() != key
-        assert master.guest_keys(keys) == {"steps": [step], "silent": []}
+        assert master.guest_keys(keys) == {"steps": [step], "silent": [], "failed": {}, "refused": {}}
         assert accepted() == key
         assert master.guest_keys(keys)["steps"] == []
     master.told = "'libvirt_clone.list' is not available."
-    assert master.guest_keys(keys) == {"steps": [], "silent": ["ws1.b"]}
+    assert master.guest_keys(keys)["failed"] == {"ws1.b": master.told}
+    master.told = "Minion did not return. [No response]"
+    assert master.guest_keys(keys) == {"steps": [], "silent": ["ws1.b"], "failed": {}, "refused": {}}
     master.told = {}
     assert [step["do"] for step in master.guest_keys(keys)["steps"]] == ["withdraw"]
     assert "vm1.b" not in store.list_keys()["minions"]
+
+
+def accept(master, minion, key):
+    """As an administrator's ``salt-key -a`` does."""
+    store = salt.key.get_key(master.__opts__)
+    if hasattr(store, "cache"):
+        store.cache.store("keys", minion, {"pub": key, "state": "accepted"})
+    else:
+        (Path(master.__opts__["pki_dir"]) / "minions" / minion).write_text(key)
+
+
+def accepted(master):
+    store = salt.key.get_key(master.__opts__)
+    return {minion: key.strip() for minion, key in store.key_str_all().get("minions", {}).items()}
+
+
+@pytest.mark.parametrize("taken", ["s1a.dc", "hq.dc", "gw.dc", "ws001.dc", "api.dc"])
+def test_a_branch_cannot_take_an_id_that_is_named_elsewhere(master, tmp_path, taken):
+    name, key = taken.partition(".")[0], public_key()
+    text = (BRANCHES / "cordoba.sls").read_text().replace("name: cordoba", "name: dc")
+    (tmp_path / "dc.sls").write_text(text)
+    sets = {"s1": {"role": "shard", "members": ["s1a.dc"]}}
+    areas = {"mongodb": {"replsets": sets}, "openstack": {"minion": "api.dc"}}
+    master.__opts__["pillar"] = {**areas, "branches": {"rings": [["dc"]], "directory": str(tmp_path)}}
+    places = {"mongo_pillar.places": {"s1a.dc": "mongodb:replsets:s1:members:0"}}
+    places["neutron_rules.places"] = {"api.dc": "openstack:minion"}
+    known = {name: lambda _, found=found: found for name, found in places.items()}
+    master._execution_modules = lambda: {**SALT, **known}
+    accept(master, taken, key)
+    for wanted, told in ((True, {name: {"state": "ready", "minion_key": public_key()}}), (True, {}), (False, {})):
+        master.told = told
+        said = master.guest_keys({taken: {"host": "ws002.dc", "name": name, "wanted": wanted}})
+        assert (said["steps"], list(said["refused"])) == ([], [taken])
+        assert f"{taken} is no guest's id, as " in said["refused"][taken]
+        assert accepted(master) == {taken: key}
+
+
+def test_a_key_that_somebody_accepted_is_a_guests_once_its_host_tells_it(master):
+    keys = {"vm1.b": {"host": "ws1.b", "name": "vm1", "wanted": True}}
+    first, second, third = public_key(), public_key(), public_key()
+    accept(master, "vm1.b", first)
+    master.told = {"vm1": {"state": "ready", "minion_key": second}}
+    for test in (True, False):
+        said = master.guest_keys(keys, test=test)
+        assert (said["steps"], list(said["refused"])) == ([], ["vm1.b"])
+    assert accepted(master) == {"vm1.b": first}
+    master.told = {"vm1": {"state": "ready", "minion_key": first}}
+    assert master.guest_keys(keys) == {"steps": [], "silent": [], "failed": {}, "refused": {}}
+    for key in (second, third):
+        master.told = {"vm1": {"state": "ready", "minion_key": key}}
+        assert [step["old"] for step in master.guest_keys(keys)["steps"]] == ["another's"]
+        assert accepted(master) == {"vm1.b": key}
+
+
+WRONG = [
+    {"vm1": "text"},
+    {"vm1": {}},
+    {"vm1": {"state": "ready", "minion_key": ["a"]}},
+    {"vm1": {"state": "ready", "minion_key": "no key"}},
+    {"vm1": {"state": "ready", "minion_key": public_key() + "\n" * 4096}},
+    {5: {"state": "ready"}},
+    {f"vm{number}": {"state": "ready"} for number in range(10001)},
+    [{"vm1": {"state": "ready"}}],
+    5,
+]
+
+
+@pytest.mark.parametrize("answer", WRONG, ids=lambda answer: repr(answer)[:40])
+def test_a_host_that_answers_in_another_form_costs_no_other(master, answer):
+    """A whole ring's step ended in a traceback, and anything was taken for a key."""
+    key = public_key()
+    keys = {f"vm1.b{n}": {"host": f"ws{n}.b", "name": "vm1", "wanted": True} for n in (1, 2)}
+    told = {"ws1.b": answer, "ws2.b": {"vm1": {"state": "ready", "minion_key": key}}}
+    master.answer = lambda minions, *_, **__: told
+    said = master.guest_keys(keys)
+    assert [step["what"] for step in said["steps"]] == ["key of vm1.b2"]
+    assert (said["silent"], list(said["failed"])) == ([], ["ws1.b"])
+    assert said["failed"]["ws1.b"].startswith("its answer to libvirt_clone.list has not the form of one: ")
+    assert accepted(master) == {"vm1.b2": key}
+
+
+@pytest.mark.parametrize("failed, failures, result", [(0, 0, False), (0, 1, True), (1, 1, False), (1, 2, True)])
+def test_a_key_that_must_stay_is_a_failure_of_the_step(failed, failures, result):
+    step = {"do": "accept", "what": "key of vm2.b", "old": None, "new": "accepted"}
+    said = {"steps": [step], "silent": ["ws3.b"]}
+    said |= {
+        "failed": {"ws4.b": "its answer is none"} if failed else {},
+        "refused": {"vm1.b": "the key of vm1.b stays"},
+    }
+    salt = {
+        **SALT,
+        "onepass.step": tree.load("_modules/onepass.py").step,
+        "saltutil.runner": lambda *_, **__: {"success": True, "return": said},
+    }
+    state = tree.load("_states/onepass.py", __salt__=salt, __opts__={"test": False})
+    ret = state.guest_keys("keys", {}, failures=failures)
+    assert (ret["result"], ret["changes"]) == (result, {"key of vm2.b": {"old": None, "new": "accepted"}})
+    assert ret["comment"].splitlines() == [
+        "1 accepted or withdrawn",
+        "not asked, as they are silent: ws3.b",
+        *["ws4.b: its answer is none"] * failed,
+        "the key of vm1.b stays",
+    ]
+    said["steps"] = []
+    ret = state.guest_keys("keys", {}, failures=failures)
+    assert (ret["result"], ret["comment"].splitlines()[0]) == (result, "No key is to be accepted or withdrawn")
+
+
+@pytest.mark.parametrize("stop", ["delete_key", "list_keys"])
+def test_a_run_that_is_ended_between_note_and_key_is_repaired_by_the_next(master, monkeypatch, stop):
+    keys = {"vm1.b": {"host": "ws1.b", "name": "vm1", "wanted": True}}
+    first, second = public_key(), public_key()
+    master.told = {"vm1": {"state": "ready", "minion_key": first}}
+    master.guest_keys(keys)
+    master.told = {"vm1": {"state": "ready", "minion_key": second}}
+    with monkeypatch.context() as patch:
+        patch.setattr(type(salt.key.get_key(master.__opts__)), stop, lambda *_, **__: 1 / 0)
+        with pytest.raises(ZeroDivisionError):
+            master.guest_keys(keys)
+    assert accepted(master) == {"vm1.b": first}
+    assert master.guest_keys(keys)["refused"] == {}
+    assert accepted(master) == {"vm1.b": second}
 
 
 def test_all_keys_are_read_once_and_who_is_known_already_need_not_authenticate_anew(master):

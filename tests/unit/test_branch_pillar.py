@@ -169,6 +169,26 @@ def test_every_clash_is_named_with_file_and_line(tmp_path):
     ]
 
 
+def test_an_id_that_another_area_names_is_no_branchs(tmp_path):
+    text = (BRANCHES / "cordoba.sls").read_text().replace("name: cordoba", "name: dc")
+    text = text.replace("name: win-001", "name: s1a").replace("    ws002:", "    r2:")
+    (tmp_path / "dc.sls").write_text(text.replace("till-1:", "r1:").replace("host: gw", "host: CFG1"))
+    fleet(tmp_path, 2)
+    others = {f"{name}.dc": f"mongodb:at:{name}" for name in ("s1a", "s1b", "r1", "r2", "cfg1")}
+    pillar = {"rings": [["b000", "b001", "dc"]], "directory": str(tmp_path)}
+    assert SALT["branch_fleet.faults"](pillar) == []
+    found = [(each["path"].partition(": ")[2], each["fault"]) for each in SALT["branch_fleet.faults"](pillar, others)]
+    assert sorted(found) == [
+        ("branch:gateway:host", "is the minion CFG1.dc, as mongodb:at:cfg1 is"),
+        ("branch:hosts:r2", "is the minion r2.dc, as mongodb:at:r2 is"),
+        ("branch:hosts:ws001:guests:r1", "is the minion r1.dc, as mongodb:at:r1 is"),
+        ("branch:hosts:ws001:vm:name", "is the minion s1a.dc, as mongodb:at:s1a is"),
+    ]
+    hosts = SALT["branch_fleet.hosts"](["dc", "b009"], pillar)
+    assert sorted(hosts) == ["CFG1.dc", "r2.dc", "ws001.dc"]
+    assert hosts["r2.dc"].startswith("dc.sls:")
+
+
 def test_overlaps_are_found_as_if_each_pair_were_compared(tmp_path):
     draw = random.Random(3)
     networks = [

@@ -45,11 +45,13 @@ def master(monkeypatch):
             return {minion: done for minion in minions if minion not in unreached}
 
         opts = {"id": "hq_master", "pillar": pillar}
-        hosts = tree.load("_runners/onepass_hosts.py", __opts__=opts, __salt__={"salt.execute": execute})
+        answers = tree.functions("onepass_answers", "_runners")
+        beside = {"salt.execute": execute, **answers}
+        hosts = tree.load("_runners/onepass_hosts.py", __opts__=opts, __salt__=beside)
         monkeypatch.setattr(hosts, "_fingerprint", lambda: SERVED)
         key = type("Key", (), {"list_keys": lambda self: keys})
         monkeypatch.setattr(hosts.salt.key, "get_key", lambda opts: key())
-        beside = {f"onepass_hosts.{name}": getattr(hosts, name) for name in ("look", "sync")}
+        beside = answers | {f"onepass_hosts.{name}": getattr(hosts, name) for name in ("look", "sync")}
         module = tree.load("_runners/onepass.py", __opts__=opts, __salt__=beside)
         module.asked = asked
         monkeypatch.setattr(module, "_execution_modules", lambda: modules if modules is not None else Modules())
@@ -151,6 +153,17 @@ def test_no_key_accepted_no_question(master):
 @pytest.mark.parametrize("areas", ["mongodb", ["mongodb"]])
 def test_areas_asked_for(master, areas):
     assert list(master().check(areas=areas)) == ["mongodb", "modules"]
+
+
+def test_an_area_is_told_the_minions_of_those_before_it(master):
+    modules, told = Modules(hosts=("r1.dc",)), []
+    fault = {"path": "dc.sls:7: branch:hosts:r1", "fault": "is the minion r1.dc, as mongodb:at is", "remedy": "one"}
+    modules["branch_fleet.faults"] = lambda pillar, others: told.append(others) or [fault]
+    modules["branch_fleet.places"] = lambda pillar: {}
+    assert refusal(master(modules=modules, pillar={**PILLAR, "branches": {}}), areas="branches")[1:] == [
+        "  dc.sls:7: branch:hosts:r1: is the minion r1.dc, as mongodb:at is; one"
+    ]
+    assert told == [{"r1.dc": "mongodb:replsets:s1:members:0"}]
 
 
 def test_unknown_area(master):

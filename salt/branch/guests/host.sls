@@ -1,4 +1,5 @@
 # What this host's guests need: their network, libvirt and QEMU, sealed templates, and that those are gone which the pillar lists as such.
+{% set quoted = salt['onepass.quoted'] %}
 {% set here = salt['branch_guests.node']() %}
 
 include:
@@ -12,7 +13,7 @@ include:
 } %}
 branch-guests-packages:
   pkg.installed:
-    - pkgs: {{ programs.get(grains['os_family'], programs['Debian']) | tojson }}
+    - pkgs: {{ quoted(programs.get(grains['os_family'], programs['Debian'])) }}
 
 branch-guests-libvirtd:
   service.running:
@@ -23,17 +24,17 @@ branch-guests-libvirtd:
 {% endif %}
 
 {% for name in here.gone %}
-branch-guest-{{ name }}:
+{{ quoted('branch-guest-' ~ name) }}:
   libvirt_clone.absent:
-    - name: {{ name | tojson }}
+    - name: {{ quoted(name) }}
     - require:
       - service: branch-guests-libvirtd
 {% endfor %}
 
 {% for name in here.templates %}
-branch-template-{{ name }}:
+{{ quoted('branch-template-' ~ name) }}:
   libvirt_clone.template_sealed:
-    - name: {{ name | tojson }}
+    - name: {{ quoted(name) }}
     - require:
       - service: branch-guests-libvirtd
 {% endfor %}

@@ -1,0 +1,82 @@
+"""Values that a pillar can hold and its readers cannot: refused with words; all others reach an SLS as they were."""
+
+import datetime
+import string
+
+import pytest
+import yaml
+from test_branch_pillar import SALT
+
+quoted, given, faults = SALT["onepass.quoted"], SALT["onepass.given"], SALT["pillar_form.faults"]
+STRANGE = [chr(number) for number in (*range(1, 0xA1), 0x2028, 0x2029, 0xFEFF, 0xFFFD, 0xFFFF, 0x1F600, 0x10FFFF)]
+TEXTS = [
+    *STRANGE,
+    "".join(STRANGE),
+    string.printable,
+    "x:",
+    "x: y",
+    "a #b",
+    "{{ x }}",
+    "yes",
+    "012",
+    "1.10",
+    "",
+    "<&'>",
+]
+READERS = [yaml.SafeLoader, *([yaml.CSafeLoader] if hasattr(yaml, "CSafeLoader") else [])]
+ANYTHING = {"description": "a mapping", "type": "object", "additionalProperties": {}}
+
+
+@pytest.mark.parametrize("reader", READERS)
+def test_yaml_reads_back_what_stands_in_an_sls(reader):
+    for text in TEXTS:
+        line = f"{quoted(text)}:\n  a.b:\n    - name: {quoted({text: [text, 1, 2.5, True, None]})}\n"
+        assert yaml.load(line, Loader=reader) == {text: {"a.b": [{"name": {text: [text, 1, 2.5, True, None]}}]}}
+    assert list(yaml.load(quoted({"b": 1, "a": 2}), Loader=reader)) == ["b", "a"]
+
+
+@pytest.mark.parametrize(
+    "value, fault",
+    [
+        (datetime.date(2024, 1, 1), "is the date 2024-01-01, not a string"),
+        (b"x", "is the bytes b'x', not a string"),
+        ({1}, "is the set {1}, not a string"),
+        (float("nan"), "is the number nan"),
+        (float("inf"), "is the number inf"),
+    ],
+)
+def test_what_no_json_holds_is_a_fault_wherever_it_stands(value, fault):
+    found = faults({"a": {"b": [value]}}, ANYTHING)
+    assert [(each["path"], each["fault"]) for each in found] == [("a:b:0", fault)]
+    hidden = faults({"a": {"b": [value]}}, ANYTHING, secrets=["a"])
+    assert str(value) not in hidden[0]["fault"].removeprefix("is a ")
+    assert yaml.safe_load(quoted(value)) is not None, "it renders, so that the check can tell of it"
+
+
+@pytest.mark.parametrize("number", ["minimum", "maximum"])
+def test_no_number_is_no_number_between_two(number):
+    schema = {"description": "1 to 5", "type": "number", number: 3}
+    assert [each["fault"] for each in faults(float("nan"), schema)] == ["is the number nan"]
+
+
+def test_a_value_in_a_circle_or_too_deep_is_a_fault():
+    circle, deep = {}, {}
+    circle["again"] = [circle]
+    for _ in range(1000):
+        deep = {"a": deep}
+    for value, path in ((circle, "x:again:0"), (deep, "x" + ":a" * 99)):
+        found = faults(given("branch", {"x": value}), ANYTHING)
+        assert [each["path"] for each in found] == [path]
+        assert "of more than 100 levels, or in a circle" in found[0]["fault"]
+    assert given("branch", {"a": [circle] * 0, "b": {"c": 1}}) == {"a": [], "b": {"c": 1}}
+
+
+def test_a_branchs_file_that_holds_itself_costs_no_other(tmp_path):
+    (tmp_path / "a.sls").write_text("branch: &x {name: a, hosts: *x}")
+    (tmp_path / "b.sls").write_text("branch: " + "[" * 3000)
+    (tmp_path / "c.sls").write_text("branch: {name: c, colour: red}")
+    found = SALT["branch_fleet.clashes"](str(tmp_path))
+    by_file = {name: [each["fault"] for each in found if each["path"].startswith(name)] for name in ("a", "b", "c")}
+    assert by_file["a"] == ["is nested too deep, or holds itself"]
+    assert by_file["b"] in (by_file["a"], ["is no plain YAML"]), "as libyaml has it"
+    assert "is an unknown key" in by_file["c"]
