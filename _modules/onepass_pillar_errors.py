@@ -902,9 +902,9 @@ ERRORS = {
         ),
         (
             "is the minion *, as * is",
-            "Two areas of the pillar name one minion. A guest of that id would be given its key, and what the pillar "
+            "A branch names a minion of another area. A guest of that id would be given its key, and what the pillar "
             "gives to it.",
-            "Another name for the guest or host, or for the branch; the cloud's minion is one that no other area has.",
+            "Another name for the guest or host, or for the branch.",
         ),
         (
             "which no branch's file describes",

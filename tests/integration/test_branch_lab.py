@@ -54,7 +54,8 @@ def test_a_rebooted_host_is_reachable_before_salt_has_done_anything(lab):
     lab.exec("ws018.rosario", "systemctl enable --now nftables")
     lab.command("reboot", "ws018.rosario")
     assert lab.lands(VMS["ws018.rosario"], "ws018.rosario")
-    assert lab.exec("ws018.rosario", "systemctl is-active bridge-nat nftables").split() == ["active", "active"]
+    active = "systemctl is-active --quiet bridge-nat && systemctl is-active --quiet nftables"
+    assert wait_until(lambda: lab.exec("ws018.rosario", f"{active} && echo yes || true"), 60)
 
 
 @pytest.mark.parametrize("verb", ["restart", "reload"])
