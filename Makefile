@@ -28,7 +28,7 @@ help:
 	@echo "make lab-down        remove these labs"
 	@echo "make test            everything: lint, unit and functional tests on Salt 3008 and 3006, the ways in, the lab"
 	@echo "make test-python313  the unit tests on Debian 13's Python 3.13, as root; a part of make test"
-	@echo "make test-faults     the whole site, each kind of fault in each phase of a run: an hour or two"
+	@echo "make test-faults     the whole site and replica sets, each kind of fault in each phase of a run: an hour or two"
 	@echo "make test-fast       lint, unit and functional tests on Salt 3008: no root, no lab"
 	@echo "make lint            ruff, vermin, yamllint, salt-lint"
 	@echo "make docs            the site, into build/docs; any warning is an error"
@@ -62,8 +62,9 @@ test: environments
 
 # Three side by side, the longest first, each line with its part's name in front: what is waited for in one is used by the others.
 SITE_TESTS := $(addprefix tests/integration/test_,demo.py site_faults.py site_runner.py)
-LAB_TESTS := $(addprefix tests/integration/test_,branch_lab.py kvm_lab.py mongodb.py mongodb_faults.py) tests/lab
-AREA_TESTS := tests/integration $(patsubst %,--ignore=%,$(SITE_TESTS) $(LAB_TESTS))
+LAB_TESTS := $(addprefix tests/integration/test_,branch_lab.py kvm_lab.py mongodb.py) tests/lab
+LONG_TESTS := tests/integration/test_mongodb_faults.py
+AREA_TESTS := tests/integration $(patsubst %,--ignore=%,$(SITE_TESTS) $(LAB_TESTS) $(LONG_TESTS))
 test-3008: ; $(PYTEST_3008) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /'
 test-3006: ; $(PYTEST_3006) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /'
 test-python313: .venv/python313/done
@@ -72,9 +73,9 @@ test-site: ; $(PYTEST_3008) --durations=100 $(SITE_TESTS) 2>&1 | sed -u 's/^/$@:
 test-labs: ; $(PYTEST_3008) --durations=100 $(LAB_TESTS) 2>&1 | sed -u 's/^/$@: /'
 test-areas: ; $(PYTEST_3008) --durations=100 $(AREA_TESTS) 2>&1 | sed -u 's/^/$@: /'
 
-# Each kind of fault in each phase of a run over the whole site: an hour or two, and no part of `make test`.
+# Each kind of fault in each phase of a run, over the whole site and over replica sets: an hour or two, and no part of `make test`.
 test-faults: all-packages environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done
-	$(PYTEST_3008) tests/integration/test_site_faults.py --every-phase -s
+	$(PYTEST_3008) $(LONG_TESTS) tests/integration/test_site_faults.py --every-phase -s
 
 test-fast: .venv/3008/done $(ONEPASS_MONGOD)
 	$(MAKE) --no-print-directory lint

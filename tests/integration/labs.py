@@ -29,7 +29,7 @@ with open("/root/acknowledged", "w") as acknowledged:
             print(number, file=acknowledged, flush=True)
         except pymongo.errors.PyMongoError:
             pass
-        time.sleep(0.02)
+        time.sleep(float(sys.argv[3]))
 """
 GOES_ON = """
 now=$(wc -l < /root/acknowledged)
@@ -135,12 +135,12 @@ class Lab:
             each.result()
         return run.returncode, list(left)
 
-    def write(self, host, router, concern):
-        """From now on a client on a host writes one document after another, and notes those that are acknowledged."""
+    def write(self, host, router, concern, every=0.02):
+        """From now on a client on a host writes a document every so many s, and notes those that are acknowledged."""
         password = self.python("print(json.dumps(secrets[1]['users']['teller']['password']))")
         self.command("exec", host, "sh", "-c", "cat > /root/writer.py", input=WRITER)
         self.command("exec", host, "sh", "-c", "umask 077; cat > /root/password", input=password)
-        writer = f"/opt/salt/bin/python /root/writer.py {router} {concern} < /root/password"
+        writer = f"/opt/salt/bin/python /root/writer.py {router} {concern} {every} < /root/password"
         self.exec(host, f"systemd-run --quiet --unit=writer sh -c '{writer}'")
 
     def acknowledged(self, host):
