@@ -69,9 +69,9 @@ test-3008: ; $(PYTEST_3008) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /
 test-3006: ; $(PYTEST_3006) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /'
 test-python313: .venv/python313/done
 	tests/python313 run $(<D) python3 -m pytest tests/unit 2>&1 | sed -u 's/^/$@: /'
-test-site: ; $(PYTEST_3008) --durations=100 $(SITE_TESTS) 2>&1 | sed -u 's/^/$@: /'
-test-labs: ; $(PYTEST_3008) --durations=100 $(LAB_TESTS) 2>&1 | sed -u 's/^/$@: /'
-test-areas: ; $(PYTEST_3008) --durations=100 $(AREA_TESTS) 2>&1 | sed -u 's/^/$@: /'
+test-site: ; $(PYTEST_3008) --durations=25 $(SITE_TESTS) 2>&1 | sed -u 's/^/$@: /'
+test-labs: ; $(PYTEST_3008) --durations=25 $(LAB_TESTS) 2>&1 | sed -u 's/^/$@: /'
+test-areas: ; $(PYTEST_3008) --durations=25 $(AREA_TESTS) 2>&1 | sed -u 's/^/$@: /'
 
 # Each kind of fault in each phase of a run, over the whole site and over replica sets: an hour or two, and no part of `make test`.
 test-faults: all-packages environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done
