@@ -549,6 +549,11 @@ ERRORS = {
             "Index '$**', or leave the projection out.",
         ),
         (
+            "wildcardProjection:*: is *; 0 or 1",
+            "A projection says of each field whether the index has it.",
+            "1 to have it, 0 to leave it out.",
+        ),
+        (
             "has both 0 and 1",
             "A projection either names what is in the index or what is not.",
             "Keep one kind; only _id may differ.",

