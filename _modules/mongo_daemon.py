@@ -376,7 +376,8 @@ def _kind(turn):
 
 def _holder(turn, connection):
     """Who has the turn: ``holder``, the seconds ``left`` and those since it ``failed``; empty where nobody has it."""
-    left, failed = ({"$divide": [{"$subtract": pair}, 1000]} for pair in (["$until", "$$NOW"], ["$$NOW", "$failed"]))
+    until, since = ({"$toDate": field} for field in ("$until", "$failed"))  # once they were numbers, long ago as dates
+    left, failed = ({"$divide": [{"$subtract": pair}, 1000]} for pair in ([until, "$$NOW"], ["$$NOW", since]))
     found = [{"$match": {"_id": _kind(turn)}}, {"$project": {"holder": "$$ROOT", "left": left, "failed": failed}}]
     reply = _at_keeper(turn, connection, {"aggregate": COLLECTION, "pipeline": found, "cursor": {}})
     return next(iter(reply["cursor"]["firstBatch"]), {})
