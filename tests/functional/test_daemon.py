@@ -101,6 +101,14 @@ def test_one_that_was_cut_takes_its_turn_again_and_the_others_after_a_minute(mem
         modules.mongo_daemon.take_turn(*first, timeout=0)
 
 
+def test_a_turn_that_is_kept_as_a_number_is_over(members, turns, modules):
+    first, second, _ = turns
+    modules.mongo_daemon.take_turn(*first, timeout=5)
+    primary(members).admin.onepass.update_one({}, {"$set": {"until": time.time() + 3600}})
+    modules.mongo_daemon.take_turn(*second, timeout=5)
+    assert [each["host"] for each in primary(members).admin.onepass.find()] == [members[1].address]
+
+
 def test_nobody_restarts_while_another_member_is_down(members, turns, modules):
     members[2].kill()
     with pytest.raises(CommandExecutionError, match=f"last seen: {members[2].address} is DOWN"):
