@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 import shutil
 import signal
 import socket
@@ -140,13 +139,18 @@ def missing_features() -> list[str]:
     return lacks
 
 
-def cgroup_roots() -> list[Path]:
-    """Where each host needs a control group of its own; a systemd that runs the machine provides it by itself."""
+def cgroup_mounts() -> dict[Path, set[str]]:
+    """Where control groups are, and of which controllers; none where systemd runs the machine and makes them itself."""
     if Path("/run/systemd/system").exists():
-        return []
-    lines = [line.split(" - ") for line in Path("/proc/self/mountinfo").read_text().splitlines()]
-    used_by_systemd = re.compile(r"cgroup2 |cgroup .*\bname=systemd\b")
-    return [Path(mount.split()[4]) for mount, filesystem in lines if used_by_systemd.match(filesystem)]
+        return {}
+    fields = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    mounts = [(each[4], each[-3], each[-1]) for each in fields if each[-3] in ("cgroup", "cgroup2")]
+    return {Path(place): set(options.split(",")) if kind == "cgroup" else {""} for place, kind, options in mounts}
+
+
+def cgroup_roots() -> list[Path]:
+    """Where each host's systemd needs a control group of its own."""
+    return [mount for mount, controllers in cgroup_mounts().items() if controllers & {"", "name=systemd"}]
 
 
 def remove_group(top: Path) -> None:
