@@ -22,6 +22,7 @@ GATED = "One or more requisite failed"
 WAIT = "Would wait for"
 WAITED = re.compile(r"Waited [\d.]+ s for (?P<wanted>.+?); last seen: (?P<seen>.*)", re.DOTALL)
 DAY = 86400
+HOLDERS, DEEPEST = (dict, list, tuple), 100
 LETTERS = str.maketrans("0123456789", "ghijklmnop")
 ASSUMED = re.compile(r"\((?P<assumed>(if|before) [^()]*(\([^()]*\)[^()]*)*)\)$")
 
@@ -252,11 +253,23 @@ def _text(value):
     """Of keys that no order is known of, in theirs; what is nested deeper than anybody reads is not shown."""
     if isinstance(value, str):
         return value
-    with contextlib.suppress(TypeError, RecursionError):
-        return json.dumps(value, sort_keys=True, default=str)
-    with contextlib.suppress(TypeError, RecursionError):
-        return json.dumps(value, default=str)
+    if not _is_deep(value):
+        with contextlib.suppress(TypeError):
+            return json.dumps(value, sort_keys=True, default=str)
+        with contextlib.suppress(TypeError):
+            return json.dumps(value, default=str)
     return f"a {type(value).__name__} that cannot be shown"
+
+
+def _is_deep(value):
+    """Counted, as each Python ends a recursion at another depth, and some in no error."""
+    level = [value]
+    for _ in range(DEEPEST + 1):
+        held = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, HOLDERS)]
+        if not held:
+            return False
+        level = [each for values in held for each in values]
+    return True
 
 
 def _hash(rows):

@@ -182,7 +182,9 @@ class Hypervisor:
         return paths
 
     def clear(self):
-        """Remove every domain and file that a test left."""
+        """Remove every domain and file that a test left; where it failed, what its guests said last is shown."""
+        for console in (self.root / "consoles").iterdir():
+            print(f"{console.name}:\n{console.read_text(errors='replace')[-1500:]}")
         with self.connection() as host:
             for domain in host.listAllDomains():
                 if domain.isActive():

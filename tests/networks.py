@@ -298,5 +298,13 @@ def dnsmasqs():
     return found
 
 
+def kill_dnsmasqs():
+    """libvirt's are pairs: the second may end by itself when the first dies."""
+    for pid in dnsmasqs():
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    until(lambda: not dnsmasqs())
+
+
 def master(device):
     return (re.search(r" master (\S+)", run("ip", "-o", "link", "show", "dev", device)) or [None, None])[1]

@@ -7,7 +7,6 @@ what nameservers answer and what guests see. Both backends pass the same tests.
 import copy
 import os
 import shlex
-import signal
 import socket
 import subprocess
 from pathlib import Path
@@ -424,8 +423,7 @@ def test_an_absent_network_is_refused_while_guests_are_on_it(guest, states, test
 def test_a_dnsmasq_that_died_is_brought_back_by_a_restart(lab, guest):
     one = guest("one")
     one.lease()
-    for pid in networks.dnsmasqs():
-        os.kill(pid, signal.SIGKILL)
+    networks.kill_dnsmasqs()
     refused = lab()
     assert (refused.result, refused.changes) == (False, {})
     assert "does not answer" in refused.comment
@@ -454,8 +452,7 @@ def test_the_unit_alone_brings_everything_back_at_boot(lab, running):
     unit = Path("/etc/systemd/system/onepass-dnsmasq-lab.service")
     text = unit.read_text()
     networks.run("systemd-analyze", "verify", "--man=no", unit)
-    for pid in networks.dnsmasqs():
-        os.kill(pid, signal.SIGKILL)
+    networks.kill_dnsmasqs()
     networks.run("ip", "link", "delete", BRIDGE)
     networks.run("nft", "delete", "table", "ip", "dnsmasq_fwd_lab")
     Path("/proc/sys/net/ipv4/ip_forward").write_text("0")

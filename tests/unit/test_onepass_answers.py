@@ -112,12 +112,25 @@ def test_a_return_that_is_none_of_states_is_that_hosts_failure():
 
 
 def test_changes_that_cannot_be_written_down_are_said_to_be_such():
-    deep = []
-    for _ in range(5000):
-        deep = [deep]
-    told = states({"a": {TAG: {**GOOD_STATE, "result": None, "changes": {"deep": deep, "mixed": {1: 2, "a": 3}}}}})
+    changes = {"mixed": {1: 2, "a": 3}, "shown": nested(100)}
+    changes |= {"deep": nested(101), "deeper": nested(5000), "within": {"a": (nested(5000),)}}
+    told = states({"a": {TAG: {**GOOD_STATE, "result": None, "changes": changes}}})
     rows = ORCHESTRATION.plan({"one": step(0, "daemons", None, told)})["rows"]
-    assert [row["change"] for row in rows] == ["deep: a list that cannot be shown", 'mixed: {"1": 2, "a": 3}']
+    assert [row["change"] for row in rows] == [
+        'mixed: {"1": 2, "a": 3}',
+        f"shown: {'[' * 100}{']' * 100}",
+        "deep: a list that cannot be shown",
+        "deeper: a list that cannot be shown",
+        "within: a dict that cannot be shown",
+    ]
+
+
+def nested(deep):
+    """A list of lists, that deep."""
+    held = []
+    for _ in range(deep - 1):
+        held = [held]
+    return held
 
 
 RUN = f"salt/run/{JID}"
