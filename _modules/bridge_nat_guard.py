@@ -3,8 +3,8 @@ A change that is taken back by itself unless somebody proves that the host is st
 
 .. versionadded:: 0.1.0
 
-Before each step of a change, what would undo it is written down; with the first one a timer is started that lives on
-its own: by ``systemd-run`` where systemd runs, else as a process of its own session. The timer executes a copy of this
+With the first step of a change a timer is started that lives on its own, by ``systemd-run`` where systemd runs, else as
+a process of its own session; before each step what would undo it is written down. The timer executes a copy of this
 file, which needs nothing of Salt. A reboot takes the change back as well (see :py:func:`bridge_nat_host.files`)::
 
     salt-call --local -m . bridge_nat_guard.pending
@@ -30,7 +30,8 @@ def __virtual__():
 
 def arm(what: str, undo: dict, within: float) -> None:
     """
-    What undoes a step is written down, and the timer runs. One timer for all steps until the change is confirmed.
+    A timer runs, and then what undoes a step is written down, so that no step is ever without one. A run starts one
+    timer for all its steps until the change is confirmed.
 
     what
         The step, for messages.
@@ -47,18 +48,16 @@ def arm(what: str, undo: dict, within: float) -> None:
 
     .. versionadded:: 0.1.0
     """
-    home = _home()
-    change = _read(home / "pending")
-    new = not change
-    if new:
-        change = {"token": uuid.uuid4().hex, "deadline": time.time() + within, "boot": _boot(), "steps": []}
-    change["steps"].append({"what": what, **undo})
-    if new:
+    home, now = _home(), time.time()
+    change = _read(home / "pending") or {"token": uuid.uuid4().hex, "boot": _boot(), "deadline": now, "steps": []}
+    if change.get("run") != os.getpid():  # what a killed run left may have no timer; a second one does no harm
         (home / "pending").mkdir(parents=True, exist_ok=True, mode=0o700)
         shutil.copyfile(__file__, home / "guard.py")
+        change["deadline"] = change["deadline"] if now < change["deadline"] else now + within
+        _write(home / "pending" / "change.json", json.dumps(change))
+        _start_timer(home, change["token"], change["deadline"] - now)
+    change |= {"run": os.getpid(), "steps": [*change["steps"], {"what": what, **undo}]}
     _write(home / "pending" / "change.json", json.dumps(change))
-    if new:
-        _start_timer(home, change["token"], within)
 
 
 def pending() -> dict | None:
@@ -207,7 +206,8 @@ def _boot() -> str:
 
 def _read(directory: Path) -> dict | None:
     with contextlib.suppress(OSError, ValueError):
-        return json.loads((directory / "change.json").read_text())
+        change = json.loads((directory / "change.json").read_text())
+        return change if isinstance(change, dict) else None
     return None
 
 
@@ -237,7 +237,8 @@ def _start_timer(home: Path, token: str, within: float) -> None:
     python = sys.executable or shutil.which("python3")
     program = [python, "-I", str(home / "guard.py"), str(home), token]
     if Path("/run/systemd/system").is_dir() and shutil.which("systemd-run"):
-        when = [f"--on-active={within}", "--timer-property=AccuracySec=100ms", f"--unit=bridge-nat-{token[:12]}"]
+        unit = f"bridge-nat-{token[:12]}-{os.getpid()}"
+        when = [f"--on-active={within}", "--timer-property=AccuracySec=100ms", f"--unit={unit}"]
         if not subprocess.run(["systemd-run", "--quiet", "--collect", *when, *program, "0"]).returncode:
             return
     null = subprocess.DEVNULL

@@ -1,6 +1,8 @@
 """bridge_nat without root: plans of the host as a table, the rules' texts, the guard's files."""
 
+import contextlib
 import copy
+import sys
 from pathlib import Path
 
 import pytest
@@ -152,6 +154,61 @@ def test_a_taking_back_that_was_cut_is_settled_by_the_next_confirmation(guard, t
     monkeypatch.setattr(guard, "_boot", lambda: "another")
     guard._at_boot(str(guard._home()))
     assert not note.exists()
+
+
+def lines_of(*functions):
+    for code in (function.__code__ for function in functions):
+        yield from ((code, line) for line in sorted({line for *_, line in code.co_lines() if line}))
+
+
+def killed_at(code, line):
+    """A tracer: what runs ends where that line is reached."""
+
+    def trace(frame, event, _):
+        if event == "line" and (frame.f_code, frame.f_lineno) == (code, line):
+            raise KeyboardInterrupt
+        return trace
+
+    return trace
+
+
+def test_no_step_is_ever_without_a_timer_wherever_the_run_before_was_killed(guard, tmp_path, monkeypatch):
+    for run, (code, line) in enumerate(lines_of(guard.arm, guard._write), 1):
+        guard.__opts__, timers = {"root_dir": str(tmp_path / str(run))}, []
+        monkeypatch.setattr(guard, "_start_timer", lambda _, token, within, seen=timers: seen.append((token, within)))
+        monkeypatch.setattr(guard.os, "getpid", lambda: 1)
+        with contextlib.suppress(KeyboardInterrupt):
+            sys.settrace(killed_at(code, line))
+            try:
+                guard.arm("first", {"files": {}}, 60)
+            finally:
+                sys.settrace(None)
+        timers.clear()  # it is gone with the run, or by another's hand
+        monkeypatch.setattr(guard.os, "getpid", lambda: 2)
+        guard.arm("second", {"files": {}}, 60)
+        guard.arm("third", {"files": {}}, 60)
+        pending = guard.pending()
+        assert pending["steps"][-2:] == ["second", "third"], line
+        assert [token for token, _ in timers] == [pending["token"]], line
+        assert 50 < pending["seconds"] <= 60 and 50 < timers[0][1] <= 60, line
+    assert run > 10
+
+
+def test_a_change_that_is_overdue_has_its_time_again_with_the_next_step(guard, monkeypatch):
+    guard.arm("first", {"files": {}}, 0.0)
+    assert guard.pending()["seconds"] == 0
+    monkeypatch.setattr(guard.os, "getpid", lambda: 2)
+    guard.arm("second", {"files": {}}, 60)
+    assert guard.pending()["steps"] == ["first", "second"] and guard.pending()["seconds"] > 50
+
+
+@pytest.mark.parametrize("held", ["", "[1]", "7", "null", '{"token": '])
+def test_a_note_that_is_no_change_is_none(guard, held):
+    guard.arm("first", {"files": {}}, 60)
+    (guard._home() / "pending" / "change.json").write_text(held)
+    assert (guard.pending(), guard.rollback()) == (None, None)
+    guard.arm("second", {"files": {}}, 60)
+    assert guard.pending()["steps"] == ["second"]
 
 
 def test_who_comes_first_wins(guard):
