@@ -15,6 +15,7 @@ the bridge, :py:mod:`bridge_nat_flows` a gateway's connections, and :py:mod:`bri
 confirmed. Requires root, iproute2, and nft, or ebtables and iptables; on a gateway conntrack.
 """
 
+import contextlib
 import difflib
 import ipaddress
 import socket
@@ -518,9 +519,10 @@ def _rules_step(wanted, loaded):
 
 
 def _virsh(*words):
-    argv = ["virsh", "--readonly", "--connect", "qemu:///system", *words]
-    done = __salt__["cmd.run_all"](argv, python_shell=False, output_loglevel="quiet", ignore_retcode=True)
-    return "" if done["retcode"] else done["stdout"]
+    """What virsh said; nothing when libvirtd is off, or hangs."""
+    with contextlib.suppress(CommandExecutionError):
+        return __salt__["onepass_host.run"](["virsh", "--readonly", "--connect", "qemu:///system", *words], timeout=10)
+    return ""
 
 
 def _refuse_wrong_macs(vms):
@@ -530,9 +532,9 @@ def _refuse_wrong_macs(vms):
     domains = _virsh("list", "--all", "--name").split() if there else []
     wrong = []
     for vm in [each for each in vms if each["name"] in domains]:
-        domain = ET.fromstring(_virsh("dumpxml", vm["name"]) or "<domain/>")
-        macs = [mac.get("address") for mac in domain.iterfind("devices/interface/mac")]
-        if vm["mac"] not in macs:
+        described = _virsh("dumpxml", vm["name"])
+        macs = [mac.get("address") for mac in ET.fromstring(described or "<none/>").iterfind("devices/interface/mac")]
+        if described and vm["mac"] not in macs:
             wrong.append(f"{vm['name']}: {vm['mac']}, but its libvirt domain has {', '.join(macs) or 'none'}")
     if wrong:
         raise CommandExecutionError(

@@ -265,8 +265,8 @@ def _run(command: dict) -> str | None:
     env = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"}
     stdin = command.get("stdin", "")
     try:
-        done = subprocess.run(command["argv"], input=stdin, capture_output=True, text=True, env=env)
-    except OSError as err:
+        done = subprocess.run(command["argv"], input=stdin, capture_output=True, text=True, env=env, timeout=60)
+    except (OSError, subprocess.TimeoutExpired) as err:
         return str(err)
     return done.stderr.strip() if done.returncode else None
 

@@ -266,10 +266,9 @@ def card(name):
 @contextlib.contextmanager
 def _network(name):
     """The connection, and the network or ``None``; libvirt's errors become Salt's."""
-    libvirt.registerErrorHandler(lambda *_: None, None)
     connection = None
     try:
-        connection = libvirt.open(URI)
+        connection = __salt__["libvirt_host.connect"](URI)
         every = {each.name(): each for each in connection.listAllNetworks()}
         yield connection, every.get(name)
     except libvirt.libvirtError as err:

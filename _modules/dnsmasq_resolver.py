@@ -9,7 +9,6 @@ dnsmasq, ``/etc/resolv.conf`` where nobody else writes it, and ``libvirt`` in ``
     salt-call --local -m . dnsmasq_resolver.who
 """
 
-import errno
 import ipaddress
 import os
 import re
@@ -156,12 +155,7 @@ def act(step):
 
     .. versionadded:: 0.1.0
     """
-    try:
-        __salt__["onepass_host.write"](os.path.realpath(step["path"]), step["text"])
-    except OSError as err:
-        if err.errno != errno.EBUSY:
-            raise CommandExecutionError(f"{step['path']}: {err.strerror}") from err
-        Path(step["path"]).write_text(step["text"])  # a container's, mounted by itself: it cannot be replaced
+    __salt__["onepass_host.write"](os.path.realpath(step["path"]), step["text"])
     if step["reload"] and _is_running(step["reload"][0]):
         __salt__["onepass_host.run"](step["reload"])
 

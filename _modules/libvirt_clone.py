@@ -502,7 +502,9 @@ def audit():
     """
     Domains of this host that share what ought to be one's own: MAC, machine-id, DUID, ssh host key, minion key.
 
-    Read from the disks of all domains, running or not, where :py:mod:`libvirt_disk` knows the filesystem.
+    Read from the disks of all domains, running or not, where :py:mod:`libvirt_disk` knows the filesystem. What this
+    host's kernel would have to mount, XFS and btrfs, is read of templates and of clones that are off: the root of a
+    guest can write any bytes to its disk.
 
     Returns:
         ``shared``: list of mappings with ``what`` and ``domains``; ``unread``: domain to why.
@@ -515,12 +517,14 @@ def audit():
 
     .. versionadded:: 0.1.0
     """
-    holders, unread = {}, {}
-    for name, found in __salt__["libvirt_host.domains"]().items():
+    holders, unread, domains = {}, {}, __salt__["libvirt_host.domains"]()
+    made = {name: found["ours"]["template"] for name, found in domains.items() if found["ours"]}
+    ours = {*made, *made.values()}
+    for name, found in domains.items():
         for interface in found["interfaces"]:
             holders.setdefault(f"MAC {interface['mac']}", set()).add(name)
         with _noted(unread, name):
-            for what in _held(found):
+            for what in _held(found, mount=name in ours and not found["active"]):
                 holders.setdefault(what, set()).add(name)
     shared = [{"what": what, "domains": sorted(names)} for what, names in sorted(holders.items()) if len(names) > 1]
     return {"shared": shared, "unread": unread}
@@ -534,14 +538,14 @@ def _noted(unread, name):
         unread[name] = str(err)
 
 
-def _held(found):
+def _held(found, mount):
     """What a domain's disk holds that should be its own, in words."""
     own = [disk for disk in found["disks"] if disk["own"] and disk["path"]]
     texts = __salt__["libvirt_identity.audited"]()
     why = "it has no disk"
     for disk in own:
         seen = __salt__["libvirt_disk.inspect"](
-            disk["path"], disk["format"], sorted(map(posixpath.dirname, texts)), texts
+            disk["path"], disk["format"], sorted(map(posixpath.dirname, texts)), texts, mount
         )
         if seen["offset"] is not None:
             held = {path: seen["files"].get(path, {}).get("text", "").strip() for path in texts}

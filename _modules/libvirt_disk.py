@@ -24,6 +24,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+import threading
 from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
@@ -32,6 +33,9 @@ __virtualname__ = "libvirt_disk"
 
 SECTOR = 512
 EXTENDED = (0x05, 0x0F, 0x85)
+GPT = struct.Struct("<72xQII4x")  # where the table begins, its entries, bytes of each
+LARGEST = 16 << 20  # bytes of a guest's file: a list of hosts may be long
+PATIENCE = 60  # seconds that a program has to answer
 PROGRAMS = ("qemu-img", "qemu-storage-daemon", "debugfs", "setpriv")
 SEALED = re.compile(r"(?P<stem>.+)\.g(?P<generation>[1-9][0-9]*)(?P<suffix>\.[^.]+)?")
 
@@ -159,7 +163,8 @@ def seal(path: str, image_format: str, generation: int) -> str:
     kept_format = "qcow2"
     with _told(path):
         if header(path)["backing"]:
-            __salt__["onepass_host.run"](["qemu-img", "convert", "-O", "qcow2", "-f", image_format, path, new])
+            argv = ["qemu-img", "convert", "-O", "qcow2", "-f", image_format, path, new]
+            __salt__["onepass_host.run"](argv, timeout=None)  # as long as the disk is large
             os.replace(new, sealed)
         else:
             kept_format = image_format
@@ -231,7 +236,7 @@ def flatten(path: str):
 
     .. versionadded:: 0.1.0
     """
-    __salt__["onepass_host.run"](["qemu-img", "rebase", "-f", "qcow2", "-b", "", path])
+    __salt__["onepass_host.run"](["qemu-img", "rebase", "-f", "qcow2", "-b", "", path], timeout=None)
 
 
 def iso(path: str, files: dict):
@@ -274,7 +279,7 @@ def _told(path: str):
 # What is on a disk
 
 
-def inspect(path: str, image_format: str = "qcow2", directories=(), texts=()) -> dict:
+def inspect(path: str, image_format: str = "qcow2", directories=(), texts=(), mount: bool = True) -> dict:
     """
     The system on a disk, read without changing anything; the disk may be in use.
 
@@ -286,6 +291,10 @@ def inspect(path: str, image_format: str = "qcow2", directories=(), texts=()) ->
         List of directories to list. Default none.
     texts
         List of files in them to read. Default none.
+    mount
+        Whether this host's kernel may mount what only it can read, XFS and btrfs. Default yes.
+
+    Raises ``CommandExecutionError`` for a partition table that is none, and for files of more than 16 MiB.
 
     Returns:
         ``offset`` (bytes, of the partition), ``filesystem``, ``clean`` (it was unmounted) and ``files``: path to
@@ -305,6 +314,8 @@ def inspect(path: str, image_format: str = "qcow2", directories=(), texts=()) ->
         for offset in _partitions(device):
             filesystem, clean = _filesystem(device, offset)
             seen.append(filesystem or "nothing known")
+            if filesystem in READERS and not mount and READERS[filesystem] is _mount_read:
+                return {"offset": None, "why": f"its {filesystem} would have to be mounted here", "files": {}}
             if filesystem not in READERS:
                 continue
             if not clean:
@@ -381,15 +392,20 @@ def serving():
 def _ask(server, command: str, arguments: dict | None = None, event: str | None = None):
     """Have the server execute a QMP command, until it answers or the event comes."""
     asked = json.dumps({"execute": command, "arguments": arguments or {}, "id": command})
-    with contextlib.suppress(BrokenPipeError):
-        print(asked, file=server.stdin, flush=True)
-    for line in server.stdout:
-        said = json.loads(line)
-        if "error" in said:
-            raise CommandExecutionError(said["error"]["desc"])
-        if said.get("event") == event if event else said.get("id") == command:
-            return
-    raise CommandExecutionError("qemu-storage-daemon ended")
+    limit = threading.Timer(PATIENCE, server.kill)
+    limit.start()
+    try:
+        with contextlib.suppress(BrokenPipeError):
+            print(asked, file=server.stdin, flush=True)
+        for line in server.stdout:
+            said = json.loads(line)
+            if "error" in said:
+                raise CommandExecutionError(said["error"]["desc"])
+            if said.get("event") == event if event else said.get("id") == command:
+                return
+    finally:
+        limit.cancel()
+    raise CommandExecutionError(f"qemu-storage-daemon ended, or had no answer for {PATIENCE} s")
 
 
 @contextlib.contextmanager
@@ -433,23 +449,21 @@ def _partitions(device: Path) -> list:
 
 
 def _gpt(disk) -> list:
+    """A guest's root wrote these numbers: of a table that no program makes nothing is taken."""
     disk.seek(SECTOR)
-    table = disk.read(92)
-    start, count, size = struct.unpack_from("<QII", table, 72)
+    start, count, size = GPT.unpack(disk.read(GPT.size).ljust(GPT.size, b"\0"))
+    if count > 1024 or size not in (128, 256, 512) or start > disk.seek(0, os.SEEK_END) // SECTOR:
+        raise CommandExecutionError(f"a partition table of {count} entries of {size} bytes at sector {start} is none")
     disk.seek(start * SECTOR)
-    entries = disk.read(count * size)
-    return [
-        struct.unpack_from("<Q", entries, at + 32)[0] * SECTOR
-        for at in range(0, count * size, size)
-        if any(entries[at : at + 16])
-    ]
+    entries = [disk.read(size) for _ in range(count)]
+    return [struct.unpack_from("<Q", each, 32)[0] * SECTOR for each in entries if len(each) == size and any(each[:16])]
 
 
 def _filesystem(device: Path, offset: int):
     """What begins there, by its magic, and whether it was unmounted: ``(None, True)`` if it is not known."""
     with open(device, "rb") as disk:
-        disk.seek(offset)
-        head = disk.read(0x10048)
+        disk.seek(min(offset, disk.seek(0, os.SEEK_END)))
+        head = disk.read(0x10048).ljust(0x10048, b"\0")
     magic, state = struct.unpack_from("<HH", head, 1024 + 56)
     if magic == 0xEF53:
         needs_recovery = struct.unpack_from("<I", head, 1024 + 96)[0] & 4
@@ -469,9 +483,17 @@ def _filesystem(device: Path, offset: int):
 def _debugfs(device: Path, offset: int, commands: list, writable: bool) -> str:
     argv = ["debugfs", *(["-w"] if writable else []), "-f", "-", f"{device}?offset={offset}"]
     script = "".join(f"{command}\n" for command in commands)
-    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
-    env = {**os.environ, "PATH": _path()}
-    return subprocess.run(argv, input=script, **pipes, text=True, errors="replace", env=env).stdout
+    return _run(argv, script).stdout
+
+
+def _run(argv: list, stdin: str, **environment):
+    env = {**os.environ, "PATH": _path(), **environment}
+    try:
+        return subprocess.run(
+            argv, input=stdin, capture_output=True, text=True, errors="replace", env=env, timeout=PATIENCE
+        )
+    except subprocess.TimeoutExpired:
+        raise CommandExecutionError(f"{argv[0]} was ended after {PATIENCE} s without an answer") from None
 
 
 def _ext_read(device: Path, offset: int, directories, texts, changes=()) -> dict:
@@ -479,10 +501,17 @@ def _ext_read(device: Path, offset: int, directories, texts, changes=()) -> dict
     dumps = {path: device.with_name(f"read{number}") for number, path in enumerate(texts)}
     commands = [*changes, "close", f"open {device}?offset={offset}"] if changes else []
     commands += [f"ls -p {directory}" for directory in sorted(directories)]
-    commands += [f"dump {path} {dump}" for path, dump in dumps.items()]
     files = _ext_listed(_debugfs(device, offset, commands, writable=bool(changes)))
+    dumps = {path: dump for path, dump in dumps.items() if files.get(path, {}).get("kind") == "file"}
+    for path in dumps:  # without blocks, a size costs the guest nothing, and us all of it
+        if files[path]["size"] > LARGEST:
+            raise CommandExecutionError(f"its {path} has {files[path]['size']} bytes; at most {LARGEST} are read")
+    for found in files.values():
+        found.pop("size", None)
+    if dumps:
+        _debugfs(device, offset, [f"dump {path} {dump}" for path, dump in dumps.items()], writable=False)
     for path, dump in dumps.items():
-        if files.get(path, {}).get("kind") == "file" and dump.exists():
+        if dump.exists():
             files[path]["text"] = dump.read_text(errors="replace")
     return files
 
@@ -495,11 +524,14 @@ def _ext_listed(output: str) -> dict:
         if line.startswith("debugfs: "):
             directory = line.removeprefix("debugfs: ls -p ") if line.startswith("debugfs: ls -p ") else None
         elif directory and line.startswith("/") and line.count("/") >= 7:
-            _, inode, mode, _, _, name, *_ = line.split("/")
+            _, inode, mode, _, _, name, size, *_ = line.split("/")
             if name == "." and inode != "0":
                 files[directory] = {"kind": "directory"}
             elif name not in ("", "..") and inode != "0":
-                files[posixpath.join(directory, name)] = {"kind": kinds.get(mode[:2], "other")}
+                files[posixpath.join(directory, name)] = {
+                    "kind": kinds.get(mode[:2], "other"),
+                    "size": int(size) if size.isdecimal() else 0,
+                }
     return files
 
 
@@ -549,6 +581,9 @@ for directory in asked["directories"]:
             files[os.path.join(directory, each.name)] = {"kind": kinds.get(mode >> 12, "other")}
 for path in asked["texts"]:
     if files.get(path, {}).get("kind") == "file":
+        size = os.stat(path, follow_symlinks=False).st_size
+        if size > asked["largest"]:
+            sys.exit(f"its {path} has {size} bytes; at most {asked['largest']} are read")
         with open(path, errors="replace") as file:
             files[path]["text"] = file.read()
 json.dump(files, sys.stdout)
@@ -576,13 +611,8 @@ def _mounted(device: Path, offset: int, mode: str, asked: dict) -> dict:
     options = {("xfs", "ro"): "ro,norecovery,nouuid", ("xfs", "rw"): "rw,nouuid"}.get((kind, mode), mode)
     with tempfile.TemporaryDirectory(prefix="onepass-") as work:
         script = ["sh", "-ec", MOUNT, "sh", kind, str(offset), options, str(device), work]
-        done = subprocess.run(
-            ["unshare", "--mount", "--propagation", "private", *script],
-            input=json.dumps(asked),
-            capture_output=True,
-            text=True,
-            env={**os.environ, "PATH": _path(), "PYTHON": sys.executable, "PROGRAM": IN_MOUNT},
-        )
+        argv = ["unshare", "--mount", "--propagation", "private", *script]
+        done = _run(argv, json.dumps({**asked, "largest": LARGEST}), PYTHON=sys.executable, PROGRAM=IN_MOUNT)
     if done.returncode:
         said = done.stderr.strip().splitlines() or [f"exit {done.returncode}"]
         raise CommandExecutionError(f"The {kind} on the disk cannot be mounted or changed: {said[-1]}")

@@ -12,6 +12,7 @@ Configuration: ``libvirt_clone:uri``, default ``qemu:///system``. Requires libvi
 
 import contextlib
 import os
+import threading
 import xml.etree.ElementTree as ET
 
 from salt.exceptions import CommandExecutionError
@@ -24,6 +25,8 @@ except ImportError:
     HAS_LIBVIRT = False
 
 __virtualname__ = "libvirt_host"
+
+ANSWER = 10  # seconds that libvirtd has to answer
 
 
 def __virtual__():
@@ -56,9 +59,61 @@ def _host():
         with contextlib.suppress(libvirt.libvirtError):
             host.getLibVersion()  # isAlive() notices a restarted libvirtd only after a failure
             return host
-    libvirt.registerErrorHandler(lambda *_: None, None)  # else the library prints every error itself
-    host = __context__["libvirt_host.connection"] = libvirt.open(uri())
+    _attend()
+    host = connect(uri())
+    with contextlib.suppress(libvirt.libvirtError):  # a driver without a daemon has none
+        host.setKeepAlive(5, 3)
+    __context__["libvirt_host.connection"] = host
     return host
+
+
+def connect(place: str):
+    """
+    A connection to a libvirtd, or an error when that hangs.
+
+    place
+        Its URI.
+
+    Raises ``libvirtError``, and ``CommandExecutionError`` when nothing answers within 10 s.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_host.connect
+
+    .. versionadded:: 0.1.0
+    """
+    libvirt.registerErrorHandler(lambda *_: None, None)  # else the library prints every error itself
+    found = []
+    opening = threading.Thread(target=_open, args=(place, found), daemon=True)
+    opening.start()
+    opening.join(ANSWER)
+    if not found:
+        raise CommandExecutionError(f"libvirtd at {place} takes connections, but did not answer for {ANSWER} s")
+    if isinstance(found[0], libvirt.libvirtError):
+        raise found[0]
+    return found[0]
+
+
+def _open(place: str, found: list):
+    try:
+        found.append(libvirt.open(place))
+    except libvirt.libvirtError as err:
+        found.append(err)
+
+
+def _attend():
+    """One thread of this process runs libvirt's events, without which a daemon that has stopped is waited for for ever."""
+    if __context__.get("libvirt_host.events") != os.getpid():
+        libvirt.virEventRegisterDefaultImpl()
+        threading.Thread(target=_events, daemon=True).start()
+        __context__["libvirt_host.events"] = os.getpid()
+
+
+def _events():
+    while True:
+        libvirt.virEventRunDefaultImpl()
 
 
 @contextlib.contextmanager

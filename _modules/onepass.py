@@ -77,7 +77,7 @@ def converge(name, read, plan, act, fact, test=False):
         Function of what ``read`` answered; the list of steps, each a mapping with ``do`` (a verb, see ``PAST``),
         ``what`` (the object), ``old``, ``new``, and whatever ``act`` needs. An empty list: nothing to do.
     act
-        Function of one step; executes it, and raises an error of Salt's when it cannot.
+        Function of one step; executes it, and raises an error of Salt's or of the system's when it cannot.
     fact
         Function of what ``read`` answered; the sentence that explains why there is nothing to do.
     test
@@ -107,7 +107,7 @@ def converge(name, read, plan, act, fact, test=False):
             act(step)
             done.append(step)
         left = plan(read())
-    except (CommandExecutionError, SaltInvocationError) as err:
+    except (CommandExecutionError, SaltInvocationError, OSError) as err:
         return dict(ret, changes=changes(done), comment=_failure(err, done, steps))
     if left:
         return dict(ret, changes=changes(done), comment="Still to do after acting: " + _phrases("", left))
@@ -134,7 +134,7 @@ def changes(steps):
     for step in steps:
         old = merged.get(step["what"], step)["old"]
         merged[step["what"]] = {"old": old, "new": step["new"]}
-    return merged
+    return _sayable(merged)
 
 
 def refuse(name, what, faults):
@@ -384,6 +384,15 @@ def _sentence(prefix, steps, observed=None):
     text = _phrases(prefix, steps)
     assumed = isinstance(observed, dict) and observed.get("assumed")
     return text[0].upper() + text[1:] + (f" ({assumed})" if assumed else "")
+
+
+def _sayable(value):
+    """Bytes of a file that are no UTF-8 are question marks: what a minion returns must be text."""
+    if isinstance(value, dict):
+        return {_sayable(key): _sayable(each) for key, each in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_sayable(each) for each in value]
+    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
 def _failure(err, done, steps):

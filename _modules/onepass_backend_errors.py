@@ -253,8 +253,23 @@ ERRORS = {
             "Shut the VM down; modprobe fuse if /dev/fuse is missing.",
         ),
         (
-            "qemu-storage-daemon ended",
-            "QEMU's server of disks did not start here, or was killed while a disk was read or written.",
+            "libvirtd at * takes connections, but did not answer for * s",
+            "libvirtd is there and hangs: stopped, or it waits for a disk or a lock. Guests go on without it.",
+            "systemctl restart libvirtd on that host, and see why in journalctl -u libvirtd; then run again.",
+        ),
+        (
+            "a partition table of * entries of * bytes at sector * is none",
+            "The numbers in the disk's table are none that a program writes; a guest's root can write any.",
+            "Look at the disk from inside of its guest, with gdisk. Nothing else is kept back by it.",
+        ),
+        (
+            "its * has * bytes; at most * are read",
+            "A file that names a system is small. One of that size is refused before it fills this host's memory.",
+            "Make it smaller inside of the guest, or take that disk out.",
+        ),
+        (
+            "qemu-storage-daemon ended, or had no answer for * s",
+            "QEMU's server of disks did not start here, was killed, or hangs, while a disk was read or written.",
             "See what qemu-storage-daemon --version says; the next run makes anew what is unfinished.",
         ),
         (

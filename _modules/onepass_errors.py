@@ -30,6 +30,16 @@ ERRORS = {
             "Install the package that has it, then run again.",
         ),
         (
+            "* was ended after * s without an answer",
+            "A program that answers at once elsewhere hangs on this host: what it asks, a daemon or a disk, hangs.",
+            "Run it by hand there and see what it waits for (ps -o stat,wchan); then run again.",
+        ),
+        (
+            "* cannot be run: *",
+            "The program is there, but the system refuses to start it: its mode, its interpreter, or memory.",
+            "Mend what the words after the colon name, then run again.",
+        ),
+        (
             "No network namespace could be made: *",
             "Rules are tried in a namespace that nobody sees before they are loaded, and the kernel refused one: "
             "no root, or a container without CAP_SYS_ADMIN.",

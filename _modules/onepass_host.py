@@ -8,11 +8,15 @@ Nothing goes through a shell::
     salt-call --local -m . onepass_host.run '[ip, -V]'
 """
 
+import contextlib
 import contextvars
 import ctypes
+import errno
+import glob
 import os
 import subprocess
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -20,13 +24,15 @@ import salt.utils.path
 from salt.exceptions import CommandExecutionError
 
 CLONE_NEWNET = 0x40000000
+# Whatever bytes a file of others holds.
+AS_IT_IS = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
 def __virtual__():
     return "onepass_host"
 
 
-def run(argv, stdin=""):
+def run(argv, stdin="", timeout=60):
     """
     Run a program in the C locale and answer what it printed. No shell; administrators' programs are found too.
 
@@ -34,8 +40,10 @@ def run(argv, stdin=""):
         List of words.
     stdin
         Its standard input. Default: nothing.
+    timeout
+        Seconds until it is ended, ``None`` for as long as it takes. Default 60.
 
-    Raises ``CommandExecutionError`` with what the program said, or that it is not installed.
+    Raises ``CommandExecutionError`` with what the program said, or that it is not installed or did not end.
 
     CLI Example:
 
@@ -47,10 +55,15 @@ def run(argv, stdin=""):
     """
     words = [str(word) for word in argv]
     env = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin", "LC_ALL": "C"}
+    text = {"encoding": "utf-8", "errors": "replace"}
     try:
-        done = subprocess.run(words, input=stdin, capture_output=True, encoding="utf-8", errors="replace", env=env)
+        done = subprocess.run(words, input=stdin, capture_output=True, env=env, timeout=timeout, **text)
     except FileNotFoundError:
         raise CommandExecutionError(f"{words[0]} is not installed") from None
+    except subprocess.TimeoutExpired:
+        raise CommandExecutionError(f"{' '.join(words)} was ended after {timeout} s without an answer") from None
+    except OSError as err:
+        raise CommandExecutionError(f"{words[0]} cannot be run: {err.strerror}") from err
     if done.returncode:
         said = (done.stderr or done.stdout).strip() or f"exit code {done.returncode}"
         raise CommandExecutionError(f"{' '.join(words)}: {said}")
@@ -59,10 +72,12 @@ def run(argv, stdin=""):
 
 def read(path):
     """
-    A file's text, or ``None`` if there is none.
+    A file's text, or ``None`` if there is none. Bytes that are no UTF-8 go back by :py:func:`write` as they were.
 
     path
         The file.
+
+    Raises ``CommandExecutionError`` with the reason why it cannot be read.
 
     CLI Example:
 
@@ -72,10 +87,9 @@ def read(path):
 
     .. versionadded:: 0.1.0
     """
-    try:
-        return Path(path).read_text()
-    except (FileNotFoundError, ProcessLookupError):
-        return None
+    with _told(path), contextlib.suppress(FileNotFoundError, NotADirectoryError, ProcessLookupError):
+        return Path(path).read_text(**AS_IT_IS)
+    return None
 
 
 def write(path, text, mode=0o644):
@@ -89,6 +103,8 @@ def write(path, text, mode=0o644):
     mode
         Its mode. Default ``0o644``.
 
+    Raises ``CommandExecutionError`` with the reason why it cannot be written.
+
     CLI Example:
 
     .. code-block:: bash
@@ -98,20 +114,21 @@ def write(path, text, mode=0o644):
     .. versionadded:: 0.1.0
     """
     path = Path(path)
-    if text is None:
-        return path.unlink(missing_ok=True)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    handle, part = tempfile.mkstemp(dir=path.parent, prefix=".part-")
-    try:
-        with os.fdopen(handle, "w") as file:
-            os.fchmod(file.fileno(), mode)
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-        os.replace(part, path)
-    except BaseException:
-        os.unlink(part)
-        raise
+    with _told(path):
+        if text is None:
+            return path.unlink(missing_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
+        handle, part = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.part-")
+        try:
+            with os.fdopen(handle, "w", **AS_IT_IS) as file:
+                os.fchmod(file.fileno(), mode)
+                file.write(text)
+                file.flush()
+                os.fsync(file.fileno())
+            _replace(part, path, text)
+        finally:
+            Path(part).unlink(missing_ok=True)
 
 
 def has_systemd():
@@ -150,6 +167,38 @@ def in_new_network(work):
     context = contextvars.copy_context()  # by which Salt's loader finds __salt__
     with ThreadPoolExecutor(1) as pool:  # a namespace belongs to a thread, and ends with it
         return pool.submit(context.run, _entered, work).result()
+
+
+@contextlib.contextmanager
+def _told(path):
+    """What the system refuses is an error of Salt's, with the file."""
+    try:
+        yield
+    except OSError as err:
+        raise CommandExecutionError(f"{err.filename or path}: {err.strerror}") from err
+
+
+def _sweep(path):
+    """What writers that were killed left beside a file; one that is at work is younger."""
+    for part in path.parent.glob(f".{glob.escape(path.name)}.part-*"):
+        with contextlib.suppress(FileNotFoundError):
+            if part.stat().st_mtime < time.time() - 3600:
+                part.unlink()
+
+
+def _replace(part, path, text):
+    """A file that is mounted by itself, a container's, is written in place: it cannot be replaced."""
+    try:
+        os.replace(part, path)
+    except OSError as err:
+        if err.errno != errno.EBUSY:
+            raise
+        path.write_text(text, **AS_IT_IS)
+    directory = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
 
 
 def _entered(work):

@@ -300,6 +300,21 @@ def test_the_nvram_is_the_clones_own(hypervisor, modules, template):
     assert nvram.read_text() == "variables"
 
 
+def test_a_libvirtd_that_hangs_is_named_and_waited_for_no_longer(hypervisor, modules, template):
+    assert list(modules.libvirt_host.domains()) == ["tiny"]  # by a connection that is there from now on
+    hypervisor.daemon.send_signal(signal.SIGSTOP)
+    begun = time.monotonic()
+    try:
+        with pytest.raises(
+            CommandExecutionError, match="libvirtd at .* takes connections, but did not answer for 10 s"
+        ):
+            modules.libvirt_host.domains()
+    finally:
+        hypervisor.daemon.send_signal(signal.SIGCONT)
+    assert time.monotonic() - begun < 60
+    assert list(modules.libvirt_host.domains()) == ["tiny"]
+
+
 def test_audit_finds_what_two_domains_share_and_a_clone_shares_none_of_it(hypervisor, modules):
     duid, key = "00:01:00:01:2c:aa:bb:cc:52:54:00:00:00:01", "-----BEGIN PUBLIC KEY-----\nMIIBtemplate"
     ecdsa, minion = f"ecdsa-sha2-nistp256 {'A' * 140}", f"{'tiny.' * 13}test"
@@ -315,6 +330,44 @@ def test_audit_finds_what_two_domains_share_and_a_clone_shares_none_of_it(hyperv
     held = [f"DUID {duid}", f"host key {ecdsa}", "host key ssh-ed25519 AAAAtemplate", f"machine-id {TEMPLATE_ID}"]
     held += [f"minion id {minion}", "minion key MIIBtemplate"]
     assert found == {"shared": [{"what": what, "domains": ["copy", "tiny"]} for what in held], "unread": {}}
+
+
+def gpt(start=2, count=128, size=128):
+    """A disk's first sectors, with a partition table of these numbers."""
+    protective = bytes(446) + struct.pack("<4xB3xII", 0xEE, 1, 99) + bytes(48) + b"\x55\xaa"
+    return protective + struct.pack("<72xQII4x", start, count, size)
+
+
+NO_SYSTEM = "no system on it, but nothing known"
+ODD_DISKS = {
+    "short": (b"\x55\xaa" * 512, NO_SYSTEM),
+    "empty": (b"", NO_SYSTEM),
+    "beyond": (bytes(446) + struct.pack("<4xB3xII", 0x83, 2**32 - 1, 9) + bytes(48) + b"\x55\xaa", NO_SYSTEM),
+    "none": (gpt(size=0), "a partition table of 128 entries of 0 bytes at sector 2 is none"),
+    "many": (gpt(count=2**32 - 1), "a partition table of 4294967295 entries of 128 bytes at sector 2 is none"),
+    "far": (gpt(start=2**40), "a partition table of 128 entries of 128 bytes at sector 1099511627776 is none"),
+    "farther": (gpt() + bytes(420) + (b"\xff" * 40).ljust(128, b"\0"), NO_SYSTEM),
+}
+
+
+def test_a_disk_that_its_guest_has_written_ends_nobodys_audit(hypervisor, modules, template, tmp_path):
+    modules.libvirt_clone.clone("tiny", "vm1", start=False)
+    for name, (content, _) in ODD_DISKS.items():
+        path = hypervisor.template(name, image_format="raw")["vda"]
+        path.write_bytes(content.ljust(4096, b"\0") if content and name != "short" else content)
+    large = hypervisor.template("large", image_format="raw")["vda"]
+    subprocess.run(
+        ["debugfs", "-w", "-R", f"sif /etc/machine-id size {1 << 30}", f"{large}?offset=1048576"], check=True
+    )
+    xfs = hypervisor.template("xfs", image_format="raw")["vda"]
+    os.truncate(xfs, 320 << 20)
+    subprocess.run(["mkfs.xfs", "-q", "-f", xfs], check=True)
+    found = modules.libvirt_clone.audit()
+    unread = {name: why for name, (_, why) in ODD_DISKS.items()}
+    unread["large"] = f"its /etc/machine-id has {1 << 30} bytes; at most {16 << 20} are read"
+    unread["xfs"] = "its xfs would have to be mounted here"
+    assert {name: why.partition(", nothing known")[0] for name, why in found["unread"].items()} == unread
+    assert found["shared"] == []
 
 
 def test_plan_shows_the_difference_and_touches_nothing(hypervisor, modules, template):
