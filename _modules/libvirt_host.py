@@ -104,7 +104,7 @@ def _open(place: str, found: list):
 
 
 def _attend():
-    """One thread of this process runs libvirt's events, without which a daemon that has stopped is waited for for ever."""
+    """A thread of this process runs libvirt's events: without it, a daemon that stopped is waited for without end."""
     if __context__.get("libvirt_host.events") != os.getpid():
         libvirt.virEventRegisterDefaultImpl()
         threading.Thread(target=_events, daemon=True).start()
