@@ -390,7 +390,8 @@ def debian(hypervisor, modules):
     path = hypervisor.template("debian12")["vda"]
     shutil.copy(GUEST / "debian.qcow2", path)
     with hypervisor.connection() as host:
-        xml = host.lookupByName("debian12").XMLDesc().replace("panic=-1", "panic=-1 realroot")
+        options = "panic=-1 realroot systemd.journald.forward_to_console=1"  # shown where a test fails
+        xml = host.lookupByName("debian12").XMLDesc().replace("panic=-1", options)
         host.defineXML(xml.replace("114688", "393216"))
     key = hypervisor.root / "root_key"
     if not key.exists():
