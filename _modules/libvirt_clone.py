@@ -367,14 +367,15 @@ def destroy(*names):
     """
     Nothing is left of the clones: power, lease and with it the name in DNS, known_hosts line, files, domain.
 
-    Files are those that the clone was made with; a disk that was attached later stays. A name that stands for no domain
+    Files are those that the clone was made with; a disk that was attached later stays, and so does a file that another
+    domain has as well. A name that stands for no domain
     is no error; one that stands for a domain that was not made here is, and then nothing is touched.
 
     names
         The clones.
 
     Returns:
-        Name to ``destroyed`` or ``was not there``.
+        Name to ``destroyed``, which files of it others have and were left, or ``was not there``.
 
     CLI Example:
 
@@ -387,16 +388,16 @@ def destroy(*names):
     _check({"names": names})
     there = __salt__["libvirt_host.domains"]()
     own = {name: __salt__["libvirt_make.own"](name)["ours"]["files"] for name in names if name in there}
-    users = __salt__["libvirt_template.users"]()
+    users = __salt__["libvirt_template.users"](there)
     for name, files in own.items():
         others = {user for path in files for user in users.get(path, ())} - set(names)
         if others:
             raise CommandExecutionError(f"{', '.join(sorted(others))} was cloned from {name}; destroy that first")
     gone = dict.fromkeys(names, "was not there")
     for name in own:
-        __salt__["libvirt_make.remove"](name)
-        gone[name] = "destroyed"
-        _say(name, "destroyed")
+        spared = __salt__["libvirt_make.remove"](name)
+        gone[name] = f"destroyed; another domain has {', '.join(spared)}" if spared else "destroyed"
+        _say(name, gone[name])
     return gone
 
 

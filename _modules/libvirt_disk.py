@@ -58,8 +58,8 @@ def header(path: str) -> dict:
         The image. One that is not qcow2 is taken for raw.
 
     Returns:
-        ``format``, ``size`` (bytes, as the guest sees it), ``backing`` (absolute path or ``None``) and ``written``:
-        whether anything was ever written to it (always true of a raw one).
+        ``format``, ``size`` (bytes, as the guest sees it), ``backing`` (absolute path or ``None``), ``encrypted``, and
+        ``written``: whether anything was ever written to it (always true of a raw one).
 
     CLI Example:
 
@@ -72,16 +72,17 @@ def header(path: str) -> dict:
     with _told(path), open(path, "rb") as image:
         head = image.read(104)
         if head[:4] != b"QFI\xfb":
-            return {"format": "raw", "size": os.stat(path).st_size, "backing": None, "written": True}
+            size, encrypted = os.stat(path).st_size, head.startswith(b"LUKS\xba\xbe")
+            return {"format": "raw", "size": size, "backing": None, "encrypted": encrypted, "written": True}
         at, length = struct.unpack_from(">QI", head, 8)
-        size, _, entries, table = struct.unpack_from(">QIIQ", head, 24)
+        size, cipher, entries, table = struct.unpack_from(">QIIQ", head, 24)
         image.seek(at)
         backing = os.fsdecode(image.read(length)) if at else None
         image.seek(table)
         written = any(image.read(8 * entries))
     if backing:
         backing = posixpath.join(posixpath.dirname(path), backing.removeprefix("file:"))
-    return {"format": "qcow2", "size": size, "backing": backing, "written": written}
+    return {"format": "qcow2", "size": size, "backing": backing, "encrypted": cipher != 0, "written": written}
 
 
 def base(path: str, generation: int) -> str:

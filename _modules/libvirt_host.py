@@ -135,9 +135,14 @@ def _lookup(host, name: str):
 
 
 def _facts(domain) -> dict:
+    """What it will be at its next start; of what it has now, the paths count as well."""
+    read = __salt__["libvirt_xml.read"]
+    found, active = read(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)), bool(domain.isActive())
+    now = read(domain.XMLDesc())["paths"] if active else []
     return {
-        **__salt__["libvirt_xml.read"](domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)),
-        "active": bool(domain.isActive()),
+        **found,
+        "paths": sorted({*found["paths"], *now}),
+        "active": active,
         "autostart": bool(domain.autostart()),
         "saved": bool(domain.hasManagedSaveImage()),
     }
@@ -209,12 +214,14 @@ def mark(name: str, ours: dict):
         found.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, "onepass", namespace, flags)
 
 
-def undefine(name: str):
+def undefine(name: str, nvram: bool = False, tpm: bool = False):
     """
-    The domain is gone, with its NVRAM, TPM, saved state and the metadata of snapshots. It is off.
+    The domain is gone, with its saved state and the metadata of snapshots. It is off.
 
     name
         The domain.
+    nvram, tpm
+        The file of its firmware's variables, and the state of its TPM, go as well. Default: both stay.
 
     CLI Example:
 
@@ -224,7 +231,8 @@ def undefine(name: str):
 
     .. versionadded:: 0.1.0
     """
-    wanted = ("MANAGED_SAVE", "SNAPSHOTS_METADATA", "CHECKPOINTS_METADATA", "NVRAM", "TPM")
+    wanted = ["MANAGED_SAVE", "SNAPSHOTS_METADATA", "CHECKPOINTS_METADATA"]
+    wanted += ["NVRAM" if nvram else "KEEP_NVRAM", "TPM" if tpm else "KEEP_TPM"]
     flags = sum(getattr(libvirt, f"VIR_DOMAIN_UNDEFINE_{flag}", 0) for flag in wanted)
     with _libvirt(f"undefine {name}") as host:
         host.lookupByName(name).undefineFlags(flags)

@@ -52,7 +52,7 @@ def source(template):
         raise CommandExecutionError(f"There is no domain {template} to clone; there are: {there}")
     if found["ours"] and found["ours"]["state"] != "ready":
         raise CommandExecutionError(f"{template} is an unfinished clone; clone or destroy it")
-    refused = __salt__["libvirt_xml.refusals"](__salt__["libvirt_host.xml"](template))
+    refused = __salt__["libvirt_forms.refusals"](__salt__["libvirt_host.xml"](template))
     if refused:
         raise CommandExecutionError(
             "\n".join(f"{template}: {each['path']} {each['fault']}; {each['remedy']}" for each in refused)
@@ -208,9 +208,12 @@ def gc(template):
     return {"removed": removed, "kept": kept}
 
 
-def users() -> dict:
+def users(there=None) -> dict:
     """
     Every image that is below a domain's disk: path to the set of the domains' names.
+
+    there
+        What :py:func:`libvirt_host.domains` answered. Default: what it answers now.
 
     CLI Example:
 
@@ -221,7 +224,7 @@ def users() -> dict:
     .. versionadded:: 0.1.0
     """
     found_users = {}
-    for name, found in __salt__["libvirt_host.domains"]().items():
+    for name, found in (there or __salt__["libvirt_host.domains"]()).items():
         for disk in found["disks"]:
             path = disk["path"]
             while path and os.path.exists(path):

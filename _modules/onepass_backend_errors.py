@@ -393,6 +393,53 @@ ERRORS = {
             "Start it and shut it down properly.",
         ),
         (
+            "which one VM at a time can have",
+            "The template names a device, port, socket or file that cannot be two VMs' at once, so no clone could have "
+            "it beside the template.",
+            "Remove it in the template and seal it again; give it to the VM that needs it by virsh attach-device.",
+        ),
+        (
+            "is not known here",
+            "The template's XML says something that the bundle has not learned. It may name a file or a socket, which "
+            "the clone would share with its template.",
+            "Remove it in the template, or report the form that is named with virsh version.",
+        ),
+        (
+            "which may be for one VM at a time",
+            "Arguments for QEMU itself may open ports and files of the host, which libvirt knows nothing of.",
+            "Use libvirt's own element for it, or remove the argument in the template.",
+        ),
+        (
+            "is encrypted",
+            "The template's disk is encrypted. An overlay over it would not be, and QEMU opens no such pair.",
+            "Use an image without encryption: qemu-img convert; encrypt inside of the VM instead.",
+        ),
+        (
+            "is of type *, not a file",
+            "A clone's disk is an overlay over a file, and its firmware's variables are a copy of one.",
+            "Move it into a qcow2 file with qemu-img convert, and name the file by its path.",
+        ),
+        (
+            "is a SCSI device of the host",
+            "A device of the host is passed through as the disk; there is nothing to clone.",
+            "Copy it into a file: qemu-img convert.",
+        ),
+        (
+            "keeps its data in another file",
+            "The disk is a qcow2 file whose data is in a second file; a clone would write into that.",
+            "Make one file of the two: qemu-img convert.",
+        ),
+        (
+            "has the format *",
+            "Overlays are made over qcow2 and raw images only.",
+            "Convert it: qemu-img convert -O qcow2.",
+        ),
+        (
+            "is an overlay over",
+            "The firmware's variables are in an overlay, and a copy of it would hang on the template's file.",
+            "Merge it into the file below: virsh blockcommit, or remove the snapshot.",
+        ),
+        (
             "was not unmounted",
             "The filesystem was in use when the VM stopped.",
             "Start it and shut it down from inside.",

@@ -174,15 +174,15 @@ REFUSED = [
 
 @pytest.mark.parametrize("device, path, fault", REFUSED, ids=[path + " " + fault for _, path, fault in REFUSED])
 def test_what_cannot_be_shared_is_refused_by_name(modules, device, path, fault):
-    assert modules.libvirt_xml.refusals(TEMPLATE) == []
-    found = modules.libvirt_xml.refusals(TEMPLATE.replace("</devices>", f"{device}</devices>"))
+    assert modules.libvirt_forms.refusals(TEMPLATE) == []
+    found = modules.libvirt_forms.refusals(TEMPLATE.replace("</devices>", f"{device}</devices>"))
     assert [each["path"] for each in found] == [path]
     assert fault in found[0]["fault"]
 
 
 def test_shared_disks_may_be_of_any_kind(modules):
     shared = "<disk type='block'><source dev='/dev/sda'/><target dev='vdz'/><shareable/></disk></devices>"
-    assert modules.libvirt_xml.refusals(TEMPLATE.replace("</devices>", shared)) == []
+    assert modules.libvirt_forms.refusals(TEMPLATE.replace("</devices>", shared)) == []
 
 
 @pytest.mark.parametrize(
