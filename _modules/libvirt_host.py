@@ -189,6 +189,36 @@ def define(xml: str):
         host.defineXML(xml)
 
 
+def refuse(xml: str, like: str, what: str):
+    """
+    Nothing happens, if libvirt would make a domain of this XML: it is asked for QEMU's command line.
+
+    xml
+        The XML to be defined later.
+    like
+        The XML of a domain that there is. Where libvirt makes no command line of that either, nothing can be told.
+    what
+        In words, what the XML is, for the error.
+
+    Raises ``CommandExecutionError`` with libvirt's own reason.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_host.refuse
+
+    .. versionadded:: 0.1.0
+    """
+    with _libvirt("ask libvirt for its version") as host:
+        try:
+            host.domainXMLToNative("qemu-argv", xml)
+        except libvirt.libvirtError as err:
+            with contextlib.suppress(libvirt.libvirtError):
+                host.domainXMLToNative("qemu-argv", like)
+                raise CommandExecutionError(f"libvirt would not make {what}: {err.get_error_message()}") from err
+
+
 def mark(name: str, ours: dict):
     """
     The domain's metadata holds our element with these values.
@@ -286,12 +316,9 @@ def change(name: str, what: str, value):
         found = host.lookupByName(name)
         if what == "autostart":
             found.setAutostart(int(value))
-        elif what == "memory":
-            found.setMemoryFlags(value << 10, libvirt.VIR_DOMAIN_AFFECT_CONFIG | libvirt.VIR_DOMAIN_MEM_MAXIMUM)
-            found.setMemoryFlags(value << 10, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
         else:
-            found.setVcpusFlags(value, libvirt.VIR_DOMAIN_AFFECT_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM)
-            found.setVcpusFlags(value, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+            text = found.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
+            host.defineXML(__salt__["libvirt_xml.resize"](text, **{what: value}))
 
 
 # Volumes

@@ -76,6 +76,9 @@ def prepare(template, names, options):
         "options": options,
     }
     _refuse_collisions(prepared, names)
+    __salt__["libvirt_xml.resize"](prepared["xml"], options["memory"], options["vcpu"])
+    first = __salt__["libvirt_xml.derive"](prepared["xml"], wanted(prepared, names[0]))
+    __salt__["libvirt_host.refuse"](first, prepared["xml"], f"{names[0]} of {template}")
     return prepared
 
 

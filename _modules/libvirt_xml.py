@@ -14,6 +14,8 @@ import difflib
 import posixpath
 import xml.etree.ElementTree as ET
 
+from salt.exceptions import CommandExecutionError
+
 __virtualname__ = "libvirt_xml"
 
 NAMESPACE = "urn:saltext-onepass:libvirt_clone:1"
@@ -240,9 +242,41 @@ def _size(domain, clone: dict):
         for tag in ("memory", "currentMemory"):
             if domain.find(tag) is not None:
                 _set(domain, tag, str(clone["memory"])).set("unit", "MiB")
-    if clone.get("vcpu"):
+    old = domain.find("vcpu")
+    if clone.get("vcpu") and (old is None or old.get("current") or int(old.text) != clone["vcpu"]):
         _set(domain, "vcpu", str(clone["vcpu"])).attrib.pop("current", None)
-        _drop(domain, "cpu/topology")
+        _drop(domain, "cpu/topology", "vcpus")
+        for pin in domain.findall("cputune/vcpupin"):
+            if int(pin.get("vcpu")) >= clone["vcpu"]:
+                domain.find("cputune").remove(pin)
+
+
+def resize(text: str, memory: int | None = None, vcpu: int | None = None) -> str:
+    """
+    The domain with another size; the topology and the hot-plug list of other CPUs are left to libvirt.
+
+    text
+        The domain's inactive XML.
+    memory, vcpu
+        MiB, and number of CPUs; ``None``: as it is.
+
+    Raises ``CommandExecutionError`` when the domain has NUMA cells, which say both for themselves.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_xml.resize '<domain><vcpu>1</vcpu></domain>' vcpu=2
+
+    .. versionadded:: 0.1.0
+    """
+    domain, old = ET.fromstring(text), read(text)
+    for key, value in (("memory", memory), ("vcpu", vcpu)):
+        if value not in (None, old[key]) and domain.find("cpu/numa") is not None:
+            what = f"{old['name']} has NUMA cells, which say what {key} there is"
+            raise CommandExecutionError(f"{what}: {old[key]}, not {value}; leave {key} out, or remove cpu/numa from it")
+    _size(domain, {"memory": memory, "vcpu": vcpu})
+    return ET.tostring(domain, encoding="unicode")
 
 
 def _store(domain, clone: dict, eject: bool = True):

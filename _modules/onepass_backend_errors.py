@@ -440,6 +440,17 @@ ERRORS = {
             "Merge it into the file below: virsh blockcommit, or remove the snapshot.",
         ),
         (
+            "libvirt would not make *: *",
+            "libvirt was asked what it would make of the clone's XML, and refused it; its own words follow. Nothing "
+            "was changed.",
+            "Mend what they name in the template, or leave out the argument that asks for it (memory, vcpu, network).",
+        ),
+        (
+            "has NUMA cells, which say what * there is",
+            "Each cell has memory and CPUs of its own, and libvirt takes their sum, whatever else is said.",
+            "Leave the argument out, or remove cpu/numa from the template (virsh edit) and seal it again.",
+        ),
+        (
             "was not unmounted",
             "The filesystem was in use when the VM stopped.",
             "Start it and shut it down from inside.",

@@ -110,3 +110,59 @@ def test_what_libvirt_takes_and_a_clone_cannot_have_is_refused_by_name(hyperviso
     assert len(taken) > 20, taken
     assert written(*hypervisor.pool.iterdir()) == before
     assert left_of(hypervisor, "vm1") == []
+
+
+VCPU = "<vcpu placement='static'>1</vcpu>"
+HOTPLUG = (
+    "<vcpu placement='static' current='2'>4</vcpu><vcpus><vcpu id='0' enabled='yes' hotpluggable='no'/>"
+    "<vcpu id='1' enabled='yes' hotpluggable='yes'/><vcpu id='2' enabled='no' hotpluggable='yes'/>"
+    "<vcpu id='3' enabled='no' hotpluggable='yes'/></vcpus>"
+)
+NUMA = "<numa><cell id='0' cpus='0-3' memory='114688' unit='KiB'/></numa></cpu>"
+
+
+def test_another_number_of_cpus_than_a_list_for_hot_plugging_has(hypervisor, states, template):
+    redefine(hypervisor, "tiny", (VCPU, HOTPLUG))
+    for vcpu in (3, 4, 1):
+        given = {"name": "vm1", "template": "tiny", "vcpu": vcpu, "memory": 100 + vcpu}
+        dry, real = states.libvirt_clone.present(**given, test=True), states.libvirt_clone.present(**given)
+        assert (dry.result, real.result, dry.changes) == (None, True, real.changes), real.comment
+        assert states.libvirt_clone.present(**given).changes == {}
+        with hypervisor.connection() as host:
+            vm = host.lookupByName("vm1")
+            assert (vm.vcpusFlags(libvirt.VIR_DOMAIN_AFFECT_CONFIG), vm.maxMemory() >> 10) == (vcpu, 100 + vcpu)
+
+
+@pytest.mark.parametrize(
+    "change, given, said",
+    [
+        (
+            [(VCPU, "<vcpu>4</vcpu>"), ("</cpu>", NUMA)],
+            {"vcpu": 2},
+            "tiny has NUMA cells, which say what vcpu there is",
+        ),
+        ([(VCPU, "<vcpu>4</vcpu>"), ("</cpu>", NUMA)], {"memory": 4096}, "tiny has NUMA cells, which say what memory"),
+        ([], {"vcpu": 4000}, "libvirt would not make vm1 of tiny: .*Maximum CPUs greater than"),
+        (
+            [(VCPU, "<vcpu>4</vcpu><cputune><vcpusched vcpus='3' scheduler='fifo' priority='1'/></cputune>")],
+            {"vcpu": 2},
+            "libvirt would not make vm1 of tiny: .*vCPU '3' is not present",
+        ),
+    ],
+)
+def test_a_size_that_cannot_be_is_refused_before_anything_is_made(hypervisor, states, template, change, given, said):
+    redefine(hypervisor, "tiny", *change)
+    for test in (True, False):
+        ret = states.libvirt_clone.present(name="vm1", template="tiny", test=test, **given)
+        assert (ret.result, ret.changes) == (False, {})
+        assert re.search(said, ret.comment)
+    assert left_of(hypervisor, "vm1") == []
+
+
+def test_a_size_that_a_clone_cannot_have_is_refused_before_it_is_changed(hypervisor, modules, states, template):
+    modules.libvirt_clone.clone("tiny", "vm1", start=False)
+    ret = states.libvirt_clone.present(name="vm1", template="tiny", vcpu=4000, memory=200, test=True)
+    assert (ret.result, ret.changes) == (False, {})
+    assert "libvirt would not make vm1 with memory 200 and vcpu 4000: " in ret.comment
+    assert states.libvirt_clone.present(name="vm1", template="tiny", vcpu=4000, memory=200).changes == {}
+    assert modules.libvirt_clone.info("vm1")["memory"] == 112

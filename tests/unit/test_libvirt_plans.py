@@ -1,5 +1,6 @@
 """Clones, without any libvirt: the XML derived from a template's, the identity's files, the steps, bad arguments."""
 
+import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
@@ -374,3 +375,62 @@ def test_good_arguments_have_no_fault(modules):
     good = {"template": "debian12", "names": ["virtual1", "a", "0x"], "memory": 512, "mac": "52:54:00:AA:00:01"}
     more = {"domain": "lab.test", "minion": {"master": "salt"}, "pool": None, "until": "ssh", "timeout": 0.5}
     assert modules.libvirt_identity.faults({**good, **more}) == []
+
+
+# Sizes
+
+HOTPLUG = "<vcpu current='2'>4</vcpu><vcpus><vcpu id='0' enabled='yes'/><vcpu id='3' enabled='no'/></vcpus>"
+SIZES = [
+    ("<vcpu>4</vcpu><cpu><topology cores='4'/></cpu>", {"vcpu": 4}, "<vcpu>4</vcpu><cpu><topology cores='4'/></cpu>"),
+    ("<vcpu>4</vcpu><cpu><topology cores='4'/></cpu>", {"vcpu": 2}, "<vcpu>2</vcpu><cpu/>"),
+    (HOTPLUG, {"vcpu": 2}, "<vcpu>2</vcpu>"),
+    (HOTPLUG, {"vcpu": 4}, "<vcpu>4</vcpu>"),
+    (HOTPLUG, {}, HOTPLUG),
+    (
+        "<vcpu>4</vcpu><cputune><vcpupin vcpu='1' cpuset='0'/><vcpupin vcpu='2' cpuset='1'/></cputune>",
+        {"vcpu": 2},
+        "<vcpu>2</vcpu><cputune><vcpupin vcpu='1' cpuset='0'/></cputune>",
+    ),
+    ("<memory unit='GiB'>1</memory>", {"memory": 512}, "<memory unit='MiB'>512</memory>"),
+    (
+        "<memory unit='MiB'>64</memory><cpu><numa><cell/></numa></cpu>",
+        {"memory": 64},
+        "<memory unit='MiB'>64</memory><cpu><numa><cell/></numa></cpu>",
+    ),
+]
+
+
+@pytest.mark.parametrize("old, size, new", SIZES)
+def test_another_size_takes_what_hangs_on_it_along(modules, old, size, new):
+    made = modules.libvirt_xml.resize(f"<domain>{old}</domain>", **size)
+    assert ET.canonicalize(made) == ET.canonicalize(f"<domain>{new}</domain>")
+
+
+@pytest.mark.parametrize("size", [{"memory": 128}, {"vcpu": 1}])
+def test_numa_cells_have_the_size_that_they_have(modules, size):
+    text = (
+        "<domain><name>tpl</name><memory unit='MiB'>64</memory><vcpu>2</vcpu><cpu><numa><cell/></numa></cpu></domain>"
+    )
+    with pytest.raises(CommandExecutionError, match="tpl has NUMA cells, which say what"):
+        modules.libvirt_xml.resize(text, **size)
+
+
+OPEN_VSWITCH = "<virtualport type='openvswitch'/><vlan><tag id='100'/></vlan>"
+PASST = "<backend type='passt' logFile='/l'/><ip address='192.0.2.3' prefix='24'/>"
+
+
+@pytest.mark.parametrize("old", [OPEN_VSWITCH, PASST, "<source dev='eth0' mode='bridge'/>", "<script path='/etc/up'/>"])
+def test_an_interface_that_moves_leaves_behind_what_belongs_to_its_old_place(modules, old):
+    text = re.sub(
+        "<interface .*</interface>",
+        f"<interface type='x'>{old}<model type='virtio'/></interface>",
+        TEMPLATE,
+        flags=re.S,
+    )
+    clone = {**CLONE, "macs": CLONE["macs"][:1], "place": ("network", "lab")}
+    interface = ET.fromstring(modules.libvirt_xml.derive(text, clone)).find("devices/interface")
+    assert [(each.tag, each.attrib) for each in interface] == [
+        ("model", {"type": "virtio"}),
+        ("mac", {"address": "52:54:00:00:00:01"}),
+        ("source", {"network": "lab"}),
+    ]
