@@ -24,6 +24,7 @@ import struct
 import subprocess
 import sys
 import tempfile
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
@@ -286,11 +287,12 @@ def inspect(path: str, image_format: str = "qcow2", directories=(), texts=()) ->
     directories
         List of directories to list. Default none.
     texts
-        List of files in them to read. Default none.
+        List of files in them to read, or of patterns such as ``/etc/netplan/*.yaml``. Default none.
 
     Returns:
         ``offset`` (bytes, of the partition), ``filesystem``, ``clean`` (it was unmounted) and ``files``: path to
-        mapping with ``kind`` (``file``, ``link``, ``directory``) and ``text``. ``offset`` is ``None`` when there is no
+        mapping with ``kind`` (``file``, ``link``, ``directory``), and ``text`` and ``mode`` of one that was read.
+        ``offset`` is ``None`` when there is no
         system that can be read, and ``why`` says what was seen instead.
 
     CLI Example:
@@ -477,13 +479,18 @@ def _debugfs(device: Path, offset: int, commands: list, writable: bool) -> str:
 
 def _ext_read(device: Path, offset: int, directories, texts, changes=()) -> dict:
     """What is there, after the changes if there are any: it is opened once more then, to be read from the disk."""
-    dumps = {path: device.with_name(f"read{number}") for number, path in enumerate(texts)}
     commands = [*changes, "close", f"open {device}?offset={offset}"] if changes else []
     commands += [f"ls -p {directory}" for directory in sorted(directories)]
-    commands += [f"dump {path} {dump}" for path, dump in dumps.items()]
     files = _ext_listed(_debugfs(device, offset, commands, writable=bool(changes)))
+    dumps = {
+        path: device.with_name(f"read{number}")
+        for number, (path, held) in enumerate(files.items())
+        if held["kind"] == "file" and '"' not in path and any(path == each or fnmatchcase(path, each) for each in texts)
+    }
+    if dumps:
+        _debugfs(device, offset, [f'dump "{path}" {dump}' for path, dump in dumps.items()], writable=False)
     for path, dump in dumps.items():
-        if files.get(path, {}).get("kind") == "file" and dump.exists():
+        if dump.exists():
             files[path]["text"] = dump.read_text(errors="replace")
     return files
 
@@ -500,12 +507,14 @@ def _ext_listed(output: str) -> dict:
             if name == "." and inode != "0":
                 files[directory] = {"kind": "directory"}
             elif name not in ("", "..") and inode != "0":
-                files[posixpath.join(directory, name)] = {"kind": kinds.get(mode[:2], "other")}
+                kind = kinds.get(mode[:2], "other")
+                mode_of = {"mode": int(mode[-4:], 8)} if kind == "file" else {}
+                files[posixpath.join(directory, name)] = {"kind": kind, **mode_of}
     return files
 
 
 def _ext_write(device: Path, offset: int, edits: dict, files: dict, directories) -> dict:
-    commands = [f"rm {path}" for path in edits["remove"]]
+    commands = [f'rm "{path}"' for path in edits["remove"]]
     made = set()
     for number, (path, held) in enumerate(edits["write"].items()):
         source = device.with_name(f"write{number}")
@@ -513,8 +522,8 @@ def _ext_write(device: Path, offset: int, edits: dict, files: dict, directories)
         source.write_text(held["text"])
         source.chmod(held["mode"])
         commands += [f"mkdir {each}" for each in _missing(path, files) if not (each in made or made.add(each))]
-        commands += [f"rm {path}"] if path in files else []
-        commands.append(f"write {source} {path}")
+        commands += [f'rm "{path}"'] if path in files else []
+        commands.append(f'write {source} "{path}"')
     return _ext_read(device, offset, directories, list(edits["write"]), changes=commands)
 
 
@@ -528,7 +537,7 @@ def _missing(path: str, files: dict) -> list:
 # but them, so that no link of the guest's leads to a file of the host's.
 
 IN_MOUNT = """
-import json, os, sys
+import fnmatch, json, os, stat, sys
 asked, files = json.load(sys.stdin), {}
 os.chroot(sys.argv[1])
 os.chdir("/")
@@ -548,10 +557,10 @@ for directory in asked["directories"]:
         for each in os.scandir(directory):
             mode = each.stat(follow_symlinks=False).st_mode
             files[os.path.join(directory, each.name)] = {"kind": kinds.get(mode >> 12, "other")}
-for path in asked["texts"]:
-    if files.get(path, {}).get("kind") == "file":
+for path, held in files.items():
+    if held["kind"] == "file" and any(path == each or fnmatch.fnmatchcase(path, each) for each in asked["texts"]):
         with open(path, errors="replace") as file:
-            files[path]["text"] = file.read()
+            held.update(text=file.read(), mode=stat.S_IMODE(os.fstat(file.fileno()).st_mode))
 json.dump(files, sys.stdout)
 """
 MOUNT = """

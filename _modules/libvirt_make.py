@@ -258,7 +258,7 @@ def make(prepared, name, timeout):
     if found:
         remove(name)
     vm = wanted(prepared, name)
-    identity = __salt__["libvirt_identity.new"](name, prepared["domain"], prepared["options"]["minion"])
+    identity = new_identity(prepared, vm)
     public = {key: identity[key] for key in ("fqdn", "machine_id", "host_key_public")}
     ours = {**vm["ours"], **(public if prepared["way"] != "none" else {"fqdn": identity["fqdn"]})}
     if identity.get("minion"):
@@ -278,6 +278,26 @@ def make(prepared, name, timeout):
         _undo(name, err)
         raise
     return ours["identity"]
+
+
+def new_identity(prepared, vm):
+    """
+    A new identity for a clone, with the MACs that it has for its template's. It holds private keys.
+
+    prepared, vm
+        What :py:func:`prepare` and :py:func:`wanted` answered.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_make.new_identity
+
+    .. versionadded:: 0.1.0
+    """
+    identity = __salt__["libvirt_identity.new"](vm["name"], prepared["domain"], prepared["options"]["minion"])
+    old = [interface["mac"] for interface in prepared["template"]["interfaces"]]
+    return {**identity, "macs": dict(zip(old, vm["macs"], strict=True))}
 
 
 def _fill(prepared, vm, identity):

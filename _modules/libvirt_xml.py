@@ -273,8 +273,10 @@ def resize(text: str, memory: int | None = None, vcpu: int | None = None) -> str
     domain, old = ET.fromstring(text), read(text)
     for key, value in (("memory", memory), ("vcpu", vcpu)):
         if value not in (None, old[key]) and domain.find("cpu/numa") is not None:
-            what = f"{old['name']} has NUMA cells, which say what {key} there is"
-            raise CommandExecutionError(f"{what}: {old[key]}, not {value}; leave {key} out, or remove cpu/numa from it")
+            raise CommandExecutionError(
+                f"{old['name']} has NUMA cells, which say what {key} there is: {old[key]}, not {value}; "
+                f"leave {key} out, or remove cpu/numa from it"
+            )
     _size(domain, {"memory": memory, "vcpu": vcpu})
     return ET.tostring(domain, encoding="unicode")
 

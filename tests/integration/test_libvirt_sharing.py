@@ -1,6 +1,7 @@
 """What a clone may not share with its template, on a real libvirtd: refused by name, or its own and gone with it."""
 
 import re
+import subprocess
 
 import libvirt
 import pytest
@@ -9,6 +10,7 @@ import yaml
 from salt.exceptions import CommandExecutionError
 from test_libvirt_clone import left_of, written
 
+from hypervisor import system
 from tree import ROOT
 
 hypervisor, minion_overrides = clones.hypervisor, clones.minion_overrides
@@ -166,3 +168,81 @@ def test_a_size_that_a_clone_cannot_have_is_refused_before_it_is_changed(hypervi
     assert "libvirt would not make vm1 with memory 200 and vcpu 4000: " in ret.comment
     assert states.libvirt_clone.present(name="vm1", template="tiny", vcpu=4000, memory=200).changes == {}
     assert modules.libvirt_clone.info("vm1")["memory"] == 112
+
+
+@pytest.mark.parametrize("filesystem", ["ext4", "xfs"])
+def test_a_mac_in_the_templates_files_becomes_the_clones(hypervisor, modules, filesystem, tmp_path):
+    mac = "52:54:00:ab:cd:ef"
+    wired = "/etc/NetworkManager/system-connections/Wired connection 1.nmconnection"
+    files = {
+        "etc/netplan/50-cloud-init.yaml": (f"match: {{macaddress: '{mac}'}}\naddresses: [192.0.2.7/24]\n", 0o600),
+        wired.lstrip("/"): (f"mac-address={mac.upper()}\n", 0o600),
+    }
+    path = hypervisor.template(files=files)["vda"]
+    with hypervisor.connection() as host:
+        text = host.lookupByName("tiny").XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)
+        host.defineXML(re.sub("<mac address='[^']*'/>", f"<mac address='{mac}'/>", text))
+    if filesystem == "xfs":
+        _as_xfs(path, {**system("tiny"), **files}, tmp_path)
+    pinned = ["/etc/netplan/50-cloud-init.yaml gives an interface the address 192.0.2.7/24"]
+    assert modules.libvirt_clone.seal("tiny")["pinned"] == pinned
+    planned = modules.libvirt_clone.plan("tiny", "vm1")["vm1"]
+    assert (planned["pinned"], planned["files"][wired]) == (pinned, "(private)")
+    vm = modules.libvirt_clone.clone("tiny", "vm1", start=False)["vm1"]
+    assert vm["result"], vm["comment"]
+    seen = modules.libvirt_disk.inspect(
+        str(hypervisor.pool / "vm1.qcow2"),
+        "qcow2",
+        modules.libvirt_identity.directories(),
+        modules.libvirt_identity.texts(),
+    )["files"]
+    own = vm["macs"][0]
+    assert seen[wired] == {"kind": "file", "text": f"mac-address={own.upper()}\n", "mode": 0o600}
+    assert seen["/etc/netplan/50-cloud-init.yaml"]["text"].startswith(f"match: {{macaddress: '{own}'}}\n")
+    assert modules.libvirt_clone.audit() == {
+        "shared": [],
+        "pinned": {"tiny": pinned, "vm1": pinned},
+        "unread": {},
+    }
+
+
+def _as_xfs(path, files, work):
+    """An image of one XFS in the place of the template's disk, with these files."""
+    tree, disk, mount = work / "tree", work / "disk", work / "mount"
+    for name, (text, mode) in files.items():
+        file = tree / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(text)
+        file.chmod(mode)
+    mount.mkdir()
+    with open(disk, "wb") as image:
+        image.truncate(320 << 20)
+    subprocess.run(["mkfs.xfs", "-q", disk], check=True)
+    copy = 'mount -o loop "$1" "$2"; cp -a "$3/." "$2"; umount "$2"'
+    subprocess.run(["unshare", "--mount", "sh", "-ec", copy, "sh", disk, mount, tree], check=True)
+    subprocess.run(["qemu-img", "convert", "-O", "qcow2", disk, path], check=True)
+
+
+def test_that_a_clones_tpm_is_new_is_said(modules):
+    found = {"interfaces": [], "tpm": True}
+    assert modules.libvirt_template.pinned(found, {})[0].startswith("A clone's TPM is new: ")
+    assert modules.libvirt_template.pinned({**found, "tpm": False}, {}) == []
+
+
+def test_an_initiators_name_is_the_clones_own(hypervisor, modules, states):
+    name = "InitiatorName=iqn.1993-08.org.debian:01:aaaa"
+    files = {
+        "etc/iscsi/initiatorname.iscsi": (f"## DO NOT EDIT\n{name}\n", 0o600),
+        "etc/network/interfaces": ("iface eth1 inet static\n  address 192.0.2.7\n", 0o644),
+    }
+    for template in ("tiny", "copy"):
+        hypervisor.template(template, files=files)
+    dry, real = (states.libvirt_clone.template_sealed(name="tiny", test=test) for test in (True, False))
+    assert dry.changes == real.changes
+    assert real.changes["template tiny"]["new"] == (
+        "generation 1; /etc/network/interfaces gives an interface the address 192.0.2.7"
+    )
+    modules.libvirt_clone.clone("tiny", "vm1", start=False)
+    shared = {each["what"]: each["domains"] for each in modules.libvirt_clone.audit()["shared"]}
+    assert shared[f"iSCSI initiator {name}"] == ["copy", "tiny"]
+    assert all("vm1" not in domains for domains in shared.values())
