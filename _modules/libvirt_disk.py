@@ -59,8 +59,9 @@ def header(path: str) -> dict:
         The image. One that is not qcow2 is taken for raw.
 
     Returns:
-        ``format``, ``size`` (bytes, as the guest sees it), ``backing`` (absolute path or ``None``), ``encrypted``, and
-        ``written``: whether anything was ever written to it (always true of a raw one).
+        ``format``, ``size`` (bytes, as the guest sees it), ``backing`` (absolute path or ``None``), ``encrypted``,
+        ``snapshots`` (how many are in it), and ``written``: whether anything was ever written to it (always true of a
+        raw one).
 
     CLI Example:
 
@@ -74,16 +75,19 @@ def header(path: str) -> dict:
         head = image.read(104)
         if head[:4] != b"QFI\xfb":
             size, encrypted = os.stat(path).st_size, head.startswith(b"LUKS\xba\xbe")
-            return {"format": "raw", "size": size, "backing": None, "encrypted": encrypted, "written": True}
+            plain = {"backing": None, "snapshots": 0, "written": True}
+            return {"format": "raw", "size": size, "encrypted": encrypted, **plain}
         at, length = struct.unpack_from(">QI", head, 8)
         size, cipher, entries, table = struct.unpack_from(">QIIQ", head, 24)
+        (snapshots,) = struct.unpack_from(">I", head, 60)
         image.seek(at)
         backing = os.fsdecode(image.read(length)) if at else None
         image.seek(table)
         written = any(image.read(8 * entries))
     if backing:
         backing = posixpath.join(posixpath.dirname(path), backing.removeprefix("file:"))
-    return {"format": "qcow2", "size": size, "backing": backing, "encrypted": cipher != 0, "written": written}
+    known = {"backing": backing, "encrypted": cipher != 0, "snapshots": snapshots, "written": written}
+    return {"format": "qcow2", "size": size, **known}
 
 
 def base(path: str, generation: int) -> str:

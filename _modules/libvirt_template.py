@@ -117,7 +117,8 @@ def sealable(template):
     template
         The domain.
 
-    Raises ``CommandExecutionError`` when it has to be sealed, but runs, or was not shut down cleanly.
+    Raises ``CommandExecutionError`` when it has to be sealed, but runs, was not shut down cleanly, or has snapshots in
+    its disks, which nobody could return to afterwards.
 
     CLI Example:
 
@@ -134,6 +135,11 @@ def sealable(template):
     directories, texts = __salt__["libvirt_identity.directories"](), __salt__["libvirt_identity.texts"]()
     said = []
     for disk in found["disks"]:
+        if disk["snapshots"]:
+            remedy = f"delete them first: virsh snapshot-delete {template} NAME, or seal a copy of it"
+            raise CommandExecutionError(
+                f"{template}: snapshots are in {disk['path']}, and sealing would leave them behind; {remedy}"
+            )
         seen = __salt__["libvirt_disk.inspect"](disk["path"], disk["format"], directories, texts)
         said += [each for each in pinned(found, seen["files"]) if each not in said]
         if seen.get("clean") is False:

@@ -446,6 +446,11 @@ ERRORS = {
             "Mend what they name in the template, or leave out the argument that asks for it (memory, vcpu, network).",
         ),
         (
+            "snapshots are in *, and sealing would leave them behind",
+            "Sealing gives the disk an overlay, and virsh snapshot-revert looks for its snapshots there.",
+            "Delete the snapshots that nobody needs (virsh snapshot-delete), or clone from a copy of the template.",
+        ),
+        (
             "has NUMA cells, which say what * there is",
             "Each cell has memory and CPUs of its own, and libvirt takes their sum, whatever else is said.",
             "Leave the argument out, or remove cpu/numa from the template (virsh edit) and seal it again.",

@@ -246,3 +246,18 @@ def test_an_initiators_name_is_the_clones_own(hypervisor, modules, states):
     shared = {each["what"]: each["domains"] for each in modules.libvirt_clone.audit()["shared"]}
     assert shared[f"iSCSI initiator {name}"] == ["copy", "tiny"]
     assert all("vm1" not in domains for domains in shared.values())
+
+
+def test_a_template_with_snapshots_in_its_disk_is_not_cut_off_from_them(hypervisor, modules, states):
+    path = hypervisor.template()["vda"]
+    with hypervisor.connection() as host:
+        template = host.lookupByName("tiny")
+        snapshot = template.snapshotCreateXML("<domainsnapshot><name>clean</name></domainsnapshot>")
+        before = written(path)
+        with pytest.raises(CommandExecutionError, match=f"tiny: snapshots are in {path}, and sealing would leave them"):
+            modules.libvirt_clone.clone("tiny", "vm1")
+        assert states.libvirt_clone.template_sealed(name="tiny", test=True).result is False
+        assert (written(path), sorted(hypervisor.pool.iterdir())) == (before, [path])
+        template.revertToSnapshot(snapshot)
+        snapshot.delete()
+    assert modules.libvirt_clone.seal("tiny")["generation"] == 1
