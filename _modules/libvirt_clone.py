@@ -262,7 +262,8 @@ def plan(template, *names, **options):
 
     Returns:
         VM to mapping: ``state`` (``absent``, ``unfinished`` or ``ready``) and, unless it is ready, ``xml`` (a unified
-        difference), ``files`` (what would be written on its disk, without private keys), ``removed``, ``identity``.
+        difference), ``files`` (what would be written on its disk, without private keys), ``removed``, ``pinned``
+        (sentences: what it would have as its template has it, though one system alone can), ``identity``.
 
     Raises ``SaltInvocationError`` or ``CommandExecutionError`` with all reasons against it; that the template was never
     sealed, which :py:func:`clone` does by itself, is one.
@@ -291,15 +292,16 @@ def plan(template, *names, **options):
 
 def _planned(prepared, name):
     wanted, files = __salt__["libvirt_make.wanted"](prepared, name), (prepared["system"] or {}).get("files")
-    identity = __salt__["libvirt_identity.new"](name, prepared["domain"], prepared["options"]["minion"])
+    identity = __salt__["libvirt_make.new_identity"](prepared, wanted)
     edits = __salt__["libvirt_identity.edits"](identity, files) if files else {"write": {}, "remove": []}
     xml = __salt__["libvirt_host.xml"](prepared["template"]["name"])
     return {
         "xml": __salt__["libvirt_xml.difference"](xml, __salt__["libvirt_xml.derive"](xml, wanted)),
         "files": {
-            path: "(private)" if held["mode"] & 0o077 == 0 else held["text"] for path, held in edits["write"].items()
+            path: "(private)" if held["mode"] & 0o007 == 0 else held["text"] for path, held in edits["write"].items()
         },
         "removed": edits["remove"],
+        "pinned": __salt__["libvirt_template.pinned"](prepared["template"], files or {}),
         "identity": wanted["ours"]["identity"],
     }
 
@@ -367,14 +369,15 @@ def destroy(*names):
     """
     Nothing is left of the clones: power, lease and with it the name in DNS, known_hosts line, files, domain.
 
-    Files are those that the clone was made with; a disk that was attached later stays. A name that stands for no domain
+    Files are those that the clone was made with; a disk that was attached later stays, and so does a file that another
+    domain has as well. A name that stands for no domain
     is no error; one that stands for a domain that was not made here is, and then nothing is touched.
 
     names
         The clones.
 
     Returns:
-        Name to ``destroyed`` or ``was not there``.
+        Name to ``destroyed``, which files of it others have and were left, or ``was not there``.
 
     CLI Example:
 
@@ -387,16 +390,16 @@ def destroy(*names):
     _check({"names": names})
     there = __salt__["libvirt_host.domains"]()
     own = {name: __salt__["libvirt_make.own"](name)["ours"]["files"] for name in names if name in there}
-    users = __salt__["libvirt_template.users"]()
+    users = __salt__["libvirt_template.users"](there)
     for name, files in own.items():
         others = {user for path in files for user in users.get(path, ())} - set(names)
         if others:
             raise CommandExecutionError(f"{', '.join(sorted(others))} was cloned from {name}; destroy that first")
     gone = dict.fromkeys(names, "was not there")
     for name in own:
-        __salt__["libvirt_make.remove"](name)
-        gone[name] = "destroyed"
-        _say(name, "destroyed")
+        spared = __salt__["libvirt_make.remove"](name)
+        gone[name] = f"destroyed; another domain has {', '.join(spared)}" if spared else "destroyed"
+        _say(name, gone[name])
     return gone
 
 
@@ -415,7 +418,8 @@ def seal(template):
         The domain, off and cleanly shut down.
 
     Returns:
-        ``generation`` and ``changed``.
+        ``generation``, ``changed``, and when it was sealed now ``pinned``: sentences on what every clone would have as
+        the template has it, though one system alone can: a static address, another VM's MAC.
 
     CLI Example:
 
@@ -507,7 +511,8 @@ def audit():
     guest can write any bytes to its disk.
 
     Returns:
-        ``shared``: list of mappings with ``what`` and ``domains``; ``unread``: domain to why.
+        ``shared``: list of mappings with ``what`` and ``domains``; ``pinned``: domain to sentences on MACs and
+        addresses in its files; ``unread``: domain to why.
 
     CLI Example:
 
@@ -517,17 +522,19 @@ def audit():
 
     .. versionadded:: 0.1.0
     """
-    holders, unread, domains = {}, {}, __salt__["libvirt_host.domains"]()
+    holders, pinned, unread, domains = {}, {}, {}, __salt__["libvirt_host.domains"]()
     made = {name: found["ours"]["template"] for name, found in domains.items() if found["ours"]}
     ours = {*made, *made.values()}
     for name, found in domains.items():
         for interface in found["interfaces"]:
             holders.setdefault(f"MAC {interface['mac']}", set()).add(name)
         with _noted(unread, name):
-            for what in _held(found, mount=name in ours and not found["active"]):
+            held, pins = _held(found, mount=name in ours and not found["active"])
+            pinned.update({name: pins} if pins else {})
+            for what in held:
                 holders.setdefault(what, set()).add(name)
     shared = [{"what": what, "domains": sorted(names)} for what, names in sorted(holders.items()) if len(names) > 1]
-    return {"shared": shared, "unread": unread}
+    return {"shared": shared, "pinned": pinned, "unread": unread}
 
 
 @contextlib.contextmanager
@@ -539,21 +546,28 @@ def _noted(unread, name):
 
 
 def _held(found, mount):
-    """What a domain's disk holds that should be its own, in words."""
+    """What a domain's disk holds that should be its own, in words, and what its files pin."""
     own = [disk for disk in found["disks"] if disk["own"] and disk["path"]]
     texts = __salt__["libvirt_identity.audited"]()
     why = "it has no disk"
     for disk in own:
         seen = __salt__["libvirt_disk.inspect"](
-            disk["path"], disk["format"], sorted(map(posixpath.dirname, texts)), texts, mount
+            disk["path"],
+            disk["format"],
+            [*__salt__["libvirt_identity.directories"](), *map(posixpath.dirname, texts)],
+            [*__salt__["libvirt_identity.texts"](), *texts],
+            mount,
         )
         if seen["offset"] is not None:
             held = {path: seen["files"].get(path, {}).get("text", "").strip() for path in texts}
-            return [f"{texts[path]} {_short(text)}" for path, text in held.items() if text]
+            macs = [interface["mac"] for interface in found["interfaces"]]
+            pins = __salt__["libvirt_identity.pins"](seen["files"], macs)
+            return [f"{texts[path]} {_short(text)}" for path, text in held.items() if text], pins
         why = seen["why"]
     raise CommandExecutionError(why)
 
 
 def _short(text):
     """The first line of a PEM key, else the first two words: no comment, and no file's other lines."""
-    return " ".join(text.splitlines()[1:2] if text.startswith("-----") else text.split()[:2])
+    lines = [line for line in text.splitlines() if not line.startswith("#")]
+    return " ".join(lines[1:2] if text.startswith("-----") else "\n".join(lines).split()[:2])

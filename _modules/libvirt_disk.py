@@ -25,6 +25,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
@@ -62,8 +63,9 @@ def header(path: str) -> dict:
         The image. One that is not qcow2 is taken for raw.
 
     Returns:
-        ``format``, ``size`` (bytes, as the guest sees it), ``backing`` (absolute path or ``None``) and ``written``:
-        whether anything was ever written to it (always true of a raw one).
+        ``format``, ``size`` (bytes, as the guest sees it), ``backing`` (absolute path or ``None``), ``encrypted``,
+        ``snapshots`` (how many are in it), and ``written``: whether anything was ever written to it (always true of a
+        raw one).
 
     CLI Example:
 
@@ -76,16 +78,20 @@ def header(path: str) -> dict:
     with _told(path), open(path, "rb") as image:
         head = image.read(104)
         if head[:4] != b"QFI\xfb":
-            return {"format": "raw", "size": os.stat(path).st_size, "backing": None, "written": True}
+            size, encrypted = os.stat(path).st_size, head.startswith(b"LUKS\xba\xbe")
+            plain = {"backing": None, "snapshots": 0, "written": True}
+            return {"format": "raw", "size": size, "encrypted": encrypted, **plain}
         at, length = struct.unpack_from(">QI", head, 8)
-        size, _, entries, table = struct.unpack_from(">QIIQ", head, 24)
+        size, cipher, entries, table = struct.unpack_from(">QIIQ", head, 24)
+        (snapshots,) = struct.unpack_from(">I", head, 60)
         image.seek(at)
         backing = os.fsdecode(image.read(length)) if at else None
         image.seek(table)
         written = any(image.read(8 * entries))
     if backing:
         backing = posixpath.join(posixpath.dirname(path), backing.removeprefix("file:"))
-    return {"format": "qcow2", "size": size, "backing": backing, "written": written}
+    known = {"backing": backing, "encrypted": cipher != 0, "snapshots": snapshots, "written": written}
+    return {"format": "qcow2", "size": size, **known}
 
 
 def base(path: str, generation: int) -> str:
@@ -290,15 +296,16 @@ def inspect(path: str, image_format: str = "qcow2", directories=(), texts=(), mo
     directories
         List of directories to list. Default none.
     texts
-        List of files in them to read. Default none.
+        List of files in them to read, or of patterns such as ``/etc/netplan/*.yaml``. Default none.
     mount
         Whether this host's kernel may mount what only it can read, XFS and btrfs. Default yes.
 
-    Raises ``CommandExecutionError`` for a partition table that is none, and for files of more than 16 MiB.
+    Raises ``CommandExecutionError`` for a partition table that is none, and for more than 16 MiB in these files.
 
     Returns:
         ``offset`` (bytes, of the partition), ``filesystem``, ``clean`` (it was unmounted) and ``files``: path to
-        mapping with ``kind`` (``file``, ``link``, ``directory``) and ``text``. ``offset`` is ``None`` when there is no
+        mapping with ``kind`` (``file``, ``link``, ``directory``), and ``text`` and ``mode`` of one that was read.
+        ``offset`` is ``None`` when there is no
         system that can be read, and ``why`` says what was seen instead.
 
     CLI Example:
@@ -481,7 +488,9 @@ def _filesystem(device: Path, offset: int):
 
 
 def _debugfs(device: Path, offset: int, commands: list, writable: bool) -> str:
-    argv = ["debugfs", *(["-w"] if writable else []), "-f", "-", f"{device}?offset={offset}"]
+    """No file that is taken from a disk becomes larger than what is read, whatever the disk says of its size."""
+    way = ["debugfs", "-w"] if writable else ["prlimit", f"--fsize={LARGEST}", "debugfs"]
+    argv = [*way, "-f", "-", f"{device}?offset={offset}"]
     script = "".join(f"{command}\n" for command in commands)
     return _run(argv, script).stdout
 
@@ -498,18 +507,22 @@ def _run(argv: list, stdin: str, **environment):
 
 def _ext_read(device: Path, offset: int, directories, texts, changes=()) -> dict:
     """What is there, after the changes if there are any: it is opened once more then, to be read from the disk."""
-    dumps = {path: device.with_name(f"read{number}") for number, path in enumerate(texts)}
     commands = [*changes, "close", f"open {device}?offset={offset}"] if changes else []
     commands += [f"ls -p {directory}" for directory in sorted(directories)]
     files = _ext_listed(_debugfs(device, offset, commands, writable=bool(changes)))
-    dumps = {path: dump for path, dump in dumps.items() if files.get(path, {}).get("kind") == "file"}
-    for path in dumps:  # without blocks, a size costs the guest nothing, and us all of it
-        if files[path]["size"] > LARGEST:
-            raise CommandExecutionError(f"its {path} has {files[path]['size']} bytes; at most {LARGEST} are read")
-    for found in files.values():
-        found.pop("size", None)
+    dumps = {
+        path: device.with_name(f"read{number}")
+        for number, (path, held) in enumerate(files.items())
+        if held["kind"] == "file" and '"' not in path and any(path == each or fnmatchcase(path, each) for each in texts)
+    }
+    sizes = {path: files[path]["size"] for path in dumps}  # without blocks they cost the guest nothing, and us all
+    if sum(sizes.values()) > LARGEST:
+        path = max(sizes, key=sizes.get)
+        raise CommandExecutionError(f"its {path} has {sizes[path]} bytes; at most {LARGEST} are read of a disk")
+    for held in files.values():
+        held.pop("size", None)
     if dumps:
-        _debugfs(device, offset, [f"dump {path} {dump}" for path, dump in dumps.items()], writable=False)
+        _debugfs(device, offset, [f'dump "{path}" {dump}' for path, dump in dumps.items()], writable=False)
     for path, dump in dumps.items():
         if dump.exists():
             files[path]["text"] = dump.read_text(errors="replace")
@@ -528,15 +541,14 @@ def _ext_listed(output: str) -> dict:
             if name == "." and inode != "0":
                 files[directory] = {"kind": "directory"}
             elif name not in ("", "..") and inode != "0":
-                files[posixpath.join(directory, name)] = {
-                    "kind": kinds.get(mode[:2], "other"),
-                    "size": int(size) if size.isdecimal() else 0,
-                }
+                kind = kinds.get(mode[:2] if size.isdecimal() or mode[:2] != "10" else "", "other")
+                more = {"mode": int(mode[-4:], 8), "size": int(size)} if kind == "file" else {}
+                files[posixpath.join(directory, name)] = {"kind": kind, **more}
     return files
 
 
 def _ext_write(device: Path, offset: int, edits: dict, files: dict, directories) -> dict:
-    commands = [f"rm {path}" for path in edits["remove"]]
+    commands = [f'rm "{path}"' for path in edits["remove"]]
     made = set()
     for number, (path, held) in enumerate(edits["write"].items()):
         source = device.with_name(f"write{number}")
@@ -544,8 +556,8 @@ def _ext_write(device: Path, offset: int, edits: dict, files: dict, directories)
         source.write_text(held["text"])
         source.chmod(held["mode"])
         commands += [f"mkdir {each}" for each in _missing(path, files) if not (each in made or made.add(each))]
-        commands += [f"rm {path}"] if path in files else []
-        commands.append(f"write {source} {path}")
+        commands += [f'rm "{path}"'] if path in files else []
+        commands.append(f'write {source} "{path}"')
     return _ext_read(device, offset, directories, list(edits["write"]), changes=commands)
 
 
@@ -559,7 +571,7 @@ def _missing(path: str, files: dict) -> list:
 # but them, so that no link of the guest's leads to a file of the host's.
 
 IN_MOUNT = """
-import json, os, sys
+import fnmatch, json, os, stat, sys
 asked, files = json.load(sys.stdin), {}
 os.chroot(sys.argv[1])
 os.chdir("/")
@@ -579,13 +591,15 @@ for directory in asked["directories"]:
         for each in os.scandir(directory):
             mode = each.stat(follow_symlinks=False).st_mode
             files[os.path.join(directory, each.name)] = {"kind": kinds.get(mode >> 12, "other")}
-for path in asked["texts"]:
-    if files.get(path, {}).get("kind") == "file":
+left = asked["largest"]
+for path, held in files.items():
+    if held["kind"] == "file" and any(path == each or fnmatch.fnmatchcase(path, each) for each in asked["texts"]):
         size = os.stat(path, follow_symlinks=False).st_size
-        if size > asked["largest"]:
-            sys.exit(f"its {path} has {size} bytes; at most {asked['largest']} are read")
+        left -= size
+        if left < 0:
+            sys.exit(f"its {path} has {size} bytes; at most {asked['largest']} are read of a disk")
         with open(path, errors="replace") as file:
-            files[path]["text"] = file.read()
+            held.update(text=file.read(), mode=stat.S_IMODE(os.fstat(file.fileno()).st_mode))
 json.dump(files, sys.stdout)
 """
 MOUNT = """

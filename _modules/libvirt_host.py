@@ -190,9 +190,14 @@ def _lookup(host, name: str):
 
 
 def _facts(domain) -> dict:
+    """What it will be at its next start; of what it has now, the paths count as well."""
+    read = __salt__["libvirt_xml.read"]
+    found, active = read(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)), bool(domain.isActive())
+    now = read(domain.XMLDesc())["paths"] if active else []
     return {
-        **__salt__["libvirt_xml.read"](domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)),
-        "active": bool(domain.isActive()),
+        **found,
+        "paths": sorted({*found["paths"], *now}),
+        "active": active,
         "autostart": bool(domain.autostart()),
         "saved": bool(domain.hasManagedSaveImage()),
     }
@@ -239,6 +244,36 @@ def define(xml: str):
         host.defineXML(xml)
 
 
+def refuse(xml: str, like: str, what: str):
+    """
+    Nothing happens, if libvirt would make a domain of this XML: it is asked for QEMU's command line.
+
+    xml
+        The XML to be defined later.
+    like
+        The XML of a domain that there is. Where libvirt makes no command line of that either, nothing can be told.
+    what
+        In words, what the XML is, for the error.
+
+    Raises ``CommandExecutionError`` with libvirt's own reason.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_host.refuse
+
+    .. versionadded:: 0.1.0
+    """
+    with _libvirt("ask libvirt for its version") as host:
+        try:
+            host.domainXMLToNative("qemu-argv", xml)
+        except libvirt.libvirtError as err:
+            with contextlib.suppress(libvirt.libvirtError):
+                host.domainXMLToNative("qemu-argv", like)
+                raise CommandExecutionError(f"libvirt would not make {what}: {err.get_error_message()}") from err
+
+
 def mark(name: str, ours: dict):
     """
     The domain's metadata holds our element with these values.
@@ -264,12 +299,14 @@ def mark(name: str, ours: dict):
         found.setMetadata(libvirt.VIR_DOMAIN_METADATA_ELEMENT, text, "onepass", namespace, flags)
 
 
-def undefine(name: str):
+def undefine(name: str, nvram: bool = False, tpm: bool = False):
     """
-    The domain is gone, with its NVRAM, TPM, saved state and the metadata of snapshots. It is off.
+    The domain is gone, with its saved state and the metadata of snapshots. It is off.
 
     name
         The domain.
+    nvram, tpm
+        The file of its firmware's variables, and the state of its TPM, go as well. Default: both stay.
 
     CLI Example:
 
@@ -279,7 +316,8 @@ def undefine(name: str):
 
     .. versionadded:: 0.1.0
     """
-    wanted = ("MANAGED_SAVE", "SNAPSHOTS_METADATA", "CHECKPOINTS_METADATA", "NVRAM", "TPM")
+    wanted = ["MANAGED_SAVE", "SNAPSHOTS_METADATA", "CHECKPOINTS_METADATA"]
+    wanted += ["NVRAM" if nvram else "KEEP_NVRAM", "TPM" if tpm else "KEEP_TPM"]
     flags = sum(getattr(libvirt, f"VIR_DOMAIN_UNDEFINE_{flag}", 0) for flag in wanted)
     with _libvirt(f"undefine {name}") as host:
         host.lookupByName(name).undefineFlags(flags)
@@ -333,12 +371,9 @@ def change(name: str, what: str, value):
         found = host.lookupByName(name)
         if what == "autostart":
             found.setAutostart(int(value))
-        elif what == "memory":
-            found.setMemoryFlags(value << 10, libvirt.VIR_DOMAIN_AFFECT_CONFIG | libvirt.VIR_DOMAIN_MEM_MAXIMUM)
-            found.setMemoryFlags(value << 10, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
         else:
-            found.setVcpusFlags(value, libvirt.VIR_DOMAIN_AFFECT_CONFIG | libvirt.VIR_DOMAIN_VCPU_MAXIMUM)
-            found.setVcpusFlags(value, libvirt.VIR_DOMAIN_AFFECT_CONFIG)
+            text = found.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE | libvirt.VIR_DOMAIN_XML_SECURE)
+            host.defineXML(__salt__["libvirt_xml.resize"](text, **{what: value}))
 
 
 # Volumes

@@ -12,6 +12,7 @@ Requires ``cryptography``, which Salt brings.
 """
 
 import hashlib
+import ipaddress
 import json
 import posixpath
 import re
@@ -40,8 +41,29 @@ CARRIERS = (
     "/var/lib/NetworkManager/seen-bssids",
 )
 CARRIES = re.compile("|".join(re.escape(pattern).replace(r"\*", "[^/]*") for pattern in CARRIERS))
+# Files that pin an interface to a MAC or an address, or a service to a name; and names of one initiator or NVMe host.
+PINNING = (
+    "/etc/netplan/*.yaml",
+    "/etc/sysconfig/network-scripts/ifcfg-*",
+    "/etc/sysconfig/network/ifcfg-*",
+    "/etc/NetworkManager/system-connections/*",
+    "/etc/systemd/network/*",
+    "/etc/network/interfaces",
+    "/etc/network/interfaces.d/*",
+    "/etc/udev/rules.d/*.rules",
+    "/etc/cloud/cloud.cfg.d/*.cfg",
+    "/etc/salt/minion",
+    "/etc/salt/minion.d/*.conf",
+    "/etc/zabbix/zabbix_agent*.conf",
+    "/etc/postfix/main.cf",
+)
+INITIATORS = {
+    "/etc/iscsi/initiatorname.iscsi": "InitiatorName=iqn.2016-04.com.open-iscsi:{0.hex}\n",
+    "/etc/nvme/hostnqn": "nqn.2014-08.org.nvmexpress:uuid:{0}\n",
+    "/etc/nvme/hostid": "{0}\n",
+}
 # Files whose contents the edits depend on, and files whose presence they depend on.
-READ = ("/etc/hostname", "/etc/hosts", "/etc/machine-id")
+READ = ("/etc/hostname", "/etc/hosts", "/etc/machine-id", *PINNING, *INITIATORS)
 SEEN = ("/etc/os-release", "/etc/passwd", "/etc/mailname", "/etc/selinux/config", "/etc/cloud/cloud.cfg")
 MACHINE_ID = "rm -f /etc/machine-id && echo %s > /etc/machine-id"
 DBUS_ID = "/var/lib/dbus/machine-id"
@@ -54,9 +76,21 @@ AUDITED = {
     "/etc/salt/pki/minion/minion.pub": "minion key",
     "/etc/dhcpcd.duid": "DUID",
     "/var/lib/dhcpcd/duid": "DUID",
+    "/etc/iscsi/initiatorname.iscsi": "iSCSI initiator",
+    "/etc/nvme/hostnqn": "NVMe host",
 }
 LABEL = re.compile(r"[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?")
 MAC = re.compile(r"[0-9a-f]{2}(:[0-9a-f]{2}){5}")
+MACS = re.compile(r"(?i)(?<![0-9a-f:-])[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}(?![0-9a-f:-])")
+# A line that gives an interface an address, or this host a name; an address among a nameserver's has no prefix.
+ADDRESS = re.compile(
+    r"""(?im)^\s*(?:-?\s*(?:ipaddr|ipv6addr|address)\d*\s*[:= ]\s*["']?([0-9a-f:.]+(?:/\d+)?)|"""
+    r"""(?:-\s+|-?\s*addresses\s*[:=]\s*\[?\s*)["']?([0-9a-f:.]+/\d+))"""
+)
+OWN_NAME = (
+    r"""(?m)^(\s*(?:DHCP_HOSTNAME|dhcp-hostname|Hostname|myhostname|id)\s*[:=]\s*["']?)"""
+    r"""%s(\.[A-Za-z0-9.-]+)?(["']?[ \t]*)$"""
+)
 DEVICE = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 
 
@@ -191,9 +225,10 @@ def edits(identity: dict, found: dict) -> dict:
 
     identity
         What :py:func:`new` answered.
+        With ``macs`` (the template's to the clone's), these are replaced where a file pins an interface to one.
     found
         What is on the template's disk: path to mapping with ``kind`` (``file``, ``link`` or ``directory``) and, of
-        :py:data:`READ`, ``text``.
+        :py:data:`READ`, ``text`` and ``mode``.
 
     Returns:
         ``write`` (path to mapping with ``text`` and ``mode``) and ``remove`` (list of paths, none of which is written).
@@ -223,12 +258,86 @@ def edits(identity: dict, found: dict) -> dict:
         write["/etc/mailname"] = (f"{fqdn}\n", 0o644)
     if "/etc/selinux/config" in found:
         write["/.autorelabel"] = ("", 0o600)
+    own = uuid.UUID(identity["machine_id"])
+    write.update({path: (text.format(own), 0o644) for path, text in INITIATORS.items() if path in found})
+    write.update(_unpinned(identity, found, old))
     write.update(_minion_files(identity.get("minion")))
     stale = [path for path, held in found.items() if held["kind"] != "directory" and _carries(path)]
     return {
         "write": {path: {"text": text, "mode": mode} for path, (text, mode) in write.items()},
         "remove": sorted(set(stale) - set(write)),
     }
+
+
+def _pinning(found: dict) -> dict:
+    """The files that may pin something, and stay: path to mapping with their text."""
+    patterns = [re.compile(re.escape(each).replace(r"\*", "[^/]*")) for each in PINNING]
+    texts = {path: held for path, held in found.items() if "text" in held and not _carries(path)}
+    return {path: held for path, held in texts.items() if any(each.fullmatch(path) for each in patterns)}
+
+
+def _unpinned(identity: dict, found: dict, old: str) -> dict:
+    """Files in which the template's MACs and name stood: path to text with the clone's, and mode."""
+    macs = identity.get("macs") or {}
+    changed = {}
+    for path, held in _pinning(found).items():
+        text = MACS.sub(lambda match: _moved(match[0], macs), held["text"])
+        if old and old != "localhost":
+            text = re.sub(OWN_NAME % re.escape(old), lambda match: _renamed(match, identity), text)
+        if text != held["text"]:
+            changed[path] = (text, held.get("mode", 0o600))
+    return changed
+
+
+def _moved(mac: str, macs: dict) -> str:
+    """The clone's MAC for one of the template's, as that is written; any other stays."""
+    new = macs.get(mac.lower().replace("-", ":"), mac)
+    new = new.upper() if mac != mac.lower() else new
+    return new.replace(":", "-") if "-" in mac else new
+
+
+def _renamed(match, identity: dict) -> str:
+    minion = identity.get("minion") if match[1].strip().startswith("id") else None
+    return match[1] + (minion["id"] if minion else identity["fqdn"] if match[2] else identity["name"]) + match[3]
+
+
+def pins(found: dict, macs: list) -> list:
+    """
+    What the files of a system pin that no other system can have, and a clone gets as it is: in sentences.
+
+    found
+        As for :py:func:`edits`.
+    macs
+        The MACs of the system's own interfaces, which are replaced in a clone.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_identity.pins '{/etc/network/interfaces: {text: " address 192.0.2.7"}}' '[]'
+
+    .. versionadded:: 0.1.0
+    """
+    said = []
+    for path, held in sorted(_pinning(found).items()):
+        lines = "\n".join(line for line in held["text"].splitlines() if not line.lstrip().startswith("#"))
+        foreign = {mac.lower().replace("-", ":") for mac in MACS.findall(lines)} - {each.lower() for each in macs}
+        said += [f"{path} names the MAC {mac}, which no interface of this VM has" for mac in sorted(foreign)]
+        said += [f"{path} gives an interface the address {address}" for address in _addresses(lines)]
+    return said
+
+
+def _addresses(text: str) -> list:
+    """The addresses that a network's configuration gives to interfaces of the host itself."""
+    found = [keyed or listed for keyed, listed in ADDRESS.findall(text)]
+    return [each for each in dict.fromkeys(found) if _is_address(each)]
+
+
+def _is_address(text: str) -> bool:
+    try:
+        return not ipaddress.ip_interface(text).is_loopback
+    except ValueError:
+        return False
 
 
 def _minion_files(minion: dict | None) -> dict:

@@ -53,6 +53,7 @@ def prepare(template, names, options):
     if absent:
         raise CommandExecutionError(f"{template} has no generation {number} of {', '.join(absent)}; seal it")
     bases = {target: {**__salt__["libvirt_disk.header"](path), "path": path} for target, path in known.items()}
+    _refuse_images({**known, "nvram": found["nvram"]})
     asked = options["network"] or options["bridge"] or options["mac"]
     if asked and not found["interfaces"]:
         raise CommandExecutionError(f"{template} has no network interface for {asked}")
@@ -75,7 +76,20 @@ def prepare(template, names, options):
         "options": options,
     }
     _refuse_collisions(prepared, names)
+    __salt__["libvirt_xml.resize"](prepared["xml"], options["memory"], options["vcpu"])
+    first = __salt__["libvirt_xml.derive"](prepared["xml"], wanted(prepared, names[0]))
+    __salt__["libvirt_host.refuse"](first, prepared["xml"], f"{names[0]} of {template}")
     return prepared
+
+
+def _refuse_images(paths):
+    """Images that no overlay, or no copy, can be made of."""
+    for what, path in paths.items():
+        head = __salt__["libvirt_disk.header"](path) if path and os.path.exists(path) else {}
+        if head.get("encrypted"):
+            raise CommandExecutionError(f"{what}: {path} is encrypted; use an image without encryption")
+        if what == "nvram" and head.get("backing"):
+            raise CommandExecutionError(f"{what}: {path} is an overlay over {head['backing']}; virsh blockcommit it")
 
 
 def _generation(template, found, asked):
@@ -146,7 +160,7 @@ def _refuse_collisions(prepared, names):
         if name not in names
     }
     wrong = []
-    taken = {}
+    taken, others = {}, _others(*names)
     for name in names:
         planned = wanted(prepared, name)
         wrong += [
@@ -157,6 +171,8 @@ def _refuse_collisions(prepared, names):
         for path in planned["ours"]["files"]:
             if os.path.lexists(path) and path not in own:
                 wrong.append(f"{name}: {path} is there already, and no clone's; remove it or use another name or pool")
+            elif place(path) in others:
+                wrong.append(f"{name}: {path} is {others[place(path)]}'s; use another name or pool")
             if taken.setdefault(path, name) != name:
                 wrong.append(f"{name}: {path} would be {taken[path]}'s as well; choose another name")
     if wrong:
@@ -242,7 +258,7 @@ def make(prepared, name, timeout):
     if found:
         remove(name)
     vm = wanted(prepared, name)
-    identity = __salt__["libvirt_identity.new"](name, prepared["domain"], prepared["options"]["minion"])
+    identity = new_identity(prepared, vm)
     public = {key: identity[key] for key in ("fqdn", "machine_id", "host_key_public")}
     ours = {**vm["ours"], **(public if prepared["way"] != "none" else {"fqdn": identity["fqdn"]})}
     if identity.get("minion"):
@@ -262,6 +278,26 @@ def make(prepared, name, timeout):
         _undo(name, err)
         raise
     return ours["identity"]
+
+
+def new_identity(prepared, vm):
+    """
+    A new identity for a clone, with the MACs that it has for its template's. It holds private keys.
+
+    prepared, vm
+        What :py:func:`prepare` and :py:func:`wanted` answered.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_make.new_identity
+
+    .. versionadded:: 0.1.0
+    """
+    identity = __salt__["libvirt_identity.new"](vm["name"], prepared["domain"], prepared["options"]["minion"])
+    old = [interface["mac"] for interface in prepared["template"]["interfaces"]]
+    return {**identity, "macs": dict(zip(old, vm["macs"], strict=True))}
 
 
 def _fill(prepared, vm, identity):
@@ -333,8 +369,13 @@ def remove(name):
     """
     One clone is gone, finished or not. Interrupted anywhere, it is an unfinished one that lists what is left of it.
 
+    A file that another domain names too, or has below one of its disks, stays, whatever says that it is the clone's.
+
     name
         The clone.
+
+    Returns:
+        List of the files that stay.
 
     CLI Example:
 
@@ -345,17 +386,75 @@ def remove(name):
     .. versionadded:: 0.1.0
     """
     found = own(name)
+    removed, spared = removable(found, _others(name))
     if found["ours"]["state"] == "ready":
         __salt__["libvirt_host.mark"](name, {**found["ours"], "state": "unfinished"})
     __salt__["libvirt_host.power"](name, False)
     _release(found)
     _trust(name, None)
-    for path in found["ours"]["files"]:
+    for path in removed:
         with _files(path), contextlib.suppress(FileNotFoundError):
             os.unlink(path)
-    __salt__["libvirt_host.undefine"](name)
-    for directory in {posixpath.dirname(path) for path in found["ours"]["files"]}:
+    __salt__["libvirt_host.undefine"](name, nvram=found["nvram"] in removed, tpm=found["tpm"])
+    for directory in {posixpath.dirname(path) for path in removed}:
         __salt__["libvirt_host.forget_files"](directory)
+    return spared
+
+
+def removable(found, others):
+    """
+    The files that go with a clone, and those that stay because they are somebody else's as well.
+
+    found
+        What :py:func:`libvirt_host.domain` answered.
+    others
+        The places (see :py:func:`place`) that are other domains'.
+
+    Returns:
+        ``(removed, spared)``: lists of paths. They are the files in the clone's metadata, and its NVRAM if it is one of
+        them, or is named after the clone as libvirt does.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_make.removable
+
+    .. versionadded:: 0.1.0
+    """
+    files = [path for path in found["ours"]["files"] if posixpath.isabs(path)]
+    nvram = found["nvram"]
+    if nvram and posixpath.basename(nvram).partition(".")[0] == f"{found['name']}_VARS":
+        files.append(nvram)
+    spared = [path for path in files if place(path) in others]
+    return [path for path in dict.fromkeys(files) if path not in spared], spared
+
+
+def place(path):
+    """
+    A file's place whatever its directory is called: two paths of one place are one file to who deletes it.
+
+    path
+        The path.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_make.place /var/run/../lib/libvirt/images/debian12.qcow2
+
+    .. versionadded:: 0.1.0
+    """
+    directory, name = posixpath.split(path)
+    return posixpath.join(os.path.realpath(directory), name)
+
+
+def _others(*names):
+    """Places that domains other than these name, or have below their disks: place to one of the domains."""
+    there = __salt__["libvirt_host.domains"]()
+    named = {place(path): name for name, found in there.items() if name not in names for path in found["paths"]}
+    below = __salt__["libvirt_template.users"](there)
+    return {**{place(path): min(users - {*names}) for path, users in below.items() if users - {*names}}, **named}
 
 
 def _release(found):

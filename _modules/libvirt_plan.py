@@ -48,11 +48,22 @@ def observe(name, template, options, dry=False):
     if why:
         raise CommandExecutionError(why)
     if kind == "ready":
+        _refuse_size(name, options, vm)
         return {"vm": vm, "assumed": None}
     if dry and options.get("generation") is None and __salt__["libvirt_template.sealable"](template)["next"]:
         return {"vm": vm, "assumed": f"if {template} is sealed by then"}
     __salt__["libvirt_make.prepare"](template, [name], options)
     return {"vm": vm, "assumed": None}
+
+
+def _refuse_size(name, options, vm):
+    """What libvirt would refuse of another size, before anything is changed."""
+    other = {key: options[key] for key in ("memory", "vcpu") if options[key] not in (None, vm[key])}
+    if other:
+        text = __salt__["libvirt_host.xml"](name)
+        resized = __salt__["libvirt_xml.resize"](text, **other)
+        said = " and ".join(f"{key} {value}" for key, value in other.items())
+        __salt__["libvirt_host.refuse"](resized, text, f"{name} with {said}")
 
 
 def steps(name, template, wanted, vm):

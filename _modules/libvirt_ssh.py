@@ -17,6 +17,7 @@ here, and GNU ``find``, ``tar`` and ``poweroff`` in the template.
 import io
 import os
 import posixpath
+import re
 import shlex
 import subprocess
 import tarfile
@@ -133,7 +134,9 @@ def _write(address: str, edits: dict) -> dict:
 
 def _reading(directories, texts) -> str:
     """A script that lists directories, each entry ended by NUL, and after one NUL more packs texts."""
-    places, wanted = shlex.join(sorted(directories)), shlex.join(path.lstrip("/") for path in texts)
+    names = [path.lstrip("/") for path in texts]
+    places = shlex.join(sorted(directories))
+    wanted = " ".join(name if re.fullmatch(r"[\w./*-]+", name) else shlex.quote(name) for name in names)
     listed = f"find {places} -maxdepth 1 -printf '%y %p\\0' 2>/dev/null; printf '\\0'"
     return f"{listed}; cd / && tar -cf - --ignore-failed-read {wanted} 2>/dev/null; true"
 
@@ -147,7 +150,7 @@ def _files(printed: bytes) -> dict:
             for member in archive:
                 if member.isfile():
                     text = archive.extractfile(member).read().decode(errors="replace")
-                    files[f"/{member.name}"] = {"kind": "file", "text": text}
+                    files[f"/{member.name}"] = {"kind": "file", "text": text, "mode": member.mode}
     except tarfile.TarError as err:
         raise CommandExecutionError(f"No archive of the guest's files came back ({err}); it needs GNU tar") from err
     return files

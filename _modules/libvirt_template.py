@@ -52,7 +52,7 @@ def source(template):
         raise CommandExecutionError(f"There is no domain {template} to clone; there are: {there}")
     if found["ours"] and found["ours"]["state"] != "ready":
         raise CommandExecutionError(f"{template} is an unfinished clone; clone or destroy it")
-    refused = __salt__["libvirt_xml.refusals"](__salt__["libvirt_host.xml"](template))
+    refused = __salt__["libvirt_forms.refusals"](__salt__["libvirt_host.xml"](template))
     if refused:
         raise CommandExecutionError(
             "\n".join(f"{template}: {each['path']} {each['fault']}; {each['remedy']}" for each in refused)
@@ -95,7 +95,7 @@ def seal(template):
     """
     found = sealable(template)
     if found["next"] is None:
-        return {"generation": found["generation"], "changed": False}
+        return {"generation": found["generation"], "changed": False, "pinned": []}
     number = found["next"]
     for disk in found["disks"]:
         if disk["generation"] != number or disk["written"]:
@@ -106,18 +106,19 @@ def seal(template):
         __salt__["libvirt_host.define"](__salt__["libvirt_xml.reformat"](text, overlays))
     for directory in {posixpath.dirname(disk["path"]) for disk in found["disks"]}:
         __salt__["libvirt_host.forget_files"](directory)
-    return {"generation": number, "changed": True}
+    return {"generation": number, "changed": True, "pinned": found["pinned"]}
 
 
 def sealable(template):
     """
     A template as :py:func:`source` answers it, with ``next``: the generation that sealing would make, or ``None`` when
-    there is nothing to seal.
+    there is nothing to seal, and ``pinned``: what of it every clone would have (see :py:func:`pinned`).
 
     template
         The domain.
 
-    Raises ``CommandExecutionError`` when it has to be sealed, but runs, or was not shut down cleanly.
+    Raises ``CommandExecutionError`` when it has to be sealed, but runs, was not shut down cleanly, or has snapshots in
+    its disks, which nobody could return to afterwards.
 
     CLI Example:
 
@@ -129,15 +130,45 @@ def sealable(template):
     """
     found = source(template)
     if found["generation"] and not found["changed"]:
-        return {**found, "next": None}
+        return {**found, "next": None, "pinned": []}
     refuse_in_use(template, found)
+    directories, texts = __salt__["libvirt_identity.directories"](), __salt__["libvirt_identity.texts"]()
+    said = []
     for disk in found["disks"]:
-        seen = __salt__["libvirt_disk.inspect"](disk["path"], disk["format"])
+        if disk["snapshots"]:
+            remedy = f"delete them first: virsh snapshot-delete {template} NAME, or seal a copy of it"
+            raise CommandExecutionError(
+                f"{template}: snapshots are in {disk['path']}, and sealing would leave them behind; {remedy}"
+            )
+        seen = __salt__["libvirt_disk.inspect"](disk["path"], disk["format"], directories, texts)
+        said += [each for each in pinned(found, seen["files"]) if each not in said]
         if seen.get("clean") is False:
             raise CommandExecutionError(
                 f"{template}: the filesystem on {disk['target']} was not unmounted; start it and shut it down cleanly"
             )
-    return {**found, "next": _next_generation(found["disks"])}
+    return {**found, "next": _next_generation(found["disks"]), "pinned": said}
+
+
+def pinned(found, files):
+    """
+    What a template has that no clone can have as well, and is not refused: in sentences.
+
+    found
+        What :py:func:`libvirt_host.domain` answered.
+    files
+        What :py:func:`libvirt_disk.inspect` found on a disk of it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc libvirt_template.pinned
+
+    .. versionadded:: 0.1.0
+    """
+    macs = [interface["mac"] for interface in found["interfaces"]]
+    tpm = "A clone's TPM is new: what is sealed to the template's (BitLocker, LUKS) asks it for the recovery key"
+    return [*([tpm] if found["tpm"] else []), *__salt__["libvirt_identity.pins"](files, macs)]
 
 
 def refuse_in_use(name, found):
@@ -208,9 +239,12 @@ def gc(template):
     return {"removed": removed, "kept": kept}
 
 
-def users() -> dict:
+def users(there=None) -> dict:
     """
     Every image that is below a domain's disk: path to the set of the domains' names.
+
+    there
+        What :py:func:`libvirt_host.domains` answered. Default: what it answers now.
 
     CLI Example:
 
@@ -221,7 +255,7 @@ def users() -> dict:
     .. versionadded:: 0.1.0
     """
     found_users = {}
-    for name, found in __salt__["libvirt_host.domains"]().items():
+    for name, found in (there or __salt__["libvirt_host.domains"]()).items():
         for disk in found["disks"]:
             path = disk["path"]
             while path and os.path.exists(path):

@@ -14,19 +14,13 @@ import difflib
 import posixpath
 import xml.etree.ElementTree as ET
 
+from salt.exceptions import CommandExecutionError
+
 __virtualname__ = "libvirt_xml"
 
 NAMESPACE = "urn:saltext-onepass:libvirt_clone:1"
 KEPT_METADATA = ("http://libosinfo.org/xmlns/libvirt/domain/1.0",)
 QEMU = "http://libvirt.org/schemas/domain/qemu/1.0"
-# What belongs to one running domain at a time.
-EXCLUSIVE = {
-    "hostdev": "a device of the host, or a virtual GPU",
-    "lease": "a lock",
-    "memory[@model='nvdimm']": "a persistent memory file",
-    "tpm/backend[@type='passthrough']": "the host's TPM",
-    "interface[@type='hostdev']": "a network card of the host",
-}
 CHARACTER = ("serial", "console", "parallel", "channel")
 
 for prefix, uri in (("onepass", NAMESPACE), ("qemu", QEMU), ("libosinfo", KEPT_METADATA[0])):
@@ -46,8 +40,9 @@ def read(text: str) -> dict:
 
     Returns:
         ``name``, ``uuid``, ``memory`` (MiB), ``vcpu``, ``disks`` (list of mappings: ``target``, ``device``, ``path``,
-        ``format``, ``own``), ``interfaces`` (list: ``mac``, ``type``, ``source``), ``nvram``, ``written`` (files that
-        its serial devices write), ``ours``.
+        ``format``, ``own``), ``interfaces`` (list: ``mac``, ``type``, ``source``), ``nvram`` (a file), ``tpm`` (whether
+        libvirt itself keeps the state of one), ``written`` (files and sockets that QEMU makes for it), ``paths`` (every
+        absolute path in it), ``ours``.
 
     CLI Example:
 
@@ -65,8 +60,11 @@ def read(text: str) -> dict:
         "vcpu": int(domain.findtext("vcpu") or 1),
         "disks": [_disk(each) for each in domain.findall("devices/disk")],
         "interfaces": [_interface(each) for each in domain.findall("devices/interface")],
-        "nvram": domain.findtext("os/nvram"),
-        "written": _written(domain.find("devices")),
+        "nvram": _nvram(domain),
+        "tpm": domain.find("devices/tpm/backend[@type='emulator']") is not None
+        and domain.find("devices/tpm/backend/source") is None,
+        "written": sorted({element.get(attribute) for element, attribute in _written(domain)}),
+        "paths": _paths(domain),
         "ours": _ours(domain.find(f"metadata/{{{NAMESPACE}}}clone")),
     }
 
@@ -80,15 +78,13 @@ def _mebibytes(element) -> int | None:
 
 def _disk(disk) -> dict:
     source, driver = disk.find("source"), disk.find("driver")
-    device = disk.get("device", "disk")
-    shared = disk.find("readonly") is not None or disk.find("shareable") is not None
     return {
         "target": disk.find("target").get("dev"),
-        "device": device,
+        "device": disk.get("device", "disk"),
         "type": disk.get("type"),
         "path": source.get("file") if source is not None else None,
         "format": driver.get("type", "raw") if driver is not None else "raw",
-        "own": device in ("disk", "lun") and not shared,
+        "own": __salt__["libvirt_forms.owned"](disk),
     }
 
 
@@ -102,13 +98,32 @@ def _interface(interface) -> dict:
     }
 
 
-def _written(devices) -> list:
-    found = [] if devices is None else [device for kind in CHARACTER for device in devices.findall(kind)]
-    sources = [device.find("source") for device in found if device.get("type") == "file"]
-    paths = {source.get("path") for source in sources} | {
-        log.get("file") for each in found for log in each.findall("log")
-    }
-    return sorted(paths)
+def _nvram(domain) -> str | None:
+    """The file of its variables: a text, or since libvirt 8.5 in an element of its own."""
+    nvram = domain.find("os/nvram")
+    if nvram is None or nvram.get("type", "file") != "file":
+        return None
+    source = nvram.find("source")
+    return source.get("file") if source is not None else (nvram.text or "").strip() or None
+
+
+def _written(domain) -> list:
+    """Where files and sockets are named that QEMU makes for the VM: elements and their attributes."""
+    found = [(each, "file") for each in domain.findall("devices//log[@file]")]
+    found += [(each, "logFile") for each in domain.findall("devices/interface/backend[@logFile]")]
+    for device in (each for kind in CHARACTER for each in domain.findall(f"devices/{kind}")):
+        source, bound = device.find("source[@path]"), device.find("source[@mode='bind']")
+        made = device.get("type") == "file" or (device.get("type") == "unix" and device.tag != "channel")
+        if source is not None and made and (device.get("type") == "file" or bound is not None):
+            found.append((source, "path"))
+    return found
+
+
+def _paths(domain) -> list:
+    """Every absolute path but those in metadata, which nobody opens."""
+    named = [each for child in domain if child.tag != "metadata" for each in child.iter()]
+    values = {value for each in named for value in (*each.attrib.values(), (each.text or "").strip())}
+    return sorted(value for value in values if value.startswith("/"))
 
 
 def _ours(element) -> dict | None:
@@ -141,57 +156,6 @@ def _element(ours: dict, namespace: str = f"{{{NAMESPACE}}}"):
     for path in ours["files"]:
         ET.SubElement(element, f"{namespace}file").text = path
     return element
-
-
-def refusals(text: str) -> list:
-    """
-    What in a template cannot be shared with a clone, or cannot be copied: each by its name.
-
-    text
-        The template's inactive XML.
-
-    Returns:
-        List of mappings with ``path``, ``fault`` and ``remedy``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . libvirt_xml.refusals "<domain><devices><hostdev type='pci'/></devices></domain>"
-
-    .. versionadded:: 0.1.0
-    """
-    devices = ET.fromstring(text).find("devices")
-    found = []
-    for kind, what in EXCLUSIVE.items():
-        for _ in devices.findall(kind):
-            found.append(_refusal(kind.partition("[")[0], f"is {what}, which one VM at a time can have", "remove it"))
-    for disk in devices.findall("disk"):
-        found += _disk_refusals(disk)
-    for device in (each for kind in CHARACTER for each in devices.findall(kind)):
-        source = device.find("source[@mode='bind'][@service]")
-        if source is not None:
-            fault = f"listens on port {source.get('service')}, which one VM at a time can have"
-            found.append(_refusal(device.tag, fault, "another type than TCP for it"))
-    return found
-
-
-def _disk_refusals(disk) -> list:
-    read_disk = _disk(disk)
-    if not read_disk["own"]:
-        return []
-    path = f"disk {read_disk['target']}"
-    if read_disk["device"] == "lun":
-        return [_refusal(path, "is a SCSI device of the host", "a file")]
-    if disk.get("type") != "file" or not read_disk["path"]:
-        return [_refusal(path, f"is of type {disk.get('type')}, not a file", "a qcow2 or raw file, by its path")]
-    if read_disk["format"] not in ("qcow2", "raw"):
-        return [_refusal(path, f"has the format {read_disk['format']}", "qcow2 or raw: qemu-img convert")]
-    return []
-
-
-def _refusal(path: str, fault: str, remedy: str) -> dict:
-    return {"path": path, "fault": fault, "remedy": f"{remedy} in the template"}
 
 
 def derive(text: str, clone: dict) -> str:
@@ -229,7 +193,9 @@ def derive(text: str, clone: dict) -> str:
         _place(domain.find("devices/interface"), *clone["place"])
     for kind in CHARACTER:
         for device in domain.findall(f"devices/{kind}"):
-            _separate(device, old, clone["name"])
+            _leave_to_libvirt(device)
+    for element, attribute in _written(domain):
+        element.set(attribute, own_path(element.get(attribute), old, clone["name"]))
     for graphics in domain.findall("devices/graphics"):
         _listen(graphics)
     for cid in domain.findall("devices/vsock/cid"):
@@ -276,9 +242,43 @@ def _size(domain, clone: dict):
         for tag in ("memory", "currentMemory"):
             if domain.find(tag) is not None:
                 _set(domain, tag, str(clone["memory"])).set("unit", "MiB")
-    if clone.get("vcpu"):
+    old = domain.find("vcpu")
+    if clone.get("vcpu") and (old is None or old.get("current") or int(old.text) != clone["vcpu"]):
         _set(domain, "vcpu", str(clone["vcpu"])).attrib.pop("current", None)
-        _drop(domain, "cpu/topology")
+        _drop(domain, "cpu/topology", "vcpus")
+        for pin in domain.findall("cputune/vcpupin"):
+            if int(pin.get("vcpu")) >= clone["vcpu"]:
+                domain.find("cputune").remove(pin)
+
+
+def resize(text: str, memory: int | None = None, vcpu: int | None = None) -> str:
+    """
+    The domain with another size; the topology and the hot-plug list of other CPUs are left to libvirt.
+
+    text
+        The domain's inactive XML.
+    memory, vcpu
+        MiB, and number of CPUs; ``None``: as it is.
+
+    Raises ``CommandExecutionError`` when the domain has NUMA cells, which say both for themselves.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_xml.resize '<domain><vcpu>1</vcpu></domain>' vcpu=2
+
+    .. versionadded:: 0.1.0
+    """
+    domain, old = ET.fromstring(text), read(text)
+    for key, value in (("memory", memory), ("vcpu", vcpu)):
+        if value not in (None, old[key]) and domain.find("cpu/numa") is not None:
+            raise CommandExecutionError(
+                f"{old['name']} has NUMA cells, which say what {key} there is: {old[key]}, not {value}; "
+                f"leave {key} out, or remove cpu/numa from it"
+            )
+    _size(domain, {"memory": memory, "vcpu": vcpu})
+    return ET.tostring(domain, encoding="unicode")
 
 
 def _store(domain, clone: dict, eject: bool = True):
@@ -292,9 +292,14 @@ def _store(domain, clone: dict, eject: bool = True):
             driver = ET.SubElement(disk, "driver", {"name": "qemu"}) if driver is None else driver
             driver.set("type", "qcow2")
         elif eject and disk.get("device") in ("cdrom", "floppy"):
-            _drop(disk, "source")
+            _drop(disk, "source", "auth", "encryption")
     if clone.get("nvram"):
-        _set(domain.find("os"), "nvram", clone["nvram"])
+        nvram = domain.find("os/nvram")
+        if nvram.find("source") is None:
+            nvram.text = clone["nvram"]
+        else:
+            _drop(nvram, "source")
+            ET.SubElement(nvram, "source", {"file": clone["nvram"]})
     if clone.get("cidata"):
         domain.find("devices").append(_cidata(domain, clone["cidata"]))
 
@@ -326,24 +331,22 @@ def _connect(interface, mac: str):
 
 def _place(interface, kind: str, name: str):
     interface.set("type", kind)
-    _drop(interface, "source", "virtualport")
+    _drop(interface, "source", "virtualport", "vlan", "backend", "ip", "route", "script", "downscript")
     ET.SubElement(interface, "source", {kind: name})
 
 
-def _separate(device, old: str, name: str):
-    """What a character device reads and writes is the clone's own."""
-    source, log = device.find("source"), device.find("log")
+def _leave_to_libvirt(device):
+    """Terminals, and the sockets of channels, are made and named by libvirt."""
+    source = device.find("source")
     device.attrib.pop("tty", None)
     if device.get("type") == "pty" or (device.tag == "channel" and source is not None and source.get("mode") == "bind"):
         _drop(device, "source")
-    elif source is not None and source.get("path"):
-        source.set("path", own_path(source.get("path"), old, name))
-    if log is not None:
-        log.set("file", own_path(log.get("file"), old, name))
+    elif source is not None and device.get("type") not in ("file", "unix"):
+        source.attrib = {name: value for name, value in source.attrib.items() if name not in ("mode", "path")}
 
 
 def _listen(graphics):
-    if graphics.get("port") is not None or graphics.get("autoport") is not None:
+    if any(graphics.get(name) is not None for name in ("port", "autoport", "tlsPort", "websocket")):
         graphics.attrib.update(port="-1", autoport="yes")
         graphics.attrib.pop("tlsPort", None)
         if graphics.get("websocket"):

@@ -263,7 +263,7 @@ ERRORS = {
             "Look at the disk from inside of its guest, with gdisk. Nothing else is kept back by it.",
         ),
         (
-            "its * has * bytes; at most * are read",
+            "its * has * bytes; at most * are read of a disk",
             "A file that names a system is small. One of that size is refused before it fills this host's memory.",
             "Make it smaller inside of the guest, or take that disk out.",
         ),
@@ -406,6 +406,69 @@ ERRORS = {
             "has a saved state",
             "A saved VM's disk is not consistent without its memory.",
             "Start it and shut it down properly.",
+        ),
+        (
+            "which one VM at a time can have",
+            "The template names a device, port, socket or file that cannot be two VMs' at once, so no clone could have "
+            "it beside the template.",
+            "Remove it in the template and seal it again; give it to the VM that needs it by virsh attach-device.",
+        ),
+        (
+            "is not known here",
+            "The template's XML says something that the bundle has not learned. It may name a file or a socket, which "
+            "the clone would share with its template.",
+            "Remove it in the template, or report the form that is named with virsh version.",
+        ),
+        (
+            "which may be for one VM at a time",
+            "Arguments for QEMU itself may open ports and files of the host, which libvirt knows nothing of.",
+            "Use libvirt's own element for it, or remove the argument in the template.",
+        ),
+        (
+            "is encrypted",
+            "The template's disk is encrypted. An overlay over it would not be, and QEMU opens no such pair.",
+            "Use an image without encryption: qemu-img convert; encrypt inside of the VM instead.",
+        ),
+        (
+            "is of type *, not a file",
+            "A clone's disk is an overlay over a file, and its firmware's variables are a copy of one.",
+            "Move it into a qcow2 file with qemu-img convert, and name the file by its path.",
+        ),
+        (
+            "is a SCSI device of the host",
+            "A device of the host is passed through as the disk; there is nothing to clone.",
+            "Copy it into a file: qemu-img convert.",
+        ),
+        (
+            "keeps its data in another file",
+            "The disk is a qcow2 file whose data is in a second file; a clone would write into that.",
+            "Make one file of the two: qemu-img convert.",
+        ),
+        (
+            "has the format *",
+            "Overlays are made over qcow2 and raw images only.",
+            "Convert it: qemu-img convert -O qcow2.",
+        ),
+        (
+            "is an overlay over",
+            "The firmware's variables are in an overlay, and a copy of it would hang on the template's file.",
+            "Merge it into the file below: virsh blockcommit, or remove the snapshot.",
+        ),
+        (
+            "libvirt would not make *: *",
+            "libvirt was asked what it would make of the clone's XML, and refused it; its own words follow. Nothing "
+            "was changed.",
+            "Mend what they name in the template, or leave out the argument that asks for it (memory, vcpu, network).",
+        ),
+        (
+            "snapshots are in *, and sealing would leave them behind",
+            "Sealing gives the disk an overlay, and virsh snapshot-revert looks for its snapshots there.",
+            "Delete the snapshots that nobody needs (virsh snapshot-delete), or clone from a copy of the template.",
+        ),
+        (
+            "has NUMA cells, which say what * there is",
+            "Each cell has memory and CPUs of its own, and libvirt takes their sum, whatever else is said.",
+            "Leave the argument out, or remove cpu/numa from the template (virsh edit) and seal it again.",
         ),
         (
             "was not unmounted",

@@ -816,11 +816,6 @@ ERRORS = {
             "Another name for the clone.",
         ),
         (
-            "which one VM at a time can have",
-            "A device of the template listens on a fixed port, and so would that of each clone.",
-            "Give that device another type than TCP in the template's definition.",
-        ),
-        (
             "is given for several clones",
             "A MAC or a port is for one machine.",
             "One clone at a time, or without it.",

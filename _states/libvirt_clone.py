@@ -26,7 +26,8 @@ def template_sealed(name):
     The template's disks as they are now are an immutable generation, of which clones are made.
 
     A template that was changed since becomes a new generation; older clones keep theirs. One that runs, or was not shut
-    down cleanly, is refused, unless nothing was written since it was sealed.
+    down cleanly, is refused, unless nothing was written since it was sealed. What its files pin that every clone would
+    have as well (a static address) is named in the changes.
 
     name
         The template's domain.
@@ -51,7 +52,7 @@ def template_sealed(name):
     def plan(found):
         old, new = found["generation"], found["next"]
         step = {"do": "seal", "what": f"template {name}", "old": f"generation {old}" if old else None}
-        return [{**step, "new": f"generation {new}"}] if new else []
+        return [{**step, "new": "; ".join([f"generation {new}", *found["pinned"]])}] if new else []
 
     return __salt__["onepass.converge"](
         name,

@@ -119,7 +119,7 @@ def test_a_clone_is_itself_in_the_running_guest(hypervisor, modules):
     base = hypervisor.pool / "tiny.g1.img"
     assert written(base)[str(base)] == before, "the template was written to"
     assert all((hypervisor.pool / f"{name}.qcow2").stat().st_blocks * 512 < 1 << 20 for name in made)
-    assert modules.libvirt_clone.audit() == {"shared": [], "unread": {}}
+    assert modules.libvirt_clone.audit() == {"shared": [], "pinned": {}, "unread": {}}
     assert modules.libvirt_clone.known_hosts() == modules.libvirt_clone.known_hosts("vm1", "vm2") == trusted(hypervisor)
     assert set(modules.libvirt_clone.list()) == {"vm1", "vm2"}
 
@@ -166,8 +166,8 @@ def test_a_new_generation_leaves_old_clones_alone_and_gc_removes_what_nobody_nee
     with pytest.raises(CommandExecutionError, match=r"changed since it was sealed; seal it again.*generation=1"):
         modules.libvirt_clone.clone("tiny", "new", start=False)
     assert modules.libvirt_clone.clone("tiny", "older", start=False, generation=1)["older"]["generation"] == 1
-    assert modules.libvirt_clone.seal("tiny") == {"generation": 2, "changed": True}
-    assert modules.libvirt_clone.seal("tiny") == {"generation": 2, "changed": False}
+    assert modules.libvirt_clone.seal("tiny") == {"generation": 2, "changed": True, "pinned": []}
+    assert modules.libvirt_clone.seal("tiny") == {"generation": 2, "changed": False, "pinned": []}
     modules.libvirt_clone.clone("tiny", "new", start=False)
     assert {name: motd(hypervisor, modules, name) for name in ("old", "older", "new")} == {
         "old": None,
@@ -329,7 +329,8 @@ def test_audit_finds_what_two_domains_share_and_a_clone_shares_none_of_it(hyperv
     found = modules.libvirt_clone.audit()
     held = [f"DUID {duid}", f"host key {ecdsa}", "host key ssh-ed25519 AAAAtemplate", f"machine-id {TEMPLATE_ID}"]
     held += [f"minion id {minion}", "minion key MIIBtemplate"]
-    assert found == {"shared": [{"what": what, "domains": ["copy", "tiny"]} for what in held], "unread": {}}
+    shared = [{"what": what, "domains": ["copy", "tiny"]} for what in held]
+    assert found == {"shared": shared, "pinned": {}, "unread": {}}
 
 
 def gpt(start=2, count=128, size=128):
@@ -364,7 +365,7 @@ def test_a_disk_that_its_guest_has_written_ends_nobodys_audit(hypervisor, module
     subprocess.run(["mkfs.xfs", "-q", "-f", xfs], check=True)
     found = modules.libvirt_clone.audit()
     unread = {name: why for name, (_, why) in ODD_DISKS.items()}
-    unread["large"] = f"its /etc/machine-id has {1 << 30} bytes; at most {16 << 20} are read"
+    unread["large"] = f"its /etc/machine-id has {1 << 30} bytes; at most {16 << 20} are read of a disk"
     unread["xfs"] = "its xfs would have to be mounted here"
     assert {name: why.partition(", nothing known")[0] for name, why in found["unread"].items()} == unread
     assert found["shared"] == []
@@ -780,11 +781,11 @@ def test_sealing_is_repaired_wherever_it_stopped(hypervisor, modules):
 
     with broken(modules, "libvirt_disk.seal", stop_after_first), pytest.raises(KeyboardInterrupt):
         modules.libvirt_clone.seal("tiny")
-    assert modules.libvirt_clone.seal("tiny") == {"generation": 1, "changed": True}
+    assert modules.libvirt_clone.seal("tiny") == {"generation": 1, "changed": True, "pinned": []}
     os.remove(paths["vda"])
     os.rename(hypervisor.pool / "tiny.g1.img", paths["vda"])
     os.link(paths["vda"], hypervisor.pool / "tiny.g1.img")  # as after the first half of a seal
-    assert modules.libvirt_clone.seal("tiny") == {"generation": 1, "changed": True}
+    assert modules.libvirt_clone.seal("tiny") == {"generation": 1, "changed": True, "pinned": []}
     assert sorted(path.name for path in hypervisor.pool.iterdir()) == [
         "tiny-vdb.g1.img",
         "tiny-vdb.img",
@@ -802,13 +803,13 @@ def test_sealing_never_writes_over_a_generation_that_clones_may_have(hypervisor,
     base = hypervisor.pool / "tiny.g1.img"
     before = written(base)
     change(modules, paths["vda"], "/etc/motd", "second")
-    assert modules.libvirt_clone.seal("tiny") == {"generation": 2, "changed": True}
+    assert modules.libvirt_clone.seal("tiny") == {"generation": 2, "changed": True, "pinned": []}
     assert (written(base), motd(hypervisor, modules, "old")) == (before, None)
     modules.libvirt_clone.clone("tiny", "new", start=False)
     assert motd(hypervisor, modules, "new") == "second"
     os.remove(paths["vdb"])
     make_disk(paths["vdb"], {"data": ("another disk\n", 0o644)})  # and tiny-vdb.g2.img is of the one before
-    assert modules.libvirt_clone.seal("tiny") == {"generation": 3, "changed": True}
+    assert modules.libvirt_clone.seal("tiny") == {"generation": 3, "changed": True, "pinned": []}
 
 
 def test_a_raw_template_whose_sealing_stopped_before_its_last_step_is_finished_by_the_next(hypervisor, modules, states):

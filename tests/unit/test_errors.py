@@ -14,7 +14,7 @@ from salt.exceptions import CommandExecutionError
 from tree import KINDS, functions, load, sources
 
 # Functions that make a fault, and which argument of theirs is its text.
-MAKERS = {"Finding": 1, "_fault": -2, "_said": -2}
+MAKERS = {"Finding": 1, "_fault": -2, "_said": -2, "_refusal": 1}
 RAISED = ("CommandExecutionError", "SaltInvocationError", "CloudError", "Refusal")
 PARTS = {**functions("onepass_backend_errors"), **functions("onepass_pillar_errors")}
 ENTRIES = functions("onepass_errors", __salt__=PARTS)["onepass_errors.entries"]()

@@ -1,5 +1,6 @@
 """Clones, without any libvirt: the XML derived from a template's, the identity's files, the steps, bad arguments."""
 
+import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
@@ -137,6 +138,13 @@ def test_other_cpus_than_the_templates_have_no_topology(modules):
         assert (len(domain.findall("cpu/topology")), domain.find("cpu").get("mode")) == (kept, "host-model")
 
 
+@pytest.mark.parametrize("port", ["tlsPort='5999'", "port='5999'", "websocket='5999'", "port='5998' tlsPort='5999'"])
+def test_a_fixed_port_of_a_screen_is_left_to_libvirt(modules, port):
+    screen = f"<graphics type='spice' {port}/></devices>"
+    made = ET.fromstring(modules.libvirt_xml.derive(TEMPLATE.replace("</devices>", screen), CLONE))
+    assert not {"5998", "5999"} & set(made.findall("devices/graphics")[-1].attrib.values())
+
+
 def test_nothing_of_the_template_is_left_in_the_clone(modules):
     text = modules.libvirt_xml.derive(TEMPLATE, {**CLONE, "ours": {**CLONE["ours"], "template": "-"}})
     kept = ("/usr/share/OVMF", "seabios")
@@ -174,15 +182,15 @@ REFUSED = [
 
 @pytest.mark.parametrize("device, path, fault", REFUSED, ids=[path + " " + fault for _, path, fault in REFUSED])
 def test_what_cannot_be_shared_is_refused_by_name(modules, device, path, fault):
-    assert modules.libvirt_xml.refusals(TEMPLATE) == []
-    found = modules.libvirt_xml.refusals(TEMPLATE.replace("</devices>", f"{device}</devices>"))
+    assert modules.libvirt_forms.refusals(TEMPLATE) == []
+    found = modules.libvirt_forms.refusals(TEMPLATE.replace("</devices>", f"{device}</devices>"))
     assert [each["path"] for each in found] == [path]
     assert fault in found[0]["fault"]
 
 
 def test_shared_disks_may_be_of_any_kind(modules):
     shared = "<disk type='block'><source dev='/dev/sda'/><target dev='vdz'/><shareable/></disk></devices>"
-    assert modules.libvirt_xml.refusals(TEMPLATE.replace("</devices>", shared)) == []
+    assert modules.libvirt_forms.refusals(TEMPLATE.replace("</devices>", shared)) == []
 
 
 @pytest.mark.parametrize(
@@ -374,3 +382,143 @@ def test_good_arguments_have_no_fault(modules):
     good = {"template": "debian12", "names": ["virtual1", "a", "0x"], "memory": 512, "mac": "52:54:00:AA:00:01"}
     more = {"domain": "lab.test", "minion": {"master": "salt"}, "pool": None, "until": "ssh", "timeout": 0.5}
     assert modules.libvirt_identity.faults({**good, **more}) == []
+
+
+# Sizes
+
+HOTPLUG = "<vcpu current='2'>4</vcpu><vcpus><vcpu id='0' enabled='yes'/><vcpu id='3' enabled='no'/></vcpus>"
+SIZES = [
+    ("<vcpu>4</vcpu><cpu><topology cores='4'/></cpu>", {"vcpu": 4}, "<vcpu>4</vcpu><cpu><topology cores='4'/></cpu>"),
+    ("<vcpu>4</vcpu><cpu><topology cores='4'/></cpu>", {"vcpu": 2}, "<vcpu>2</vcpu><cpu/>"),
+    (HOTPLUG, {"vcpu": 2}, "<vcpu>2</vcpu>"),
+    (HOTPLUG, {"vcpu": 4}, "<vcpu>4</vcpu>"),
+    (HOTPLUG, {}, HOTPLUG),
+    (
+        "<vcpu>4</vcpu><cputune><vcpupin vcpu='1' cpuset='0'/><vcpupin vcpu='2' cpuset='1'/></cputune>",
+        {"vcpu": 2},
+        "<vcpu>2</vcpu><cputune><vcpupin vcpu='1' cpuset='0'/></cputune>",
+    ),
+    ("<memory unit='GiB'>1</memory>", {"memory": 512}, "<memory unit='MiB'>512</memory>"),
+    (
+        "<memory unit='MiB'>64</memory><cpu><numa><cell/></numa></cpu>",
+        {"memory": 64},
+        "<memory unit='MiB'>64</memory><cpu><numa><cell/></numa></cpu>",
+    ),
+]
+
+
+@pytest.mark.parametrize("old, size, new", SIZES)
+def test_another_size_takes_what_hangs_on_it_along(modules, old, size, new):
+    made = modules.libvirt_xml.resize(f"<domain>{old}</domain>", **size)
+    assert ET.canonicalize(made) == ET.canonicalize(f"<domain>{new}</domain>")
+
+
+@pytest.mark.parametrize("size", [{"memory": 128}, {"vcpu": 1}])
+def test_numa_cells_have_the_size_that_they_have(modules, size):
+    text = (
+        "<domain><name>tpl</name><memory unit='MiB'>64</memory><vcpu>2</vcpu><cpu><numa><cell/></numa></cpu></domain>"
+    )
+    with pytest.raises(CommandExecutionError, match="tpl has NUMA cells, which say what"):
+        modules.libvirt_xml.resize(text, **size)
+
+
+OPEN_VSWITCH = "<virtualport type='openvswitch'/><vlan><tag id='100'/></vlan>"
+PASST = "<backend type='passt' logFile='/l'/><ip address='192.0.2.3' prefix='24'/>"
+
+
+@pytest.mark.parametrize("old", [OPEN_VSWITCH, PASST, "<source dev='eth0' mode='bridge'/>", "<script path='/etc/up'/>"])
+def test_an_interface_that_moves_leaves_behind_what_belongs_to_its_old_place(modules, old):
+    text = re.sub(
+        "<interface .*</interface>",
+        f"<interface type='x'>{old}<model type='virtio'/></interface>",
+        TEMPLATE,
+        flags=re.S,
+    )
+    clone = {**CLONE, "macs": CLONE["macs"][:1], "place": ("network", "lab")}
+    interface = ET.fromstring(modules.libvirt_xml.derive(text, clone)).find("devices/interface")
+    assert [(each.tag, each.attrib) for each in interface] == [
+        ("model", {"type": "virtio"}),
+        ("mac", {"address": "52:54:00:00:00:01"}),
+        ("source", {"network": "lab"}),
+    ]
+
+
+# What is pinned
+
+OLD, NEW = "52:54:00:1e:22:33", "52:54:00:aa:bb:01"
+PINNED = [
+    (
+        "/etc/netplan/50-cloud-init.yaml",
+        f"eth0: {{match: {{macaddress: '{OLD}'}}, set-name: enp1s0}}\n",
+        f"eth0: {{match: {{macaddress: '{NEW}'}}, set-name: enp1s0}}\n",
+    ),
+    ("/etc/sysconfig/network-scripts/ifcfg-eth0", f"HWADDR={OLD.upper()}\n", "HWADDR=52:54:00:AA:BB:01\n"),
+    ("/etc/sysconfig/network-scripts/ifcfg-eth0", "DHCP_HOSTNAME=debian12\n", "DHCP_HOSTNAME=vm1\n"),
+    ("/etc/sysconfig/network/ifcfg-eth0", f"LLADDR='{OLD}'\n", f"LLADDR='{NEW}'\n"),
+    (
+        "/etc/NetworkManager/system-connections/Wired 1.nmconnection",
+        f"mac-address={OLD.replace(':', '-')}\ndhcp-hostname=debian12.lan\n",
+        f"mac-address={NEW.replace(':', '-')}\ndhcp-hostname=vm1.lab.test\n",
+    ),
+    ("/etc/systemd/network/10-lan.link", f"[Match]\nMACAddress={OLD}\n", f"[Match]\nMACAddress={NEW}\n"),
+    ("/etc/network/interfaces", f"  hwaddress ether {OLD}\n", f"  hwaddress ether {NEW}\n"),
+    ("/etc/udev/rules.d/75-mine.rules", f'ATTR{{address}}=="{OLD}"\n', f'ATTR{{address}}=="{NEW}"\n'),
+    ("/etc/cloud/cloud.cfg.d/50-net.cfg", f"mac_address: {OLD}\n", f"mac_address: {NEW}\n"),
+    ("/etc/salt/minion", "id: debian12\nmaster: debian12\n", "id: vm1\nmaster: debian12\n"),
+    ("/etc/salt/minion.d/id.conf", "id: 'debian12.lan'  \n", "id: 'vm1.lab.test'  \n"),
+    ("/etc/zabbix/zabbix_agentd.conf", "Hostname=debian12\nServer=z\n", "Hostname=vm1\nServer=z\n"),
+    ("/etc/postfix/main.cf", "myhostname = debian12.lan\n", "myhostname = vm1.lab.test\n"),
+    ("/etc/netplan/a.yaml", "macaddress: 02:00:00:00:00:01\n", None),
+    ("/etc/network/interfaces", "iface debian12 inet dhcp\n", None),
+    ("/etc/netplan/README", f"{OLD}\n", None),
+    ("/etc/udev/rules.d/70-persistent-net.rules", OLD, None),
+]
+
+
+@pytest.mark.parametrize("path, text, wanted", PINNED, ids=[f"{path} {text.split()[0]}" for path, text, _ in PINNED])
+def test_macs_and_names_of_the_template_are_replaced(modules, path, text, wanted):
+    identity = {**modules.libvirt_identity.new("vm1", "lab.test"), "macs": {OLD: NEW}}
+    edits = modules.libvirt_identity.edits(identity, {**FOUND, path: {"kind": "file", "text": text, "mode": 0o640}})
+    assert edits["write"].get(path) == (wanted and {"text": wanted, "mode": 0o640})
+
+
+def test_a_minions_id_is_the_one_that_was_asked_for(modules):
+    identity = modules.libvirt_identity.new("vm1", "lab.test", {"master": "salt", "id": "vm1.rosario"})
+    held = {"/etc/salt/minion": {"kind": "file", "text": "id: debian12\n", "mode": 0o644}}
+    assert modules.libvirt_identity.edits(identity, {**FOUND, **held})["write"]["/etc/salt/minion"]["text"] == (
+        "id: vm1.rosario\n"
+    )
+
+
+def test_names_of_initiators_are_new(modules):
+    paths = ("/etc/iscsi/initiatorname.iscsi", "/etc/nvme/hostnqn", "/etc/nvme/hostid")
+    found = {path: {"kind": "file", "text": "old", "mode": 0o600} for path in paths}
+    one, two = (modules.libvirt_identity.edits(modules.libvirt_identity.new(name), found)["write"] for name in "ab")
+    assert one["/etc/iscsi/initiatorname.iscsi"]["text"].startswith("InitiatorName=iqn.2016-04.com.open-iscsi:")
+    assert one["/etc/nvme/hostnqn"]["text"] == f"nqn.2014-08.org.nvmexpress:uuid:{one['/etc/nvme/hostid']['text']}"
+    assert all(one[path] != two[path] for path in paths)
+    assert not set(paths) & set(modules.libvirt_identity.edits(modules.libvirt_identity.new("a"), {})["write"])
+
+
+LEFT = [
+    ("/etc/netplan/a.yaml", "addresses: [192.0.2.7/24]", "gives an interface the address 192.0.2.7/24"),
+    ("/etc/netplan/a.yaml", "addresses:\n  - '2001:db8::7/64'", "gives an interface the address 2001:db8::7/64"),
+    ("/etc/netplan/a.yaml", "nameservers: {}\naddresses: [192.0.2.53]\n- to: 192.0.2.0/24", None),
+    ("/etc/netplan/a.yaml", "# addresses: [192.0.2.7/24]", None),
+    ("/etc/sysconfig/network-scripts/ifcfg-eth0", "IPADDR=192.0.2.7\nGATEWAY=192.0.2.1", "the address 192.0.2.7"),
+    ("/etc/sysconfig/network/ifcfg-eth0", "IPADDR='192.0.2.7/24'", "the address 192.0.2.7/24"),
+    ("/etc/NetworkManager/system-connections/a", "address1=192.0.2.7/24,192.0.2.1\ndns=192.0.2.5;", "192.0.2.7/24"),
+    ("/etc/systemd/network/a.network", "Address=192.0.2.7/24\nGateway=192.0.2.1", "the address 192.0.2.7/24"),
+    ("/etc/network/interfaces", "iface eth0 inet static\n  address 192.0.2.7\n", "the address 192.0.2.7"),
+    ("/etc/network/interfaces", "iface lo inet static\n  address 127.0.0.2\n", None),
+    ("/etc/systemd/network/a.link", "MACAddress=02:00:00:00:00:01", "names the MAC 02:00:00:00:00:01, which no"),
+    ("/etc/systemd/network/a.link", f"MACAddress={OLD}", None),
+    ("/etc/hosts", "192.0.2.7 printer", None),
+]
+
+
+@pytest.mark.parametrize("path, text, said", LEFT)
+def test_what_one_system_alone_can_have_is_named(modules, path, text, said):
+    found = modules.libvirt_identity.pins({path: {"kind": "file", "text": text}}, [OLD])
+    assert len(found) == (1 if said else 0)
+    assert not said or (found[0].startswith(f"{path} ") and said in found[0])
