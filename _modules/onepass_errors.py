@@ -279,6 +279,28 @@ ERRORS = {
             "Correct options; man dnsmasq has each without its dashes.",
         ),
         (
+            "is a network of the kind *, which is not managed",
+            "The network has no NAT and no dnsmasq of libvirt's, or routes: it bridges guests to the host's own link, "
+            "gives them devices, or leaves the firewall to somebody else. Taken over, it would lose that.",
+            "Give the network of names a name of its own.",
+        ),
+        (
+            "has several IPv4 addresses (*), which is not managed",
+            "Of a libvirt network with several IPv4 addresses it is not told which one is the network's.",
+            "Leave one (virsh net-edit), or give the network of names a name of its own.",
+        ),
+        (
+            "is reserved for * in * by somebody else",
+            "A reservation that Onepass did not make has the address; libvirt takes no second one for it.",
+            "Another address for the name, or virsh net-update NAME delete ip-dhcp-host if that guest is gone.",
+        ),
+        (
+            "libvirt does not take the definition of *",
+            "libvirt's own parser tried the new definition and refused it. Nothing was changed.",
+            "The words after it are libvirt's. What others put into the definition may not go with it: "
+            "virsh net-dumpxml shows that.",
+        ),
+        (
             "The dnsmasq of network * does not run",
             "libvirt says that the network is active, and its dnsmasq has died: no DHCP, no names.",
             "dnsmasq_fwd's state restarts it and brings every guest back; journalctl tells why it died.",

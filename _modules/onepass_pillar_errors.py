@@ -901,6 +901,26 @@ ERRORS = {
             "local_only: False, or no forwarder for it.",
         ),
         (
+            "which libvirt decides by itself",
+            "libvirt writes this option for each of its networks; a second one would be refused or without effect.",
+            "backend: bridge takes it; with libvirt, leave it out.",
+        ),
+        (
+            "which no forwarder leaves anything to ask",
+            "A forwarder without a domain is asked for every name, so that no other file of nameservers is read.",
+            "No such option, or a domain for each forwarder.",
+        ),
+        (
+            "without its interface",
+            "A link-local address is only complete with the interface that leads to it.",
+            "fe80::1%eth0, or an address that is not link-local.",
+        ),
+        (
+            "with an interface",
+            "Only link-local addresses have an interface.",
+            "The address alone.",
+        ),
+        (
             "which follows from *",
             "The option is written by another key of the network already.",
             "Change it there.",
