@@ -29,7 +29,7 @@ def links():
     All devices of this host.
 
     Returns:
-        Name to ``kind``, ``master``, ``up`` and ``addresses`` (IPv4, with length).
+        Name to ``kind``, ``master``, ``up``, ``carrier`` and ``addresses`` (IPv4, with length).
 
     CLI Example:
 
@@ -47,6 +47,7 @@ def links():
                 "kind": each.get("linkinfo", {}).get("info_kind"),
                 "master": each.get("master"),
                 "up": "UP" in each["flags"],
+                "carrier": "LOWER_UP" in each["flags"],
                 "addresses": addresses,
             }
     return found

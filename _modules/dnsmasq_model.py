@@ -22,6 +22,7 @@ DEVICE = r"(?!\.{1,2}$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}"
 OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 IPV4 = rf"{OCTET}(\.{OCTET}){{3}}"
 DNS_PORT = 53
+PROOF = "onepass-test"  # the name below the domain by which a host proves that it asks here
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
 ALIASES = {
     "localOnly": "local_only",
@@ -248,7 +249,7 @@ def complete(network: dict) -> dict:
         dhcp=whole["dhcp"] and {**whole["dhcp"], "seconds": _seconds(whole["dhcp"].get("lease", "1h"))},
         hosts=dict(sorted(hosts.items())),
         forwarders=[_forwarder(each) for each in whole["forwarders"]],
-        lines=[*_always(whole["forwarders"]), *whole["options"]],
+        lines=[*_always(whole["forwarders"]), f"address=/{PROOF}.{domain}/{interface.ip}", *whole["options"]],
     )
     return whole
 

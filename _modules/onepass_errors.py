@@ -326,6 +326,29 @@ ERRORS = {
             "Use the way that the message names, or auto.",
         ),
         (
+            "* writes * here and would undo any change",
+            "A program that makes /etc/resolv.conf anew, at each lease or boot, is in charge of it.",
+            "Give it the nameserver in its own configuration, which the message names; or way: nss, which leaves "
+            "/etc/resolv.conf alone.",
+        ),
+        (
+            "systemd-resolved has no nameserver but FallbackDNS*",
+            "Its FallbackDNS, which it may have been built with, counts only while no link has a nameserver. With the "
+            "network's, the host would find no other name any more.",
+            "DNS= in /etc/systemd/resolved.conf, with the host's nameservers; reload systemd-resolved, run again.",
+        ),
+        (
+            "No device of this host has *: the network has to run first",
+            "systemd-resolved is told of a nameserver per link, and the network's bridge is not there.",
+            "The state of the network first (require), then the resolver's.",
+        ),
+        (
+            "The dnsmasq at * does not know * itself",
+            "Each network of dnsmasq_fwd has a name by which a host proves that it asks there. Another program answers "
+            "at that address, or the network was not brought to its state yet.",
+            "The state of the network first, with the same domain and address.",
+        ),
+        (
             "libnss_libvirt.so.2 is not installed",
             "The host's own lookups of guests' names go through that library.",
             "apt-get install libnss-libvirt.",

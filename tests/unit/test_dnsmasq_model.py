@@ -472,9 +472,10 @@ def test_nsswitch_asks_libvirt_before_dns(modules):
 
 
 def test_resolved_and_networkmanager_get_a_file_each(modules):
-    (path, text), *_ = made(modules, "resolved", {})["wanted"].items()
-    assert path == "/etc/systemd/resolved.conf.d/onepass-lab.conf"
-    assert "DNS=192.168.150.1\nDomains=lab.example ~150.168.192.in-addr.arpa\n" in text
+    ((path, text),) = made(modules, "resolved", {})["wanted"].items()
+    assert path == "/etc/systemd/system/onepass-resolver-lab@.service"
+    for line in ("dns %I 192.168.150.1", "domain %I lab.example ~150.168.192.in-addr.arpa", "default-route %I no"):
+        assert f"ExecStart=resolvectl {line}\n" in text
     texts = made(modules, "NetworkManager", {})["wanted"]
     assert "server=/lab.example/192.168.150.1" in texts["/etc/NetworkManager/dnsmasq.d/onepass-lab.conf"]
     assert "dns=dnsmasq" in texts["/etc/NetworkManager/conf.d/onepass-dnsmasq.conf"]
