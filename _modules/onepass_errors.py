@@ -43,6 +43,12 @@ ERRORS = {
             "cause.",
         ),
         (
+            "No frame passes a bridge * even without any rules",
+            "The host's rules are tried by frames over a bridge of the same name in a network namespace that nobody "
+            "sees, and there the kernel does not pass any.",
+            "Look whether the kernel has bridge and veth (modprobe veth), and whether the host is very busy.",
+        ),
+        (
             "The kernel has no netfilter that nft could speak to: *",
             "The kernel, or the container's sandbox, has no netlink socket for netfilter.",
             "modprobe nfnetlink; in a container, run on the host itself.",

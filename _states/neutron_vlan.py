@@ -66,6 +66,7 @@ def present(
     dns_nameservers=None,
     pools=None,
     dhcp=None,
+    ipv6=None,
     mtu=None,
     router=None,
     quota=None,
@@ -105,6 +106,9 @@ def present(
         List of ranges: ``10.0.12.10-10.0.12.99``. Default: all addresses but the gateway's.
     dhcp
         Whether Neutron serves DHCP. Default: as it is; ``True`` for a new subnet.
+    ipv6
+        ``slaac``, ``dhcpv6-stateless`` or ``dhcpv6-stateful``: how guests of an IPv6 subnet get their addresses. Fixed
+        once the subnet is there. Default: as it is; guests of a new subnet are told nothing.
     mtu
         Bytes. Default: the physical network's.
     router
@@ -172,6 +176,7 @@ def present(
         "dns_nameservers": dns_nameservers,
         "pools": pools,
         "dhcp": dhcp,
+        "ipv6": ipv6,
         "mtu": mtu,
         "router": router,
         "quota": quota,
