@@ -278,6 +278,7 @@ def _inside(address, network):
 
 
 def _gateway_rule(row, network):
+    """An IPv6 subnet's first address is that of any router there, and Neutron's own default."""
     gateway = row.get("gateway")
     if gateway is None:
         return
@@ -286,7 +287,7 @@ def _gateway_rule(row, network):
         yield "gateway", f"is {gateway!r}, which is no IP address", f"an address of {network}, or null"
     elif address not in network:
         yield "gateway", f"is {gateway}, which is outside of {network}", f"an address of {network}, or null"
-    elif not _inside(address, network):
+    elif not _inside(address, network) and not (network.version == 6 and address == network[0]):
         yield "gateway", f"is {gateway}, which no host of {network} can have", f"such as {network[1]}"
 
 

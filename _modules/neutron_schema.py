@@ -159,7 +159,7 @@ TABLE = _object(
         ),
         "allow_vlan_1": _flag("true allows VLAN 1, the switches' default, default false"),
         "create_projects": _flag("false: a project has to be there already, default true"),
-        "rollback": _flag("true: a run that fails removes what it has created, default false"),
+        "rollback": _flag("true: a run that fails, not only by a refusal, removes what it has created, default false"),
         "projects": _a(
             "the projects, by name",
             type="object",

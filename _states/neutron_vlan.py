@@ -135,7 +135,8 @@ def present(
     allow_vlan_1
         Allow VLAN 1. Default ``False``.
     rollback
-        When the run fails, remove what it has created. Default ``False``.
+        When the run fails, whatever the reason, remove what it has created; when Neutron refuses the row, that is
+        done in any case. Default ``False``.
 
     .. code-block:: yaml
 
