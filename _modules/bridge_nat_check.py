@@ -7,18 +7,23 @@ Only looks. Each condition was found by leaving it out and seeing what breaks::
 
     salt-call --local -m . --pillar-root pillar --id ws017.rosario bridge_nat.check
 
-Requires iproute2.
+Requires iproute2, and root for a trial of the rules that the VM's frames cross.
 """
 
 import ipaddress
 import json
 import re
+from pathlib import Path
 
 import salt.utils.path
+from salt.exceptions import CommandExecutionError
 
 LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
-# A chain at the hook for what is forwarded whose policy, or a rule without any condition, is a drop.
-DROPS = re.compile(r"hook forward (?:(?!^\t\}).)*?(?:policy drop|^\t\t(?:drop|reject))", re.MULTILINE | re.DOTALL)
+# Whether frames that a bridge forwards cross the rules of a family.
+SWITCHES = {
+    "ip": "/proc/sys/net/bridge/bridge-nf-call-iptables",
+    "ip6": "/proc/sys/net/bridge/bridge-nf-call-ip6tables",
+}
 
 
 def __virtual__():
@@ -53,7 +58,7 @@ def conditions(role: str, name: str, arguments: dict, host: dict, way: str | Non
     return {
         **found,
         "server": _listening(arguments["link_local"], arguments["port"]),
-        "forwarding of the VM": _forwarding(name),
+        "forwarding of the VM": _forwarding(name, arguments),
         "MAC of the VM": _macs(name, arguments),
     }
 
@@ -134,37 +139,72 @@ def _listening(address: str, port: int) -> dict:
     return _broken(fault, f"sshd on 0.0.0.0 or {address}")
 
 
-def _forwarding(bridge: str) -> dict:
+def _forwarding(bridge: str, arguments: dict) -> dict:
     """With br_netfilter's hook on, all traffic of the VM crosses the host's own chains for what it forwards."""
-    switch = __salt__["onepass_host.read"]("/proc/sys/net/bridge/bridge-nf-call-iptables")
-    if switch is None or switch.strip() == "0":
+    on = [
+        family for family, switch in SWITCHES.items() if (__salt__["onepass_host.read"](switch) or "0").strip() != "0"
+    ]
+    vms = {
+        family: [vm[key] for vm in arguments["vms"] if vm.get(key)] for family, key in (("ip", "ip"), ("ip6", "ip6"))
+    }
+    crossing = [family for family in on if vms[family]]
+    if not crossing:
         return _ok("frames of the VM do not cross the host's own rules")
-    blocking = [*_blocking_iptables(bridge), *_blocking_tables(bridge)]
+    uplink = arguments["uplink"]
+    tried = [
+        (what, _tried(bridge, uplink, vms[family], rules))
+        for family in crossing
+        for what, rules in (*_iptables(family), *_tables(family))
+    ]
+    blocking = list(dict.fromkeys(f"{what}{how}" for what, how in tried if how))
     if not blocking:
         return _ok("frames of the VM cross the host's own rules, which let them pass")
+    hooks = " and ".join(Path(SWITCHES[family]).name for family in crossing)
     return _broken(
-        f"{', '.join(blocking)}, bridge-nf-call-iptables 1: all ports of the VM but the host's are dead",
-        f"sysctl net.bridge.bridge-nf-call-iptables=0, or have each of them accept what {bridge} forwards",
+        f"{', '.join(blocking)}, {hooks} 1: ports of the VM but the host's are dead",
+        f"sysctl net.bridge.{Path(SWITCHES[crossing[0]]).name}=0, or have each of them accept what {bridge} forwards",
     )
 
 
-def _blocking_iptables(bridge: str) -> list:
-    """iptables' FORWARD, where it ends with a drop and no rule before accepts the bridge's frames."""
-    saved = _run(["iptables-save", "-t", "filter"])["stdout"] if salt.utils.path.which("iptables-save") else ""
-    accepted = rf"^-A FORWARD .*(--physdev-is-bridged|-[io] {re.escape(bridge)}) (.* )?-j ACCEPT"
-    end = re.search(r"^(:FORWARD DROP|-A FORWARD -j (DROP|REJECT))", saved, re.MULTILINE)
-    if not end or re.search(accepted, saved, re.MULTILINE):
+def _tried(bridge: str, uplink: str, addresses: list, rules: dict) -> str:
+    """How frames of the VMs fare under some rules; empty when they pass."""
+    try:
+        return "" if __salt__["bridge_nat_trial.passes"](bridge, uplink, addresses, rules) else " drops them"
+    except CommandExecutionError as err:
+        return f" could not be tried ({err})"
+
+
+def _iptables(family: str) -> list:
+    """The rules of iptables or ip6tables, with whom they are of; none where nothing is filtered."""
+    program = {"ip": "iptables", "ip6": "ip6tables"}[family]
+    saved = "".join(_saved(program, table) for table in ("filter", "mangle"))
+    if not re.search(r"^(-A|:FORWARD DROP)", saved, re.MULTILINE):
         return []
-    by = next((tool for tool, mark in {"docker": ":DOCKER", "ufw": ":ufw-"}.items() if mark in saved), "somebody")
-    return [f"FORWARD {'policy DROP' if end[2] is None else f'ends with {end[2]}'}, set by {by}"]
+    policy = " policy DROP" if re.search(r"^:FORWARD DROP", saved, re.MULTILINE) else ""
+    by = next((tool for tool, mark in {"docker": ":DOCKER", "ufw": ":ufw"}.items() if mark in saved), "somebody")
+    return [(f"{'' if family == 'ip' else 'IPv6: '}FORWARD{policy}, set by {by},", {f"{program}-restore": saved})]
 
 
-def _blocking_tables(bridge: str) -> list:
-    """Tables of nft's own, as firewalld's, that end with a drop and do not name the bridge."""
-    listed = _run(["nft", "-s", "list", "ruleset"])["stdout"] if salt.utils.path.which("nft") else ""
-    tables = re.findall(r"^table ((?:ip|inet) \S+) \{$(.*?)^\}$", listed, re.MULTILINE | re.DOTALL)
-    blocking = [name for name, text in tables if DROPS.search(text) and f'"{bridge}"' not in text]
-    return [f"table {name} drops what it does not accept" for name in blocking if name != "ip filter"]
+def _saved(program: str, table: str) -> str:
+    """A table of iptables; none if nft's own of that name is there instead."""
+    if not salt.utils.path.which(f"{program}-save"):
+        return ""
+    text = _run([f"{program}-save", "-t", table])["stdout"]
+    return "" if "incompatible" in text or not text else f"{text}\n"
+
+
+def _tables(family: str) -> list:
+    """Tables of nft's own with a hook for what is forwarded, as firewalld's."""
+    if not salt.utils.path.which("nft"):
+        return []
+    listed = _run(["nft", "-s", "list", "ruleset"])["stdout"]
+    tables = re.findall(rf"^(table ({family}|inet) (\S+) \{{$.*?^\}})$", listed, re.MULTILINE | re.DOTALL)
+    return [
+        (f"table {kind} {name}", {"nft": f"{text}\n"})
+        for text, kind, name in tables
+        if "hook forward" in text
+        and not (kind == family and _saved({"ip": "iptables", "ip6": "ip6tables"}[family], name))
+    ]
 
 
 def _macs(bridge: str, arguments: dict) -> dict:

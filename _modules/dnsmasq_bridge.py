@@ -54,7 +54,7 @@ def observe(network):
     files = {path: __salt__["onepass_host.read"](path) for path in _paths(name)}
     wanted = __salt__["dnsmasq_texts.files"](network)
     if files.get(_config(name)) != wanted[_config(name)]:
-        __salt__["dnsmasq_host.syntax"](network["options"])
+        __salt__["dnsmasq_host.syntax"](wanted[_config(name)].splitlines())
     pid = _pid(name)
     address = _address(files.get(_config(name)), links.get(network["bridge"])) if pid else None
     return {
@@ -212,7 +212,7 @@ def card(name):
         "address": address,
         "bridge": bridge,
         "domain": _setting(text, "domain"),
-        "names": {each.split()[1]: each.split()[0] for each in lines},
+        "names": {each.split()[1]: [each.split()[0]] for each in lines},
         "reservations": {mac: [host, ip] for mac, ip, host in reserved},
         "pending": {"configuration": "dnsmasq was started with another one"} if pid and stale else {},
         "servers": __salt__["onepass_host.read"](f"{root}/servers"),

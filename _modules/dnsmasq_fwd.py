@@ -15,6 +15,7 @@ Requires root, dnspython and jsonschema in Salt's Python, dnsmasq, iproute2, and
 """
 
 import contextlib
+import ipaddress
 import json
 import socket
 
@@ -330,7 +331,8 @@ def hosts(name=None, backend=None):
         As for :py:func:`status`.
 
     Returns:
-        Name to ``given`` (address, or ``None``), ``lease`` (address, or ``None``), ``mac`` and ``answer`` (addresses).
+        Name to ``given`` (address; several where others gave them; or ``None``), ``lease`` (address, or ``None``),
+        ``mac`` and ``answer`` (addresses).
 
     CLI Example:
 
@@ -350,7 +352,7 @@ def hosts(name=None, backend=None):
         answer = __salt__["dnsmasq_query.ask"](asked, card["address"])["answers"] if card["running"] else []
         mac = macs.get(host) or lease.get("mac")
         found[host] = {
-            "given": card["names"].get(host),
+            "given": ", ".join(card["names"].get(host, [])) or None,
             "lease": lease.get("address"),
             "mac": mac,
             "answer": answer,
@@ -558,16 +560,22 @@ def _forwarder_conditions(seen):
 
 def _name_conditions(names, bridge):
     addresses = {address for each in names.values() for address in each["answer"]}
-    there = _answering(addresses, bridge)
+    networks = [ipaddress.ip_interface(each) for each in __salt__["dnsmasq_host.links"]()[bridge]["addresses"]]
+    near = {each for each in addresses if any(ipaddress.ip_address(each) in one.network for one in networks)}
+    own = {str(each.ip) for each in networks}
+    there = _answering(near - own, bridge) | own
     found = {}
     for name, each in names.items():
         what, answer = f"name {name}", each["answer"]
         wanted = each["given"] or each["lease"]
-        if wanted not in answer:
-            found[what] = _broken(f"is answered with {answer}, not {wanted}", "the state")
+        if ", ".join(answer) != wanted:
+            remedy = "the state; what is too much there is in options, or in files of others (hosts.d)"
+            found[what] = _broken(f"is answered with {answer}, not {wanted}", remedy)
         elif each["lease"] and each["lease"] not in answer:
             evidence = f"is answered with {answer}, but the guest was given {each['lease']}"
             found[what] = _broken(evidence, "a reservation with its MAC, or no address in hosts")
+        elif not near & set(answer):
+            found[what] = _ok(f"{answer[0]} is outside of {bridge}")
         elif not there & set(answer):
             found[what] = _broken(f"nobody has {answer[0]}", "start the guest, or let go of the name or the lease")
         else:

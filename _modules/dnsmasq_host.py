@@ -29,7 +29,7 @@ def links():
     All devices of this host.
 
     Returns:
-        Name to ``kind``, ``master``, ``up`` and ``addresses`` (IPv4, with length).
+        Name to ``kind``, ``master``, ``up``, ``carrier`` and ``addresses`` (IPv4, with length).
 
     CLI Example:
 
@@ -47,6 +47,7 @@ def links():
                 "kind": each.get("linkinfo", {}).get("info_kind"),
                 "master": each.get("master"),
                 "up": "UP" in each["flags"],
+                "carrier": "LOWER_UP" in each["flags"],
                 "addresses": addresses,
             }
     return found
@@ -137,12 +138,14 @@ def hang_up(pid):
         os.kill(pid, signal.SIGHUP)
 
 
-def syntax(options):
+def syntax(options, beside=()):
     """
     Refuse options that dnsmasq itself does not take. Starts nothing.
 
     options
         Lines of its configuration.
+    beside
+        Lines that will stand before them. Default: none.
 
     Raises ``CommandExecutionError`` with what dnsmasq said.
 
@@ -155,7 +158,7 @@ def syntax(options):
     .. versionadded:: 0.1.0
     """
     with tempfile.NamedTemporaryFile("w", prefix="dnsmasq-", suffix=".conf") as file:
-        lines = [each for each in options if not each.startswith("servers-file=")]
+        lines = [each for each in (*beside, *options) if not each.startswith("servers-file=")]
         file.write("".join(f"{line}\n" for line in lines))
         file.flush()
         try:

@@ -13,6 +13,7 @@ Requires libvirt's Python binding, root, and iproute2.
 """
 
 import contextlib
+import tempfile
 import xml.etree.ElementTree as ET
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
@@ -27,6 +28,15 @@ except ImportError:
 URI = "qemu:///system"
 PIDS = "/run/libvirt/network"
 WITHIN = 5
+# What libvirt writes into the same file before the options.
+BESIDE = (
+    "strict-order",
+    "expand-hosts",
+    "pid-file=/run/x.pid",
+    "bind-dynamic",
+    "dhcp-authoritative",
+    "dhcp-lease-max=99",
+)
 
 
 def __virtual__():
@@ -44,8 +54,9 @@ def observe(network):
 
     Returns:
         ``xml`` (the definition, or ``None``), ``defined`` and ``live`` (:py:func:`dnsmasq_xml.read` of it, or
-        ``None``), ``autostart``, ``servers`` (the file's text), ``answers`` (whether dnsmasq does), ``served`` (whether
-        it has read the file), ``ports`` (of the bridge) and ``detached`` (taps that should be).
+        ``None``), ``unfit`` (what libvirt's parser says against the wanted one, or ``None``), ``autostart``,
+        ``servers`` (the file's text), ``answers`` (whether dnsmasq does), ``served`` (whether it has read the file),
+        ``ports`` (of the bridge) and ``detached`` (taps that should be).
 
     Raises ``CommandExecutionError`` when libvirt does not answer, and when dnsmasq does not take the options.
 
@@ -68,7 +79,7 @@ def observe(network):
     bridge = __salt__["dnsmasq_xml.read"](xml)["bridge"] if xml else None
     wanted = __salt__["dnsmasq_xml.frame"](network)["options"]
     if not live or live["frame"]["options"] != wanted:
-        __salt__["dnsmasq_host.syntax"](wanted)
+        __salt__["dnsmasq_host.syntax"](wanted, BESIDE)
     servers = __salt__["onepass_host.read"](__salt__["dnsmasq_xml.servers_file"](name))
     address = live and (live["frame"]["address"] or "").partition("/")[0]
     seen = __salt__["dnsmasq_query.upstreams"](address, WITHIN) if address else None
@@ -76,6 +87,7 @@ def observe(network):
         "xml": xml,
         "defined": __salt__["dnsmasq_xml.read"](xml) if kept else None,
         "live": live,
+        "unfit": _unfit(__salt__["dnsmasq_xml.xml"](network, xml)),
         "autostart": autostart,
         "servers": servers,
         "answers": seen is not None,
@@ -100,7 +112,8 @@ def plan(network, observed, restart=False):
         List of steps: ``do``, ``what``, ``old``, ``new``, ``needs`` (``nothing``, ``a restart of dnsmasq`` or ``a
         restart of the network``), ``act`` and what that needs.
 
-    Raises ``SaltInvocationError`` when a restart is needed, guests are on the network, and it is not allowed.
+    Raises ``SaltInvocationError`` when the network is of a kind that is not managed, when libvirt would not take the
+    result, and when a restart is needed, guests are on the network, and it is not allowed.
 
     CLI Example:
 
@@ -110,6 +123,9 @@ def plan(network, observed, restart=False):
 
     .. versionadded:: 0.1.0
     """
+    _refuse_others(network, observed)
+    if observed["unfit"]:
+        raise SaltInvocationError(f"libvirt does not take the definition of {network['name']}: {observed['unfit']}")
     xml = __salt__["dnsmasq_xml.xml"](network, observed["xml"])
     wanted, live = __salt__["dnsmasq_xml.read"](xml), observed["live"]
     again = bool(live) and _restart_step(network["name"], live, wanted, observed["answers"])
@@ -289,6 +305,46 @@ def _taps(connection, name):
     return found
 
 
+# What is refused
+
+
+def _refuse_others(network, observed):
+    """A network of another kind is somebody else's, and so is an address that another MAC has reserved."""
+    name, mine = network["name"], {each["mac"]: host for host, each in network["hosts"].items() if each["mac"]}
+    for seen in filter(None, (observed["defined"], observed["live"])):
+        kind = seen["frame"]["forward"]
+        if kind not in (None, "nat"):
+            raise SaltInvocationError(
+                f"{name} is a network of the kind {kind}, which is not managed: give another name"
+            )
+        if len(seen["addresses"]) > 1:
+            several = ", ".join(seen["addresses"])
+            raise SaltInvocationError(f"{name} has several IPv4 addresses ({several}), which is not managed: leave one")
+        own = {*seen["own"], *network["hosts"]}
+        wanted = {network["hosts"][host]["address"]: host for host in mine.values()}
+        for mac, (host, address) in seen["entries"]["reservations"].items():
+            if address in wanted and mac not in mine and host not in own:
+                raise SaltInvocationError(
+                    f"{address} of {wanted[address]} is reserved for {mac} in {name} by somebody else: give another "
+                    f"address, or remove that reservation"
+                )
+
+
+def _unfit(xml):
+    """What libvirt's own parser says against a definition; the driver for tests keeps nothing and starts nothing."""
+    with tempfile.NamedTemporaryFile("w", prefix="libvirt-", suffix=".xml") as file:
+        file.write("<node/>")
+        file.flush()
+        connection = libvirt.open(f"test://{file.name}")
+        try:
+            connection.networkDefineXML(xml)
+        except libvirt.libvirtError as err:
+            return err.get_error_message()
+        finally:
+            connection.close()
+    return None
+
+
 # Steps
 
 
@@ -329,36 +385,45 @@ def _servers_steps(network, observed, again):
 
 
 def _entry_steps(name, live, wanted, defined):
-    """Names, reservations and ranges of the running network; those of others stay.
-
-    All that is given up goes first, so that an address that moves is free: a changed entry is two steps, one change.
-    """
+    """Names, reservations and ranges of the running network; those of others stay."""
     mine = {*wanted["own"], *(defined or wanted)["own"]}
-    kinds = {
-        "reservations": ("reservation of", lambda mac, each: each[0] in mine),
-        "names": ("name", lambda key, each: key in mine),
-    }
-    gone, come = [], []
-    for kind, (what, is_mine) in kinds.items():
-        old, new = live["entries"][kind], wanted["entries"][kind]
-        for key in sorted(key for key in {*old, *new} if old.get(key) != new.get(key)):
-            label = f"{what} {key} in {name}"
-            if key in old and (key in new or is_mine(key, old[key])):
-                gone.append(_entry_step("remove", label, kind, key, old[key]))
-            if key in new:
-                come.append(_entry_step("add", label, kind, key, new[key]))
-    return gone + come + _range_steps(name, live["entries"]["ranges"], wanted["entries"]["ranges"])
+    old, new = live["entries"], wanted["entries"]
+    return [
+        *_reservation_steps(name, old["reservations"], new["reservations"], mine),
+        *_name_steps(name, old["names"], new["names"], mine),
+        *_range_steps(name, old["ranges"], new["ranges"]),
+    ]
 
 
-def _entry_step(verb, label, kind, key, each):
-    updates = [[verb, kind, [key, *(each if isinstance(each, list) else [each])]]]
-    old, new = (each, None) if verb == "remove" else (None, each)
-    return _step(verb, label, old, new, "update", updates=updates)
+def _reservation_steps(name, old, new, mine):
+    """All in one step, that comes back as a whole: what is given up goes first, as libvirt has each address once."""
+    differ = [key for key in sorted({*old, *new}) if old.get(key) != new.get(key)]
+    gone = {key: old[key] for key in differ if key in old and (key in new or old[key][0] in mine)}
+    come = {key: new[key] for key in differ if key in new}
+    updates = [["remove", "reservations", [key, *each]] for key, each in gone.items()]
+    updates += [["add", "reservations", [key, *each]] for key, each in come.items()]
+    return [_step("change", f"reservations in {name}", gone, come, "update", updates=updates)] if updates else []
+
+
+def _name_steps(name, old, new, mine):
+    """A name has its new address before it loses the old one."""
+    steps = []
+    for key in sorted(key for key in {*old, *new} if key in mine and old.get(key) != new.get(key)):
+        had, gets = old.get(key, []), new.get(key, [])
+        updates = [["add", "names", [each, key]] for each in gets if each not in had]
+        updates += [["remove", "names", [each, key]] for each in had if each not in gets]
+        verb = "change" if had and gets else "add" if gets else "remove"
+        said = [", ".join(each) or None for each in (had, gets)]
+        steps.append(_step(verb, f"name {key} in {name}", *said, "update", updates=updates))
+    return steps
 
 
 def _range_steps(name, old, new):
-    updates = [["remove", "ranges", each] for each in old if each not in new]
+    """A new range comes before the old one goes, unless they differ in the lease only."""
+    again = [each for each in old if each not in new and each[:2] in [other[:2] for other in new]]
+    updates = [["remove", "ranges", each] for each in again]
     updates += [["add", "ranges", each] for each in new if each not in old]
+    updates += [["remove", "ranges", each] for each in old if each not in new and each not in again]
     what = f"dhcp range of {name}"
     return [_step("change", what, old, new, "update", "a restart of dnsmasq", updates=updates)] if updates else []
 
@@ -414,10 +479,32 @@ def _update(step):
         "add": libvirt.VIR_NETWORK_UPDATE_COMMAND_ADD_LAST,
         "remove": libvirt.VIR_NETWORK_UPDATE_COMMAND_DELETE,
     }
+    done = []
+
+    def execute(verb, kind, values):
+        whole = values[:1] if (verb, kind) == ("remove", "names") else values  # a name may have another address too
+        xml = __salt__["dnsmasq_xml.host_xml"](kind, *whole)
+        place = -1 if kind == "names" else __salt__["dnsmasq_xml.place"](found.XMLDesc(0))
+        found.update(verbs[verb], sections[kind], place, xml, libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE)
+        done.append((verb, kind, values))
+
     with _network(step["name"]) as (_, found):
-        for verb, kind, values in step["updates"]:
-            xml = __salt__["dnsmasq_xml.host_xml"](kind, *values)
-            found.update(verbs[verb], sections[kind], -1, xml, libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE)
+        try:
+            for verb, kind, values in step["updates"]:
+                each = [[verb, values]] if kind != "names" else _element_updates(found.XMLDesc(0), verb, *values)
+                for word, whole in each:
+                    execute(word, kind, whole)
+        except libvirt.libvirtError:
+            for verb, kind, values in reversed(done.copy()):
+                execute({"add": "remove", "remove": "add"}[verb], kind, values)
+            raise
+
+
+def _element_updates(xml, verb, address, name):
+    """All names of an address are one element for libvirt: it goes, and comes back with those that stay."""
+    had = __salt__["dnsmasq_xml.names_of"](xml, address)
+    gets = [each for each in had if each.lower() != name] + ([name] if verb == "add" else [])
+    return [[word, [address, *names]] for word, names in (("remove", had), ("add", gets)) if names]
 
 
 def _define(step):

@@ -22,6 +22,7 @@ DEVICE = r"(?!\.{1,2}$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}"
 OCTET = "(25[0-5]|2[0-4][0-9]|1[0-9]{2}|[1-9]?[0-9])"
 IPV4 = rf"{OCTET}(\.{OCTET}){{3}}"
 DNS_PORT = 53
+PROOF = "onepass-test"  # the name below the domain by which a host proves that it asks here
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
 ALIASES = {
     "localOnly": "local_only",
@@ -30,6 +31,7 @@ ALIASES = {
     "ip": "address",
     "cidr": "address",
     "range": "dhcp",
+    "forward": "nat",
 }
 DEFAULTS = {
     "backend": "network",
@@ -53,6 +55,10 @@ TAKEN = {
     **dict.fromkeys(("conf-file", "pid-file", "user", "dns-loop-detect", "strict-order"), "nothing of yours"),
     **dict.fromkeys(("no-ident", "no-daemon", "keep-in-foreground"), "nothing of yours"),
 }
+# Those that libvirt writes too: a second time dnsmasq refuses them, or libvirt's command line wins.
+LIBVIRTS = ("dhcp-lease-max", "dhcp-script", "leasefile-ro")
+# The host's own stub resolver asks here.
+STUBS = ("127.0.0.53", "127.0.0.54")
 
 
 def __virtual__():
@@ -91,7 +97,9 @@ DOMAIN = _text("letters, digits and hyphens between dots, such as lab.example", 
 FORWARDER = _object(
     "a mapping with address and, where wanted, port and domain",
     {
-        "address": _text("an IPv4 or IPv6 address of a nameserver", rf"{IPV4}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*"),
+        "address": _text(
+            "an IPv4 or IPv6 address of a nameserver", rf"{IPV4}|[0-9A-Fa-f:]*:[0-9A-Fa-f:.]*(%{DEVICE})?"
+        ),
         "port": {"description": "1 to 65535, default 53", "type": "integer", "minimum": 1, "maximum": 65535},
         "domain": _text("the domain that this nameserver is asked for; without it: all others", NAME),
     },
@@ -241,7 +249,7 @@ def complete(network: dict) -> dict:
         dhcp=whole["dhcp"] and {**whole["dhcp"], "seconds": _seconds(whole["dhcp"].get("lease", "1h"))},
         hosts=dict(sorted(hosts.items())),
         forwarders=[_forwarder(each) for each in whole["forwarders"]],
-        lines=[*_always(whole["forwarders"]), *whole["options"]],
+        lines=[*_always(whole["forwarders"]), f"address=/{PROOF}.{domain}/{interface.ip}", *whole["options"]],
     )
     return whole
 
@@ -249,10 +257,11 @@ def complete(network: dict) -> dict:
 def _always(forwarders: list) -> list:
     """One forwarder's answer is enough: a dead one delays nobody. A loop is refused at once.
 
-    With a forwarder for every name, the host's own resolv.conf is not read: it may well lead back here.
+    The host's /etc/hosts is not served: its names and addresses are the host's own. With a forwarder for every name,
+    the host's own resolv.conf is not read: it may well lead back here.
     """
     for_all = any(not each.get("domain") for each in forwarders)
-    return ["all-servers", "dns-loop-detect", *(["no-resolv"] if for_all else [])]
+    return ["no-hosts", "all-servers", "dns-loop-detect", *(["no-resolv"] if for_all else [])]
 
 
 def _reverse(network) -> str | None:
@@ -333,10 +342,11 @@ def _address_rule(sound: dict) -> Iterator[tuple]:
 
 
 def _domain_rule(sound: dict) -> Iterator[tuple]:
+    """Below home.arpa are names of a site such as this one (RFC 8375)."""
     domain = (sound.get("domain") or "").lower()
     if domain == "local" or domain.endswith(".local"):
         yield "domain", f"is {domain!r}, which belongs to multicast DNS", "another domain, such as lab.example"
-    elif domain == "invalid" or domain.endswith((".invalid", ".arpa")) or domain == "localhost":
+    elif domain.split(".")[-1] in ("invalid", "arpa", "localhost") and not f".{domain}".endswith(".home.arpa"):
         yield "domain", f"is {domain!r}, which is reserved", "another domain, such as lab.example"
 
 
@@ -367,12 +377,15 @@ def _dhcp_rule(sound: dict, interface) -> Iterator[tuple]:
 
 
 def _host_rule(sound: dict, interface) -> Iterator[tuple]:
+    """A reservation is an address for a guest; a name alone may be that of any host."""
     for name, host in _mapping(sound.get("hosts")).items():
         host = _mapping(host)
         address, mac = _address(host.get("address")), host.get("mac")
         wrong = address and interface and _outside(address, interface)
-        if wrong:
+        if wrong and (mac or "first or last" in wrong):
             yield f"hosts:{name}:address", wrong, f"another address of {interface.network}"
+        elif address and not address.is_link_local and _unfit(address):
+            yield f"hosts:{name}:address", f"is {address}, which is {_unfit(address)}", "the address of a host"
         if mac and (int(mac[1], 16) & 1 or set(mac) <= {"0", ":"}):
             kind = "a multicast address" if int(mac[1], 16) & 1 else "no card's"
             yield f"hosts:{name}:mac", f"is {mac}, {kind}", "the MAC of the guest's interface (virsh domiflist)"
@@ -381,12 +394,13 @@ def _host_rule(sound: dict, interface) -> Iterator[tuple]:
 
 
 def _once_rule(sound: dict) -> Iterator[tuple]:
-    """A name, an address, a MAC: each once."""
+    """A name, a MAC, and a reservation's address: each once."""
     seen = {}
     for name, host in _mapping(sound.get("hosts")).items():
         host, path = _mapping(host), f"hosts:{name}"
         values = [("name", path, _short(name, sound.get("domain")))]
-        values += [(key, f"{path}:{key}", (host.get(key) or "").lower()) for key in ("address", "mac")]
+        keys = ("address", "mac") if host.get("mac") else ()
+        values += [(key, f"{path}:{key}", (host.get(key) or "").lower()) for key in keys]
         for what, place, value in values:
             if value and seen.setdefault((what, value), place) != place:
                 yield place, f"has the {what} {value}, as {seen[what, value]} has", "one of its own"
@@ -397,16 +411,20 @@ def _forwarder_rule(sound: dict, interface) -> Iterator[tuple]:
     for number, given in enumerate(_list(sound.get("forwarders"))):
         given, path = _mapping(given), f"forwarders:{number}"
         address, port, domain = _address(given.get("address")), given.get("port") or DNS_PORT, given.get("domain")
+        own_loop = address and (str(address) in STUBS or sound.get("resolver") == "resolv.conf")
         if given.get("address") and not address:
             yield f"{path}:address", f"is {given['address']!r}, which is no address", "an address such as 9.9.9.9"
         if not address:
             continue
         if interface and address == interface.ip:
             yield f"{path}:address", f"is {address}, this network's own dnsmasq: a loop", "another nameserver"
-        elif address.is_loopback and port == DNS_PORT:
+        elif address.is_loopback and port == DNS_PORT and own_loop:
             yield f"{path}:address", f"is {address}, the host itself, which asks here: a loop", "the host's nameserver"
         elif not address.is_loopback and (address.is_multicast or address.is_unspecified):
             yield f"{path}:address", f"is {address}, which is {_unfit(address)}", "a nameserver's address"
+        elif address.version == 6 and bool(address.is_link_local) != bool(address.scope_id):
+            wrong = "without its interface" if address.is_link_local else "with an interface"
+            yield f"{path}:address", f"is {address}, {wrong}", "fe80::1%eth0, or an address that is not link-local"
         key = (address, port, (domain or "").lower())
         if seen.setdefault(key, path) != path:
             yield path, f"is {address} again, as {seen[key]} is", "each forwarder once"
@@ -415,10 +433,19 @@ def _forwarder_rule(sound: dict, interface) -> Iterator[tuple]:
 
 
 def _option_rule(sound: dict) -> Iterator[tuple]:
+    forwarders = [_mapping(each) for each in _list(sound.get("forwarders"))]
     for number, option in enumerate(_list(sound.get("options"))):
         key = re.split(r"[=\s]", option or "", maxsplit=1)[0]
         if key in TAKEN:
             yield f"options:{number}", f"is {option!r}, which follows from {TAKEN[key]}", "no such option"
+        elif key in LIBVIRTS and sound.get("backend") == "network":
+            yield (
+                f"options:{number}",
+                f"is {option!r}, which libvirt decides by itself",
+                "backend: bridge, or without it",
+            )
+        elif key == "resolv-file" and "no-resolv" in _always(forwarders):
+            yield f"options:{number}", f"is {option!r}, which no forwarder leaves anything to ask", "no such option"
 
 
 def _resolver_rule(sound: dict) -> Iterator[tuple]:

@@ -279,7 +279,6 @@ def _config(network: dict, root: str) -> str:
         "except-interface=lo",
         "bind-dynamic",
         f"pid-file=/run/onepass-dnsmasq-{network['name']}.pid",
-        "no-hosts",
         f"addn-hosts={root}/addnhosts",
         f"hostsdir={root}/hosts.d",
         f"servers-file={root}/servers",

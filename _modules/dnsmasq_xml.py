@@ -55,7 +55,7 @@ def frame(network: dict) -> dict:
         A complete network.
 
     Returns:
-        ``address``, ``bridge``, ``domain``, ``forward``, ``local_only``, ``local_reverse`` and ``options``.
+        ``address``, ``bridge``, ``dns``, ``domain``, ``forward``, ``local_only``, ``local_reverse`` and ``options``.
 
     CLI Example:
 
@@ -68,6 +68,7 @@ def frame(network: dict) -> dict:
     return {
         "address": network["address"],
         "bridge": network["bridge"],
+        "dns": True,
         "domain": network["domain"],
         "forward": "nat" if network["nat"] else None,
         "local_only": network["local_only"],
@@ -84,8 +85,8 @@ def entries(network: dict) -> dict:
         A complete network.
 
     Returns:
-        ``names`` (name to address), ``reservations`` (MAC to ``[name, address]``) and ``ranges`` (list of ``[start,
-        end, seconds]``).
+        ``names`` (name to a list of addresses), ``reservations`` (MAC to ``[name, address]``) and ``ranges`` (list of
+        ``[start, end, seconds]``).
 
     CLI Example:
 
@@ -97,7 +98,7 @@ def entries(network: dict) -> dict:
     """
     dhcp, hosts = network["dhcp"], network["hosts"]
     return {
-        "names": {name: host["address"] for name, host in hosts.items()},
+        "names": {name: [host["address"]] for name, host in hosts.items()},
         "reservations": {host["mac"]: [name, host["address"]] for name, host in hosts.items() if host["mac"]},
         "ranges": [[dhcp["start"], dhcp["end"], dhcp["seconds"]]] if dhcp else [],
     }
@@ -112,7 +113,8 @@ def read(xml: str) -> dict:
 
     Returns:
         ``frame`` (as :py:func:`frame`, with ``forwarders`` if the XML itself has some), ``entries`` (as
-        :py:func:`entries`), ``own`` (the names that a state of ours put there) and ``bridge``.
+        :py:func:`entries`), ``own`` (the names that a state of ours put there), ``bridge`` and ``addresses`` (all of
+        IPv4). What is of IPv6 is not read.
 
     CLI Example:
 
@@ -123,15 +125,16 @@ def read(xml: str) -> dict:
     .. versionadded:: 0.1.0
     """
     root = ET.fromstring(xml)
-    domain, address = root.find("domain"), _own_ip(root)
+    domain, address, dns = root.find("domain"), _own_ip(root), root.find("dns")
     forward, bridge = root.find("forward"), root.find("bridge")
-    host = root.findall("dns/host")
     return {
         "bridge": bridge.get("name") if bridge is not None else None,
         "own": json.loads(root.findtext(f"metadata/{{{METADATA}}}own") or "[]"),
+        "addresses": [_interface(each) for each in root.findall("ip") if _is_ipv4(each)],
         "frame": {
             "address": _interface(address) if address is not None else None,
             "bridge": bridge.get("name") if bridge is not None else None,
+            "dns": dns is None or dns.get("enable") != "no",
             "domain": domain.get("name") if domain is not None else None,
             "forward": forward.get("mode", "nat") if forward is not None else None,
             "local_only": domain is not None and domain.get("localOnly") == "yes",
@@ -140,9 +143,9 @@ def read(xml: str) -> dict:
             **({"forwarders": "in the XML"} if root.findall("dns/forwarder") else {}),
         },
         "entries": {
-            "names": {name.text.lower(): each.get("ip") for each in host for name in each.findall("hostname")},
-            "reservations": dict(map(_reservation, root.findall("ip/dhcp/host"))),
-            "ranges": [_range(each) for each in root.findall("ip/dhcp/range")],
+            "names": _names(root),
+            "reservations": dict(map(_reservation, address.findall("dhcp/host") if address is not None else ())),
+            "ranges": [_range(each) for each in address.findall("dhcp/range")] if address is not None else [],
         },
     }
 
@@ -183,7 +186,8 @@ def host_xml(kind: str, *values: str) -> str:
     One entry of a libvirt network, as ``virNetworkUpdate`` takes it.
 
     kind
-        ``names`` (name, address), ``reservations`` (MAC, name, address) or ``ranges`` (start, end, seconds).
+        ``names`` (address, names; without a name it stands for all of that address), ``reservations`` (MAC, name,
+        address) or ``ranges`` (start, end, seconds).
     values
         The entry's values.
 
@@ -191,11 +195,50 @@ def host_xml(kind: str, *values: str) -> str:
 
     .. code-block:: bash
 
-        salt-call --local -m . dnsmasq_xml.host_xml names web 192.168.150.20
+        salt-call --local -m . dnsmasq_xml.host_xml names 192.168.150.20 web
 
     .. versionadded:: 0.1.0
     """
     return ET.tostring(ELEMENTS[kind](*values), encoding="unicode")
+
+
+def names_of(xml: str, address: str) -> list:
+    """
+    The names that an address has in a libvirt network: they are one element, and change together.
+
+    xml
+        What libvirt answered, of the running network or of its definition.
+    address
+        The address.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_xml.names_of '<network><name>lab</name></network>' 192.168.150.20
+
+    .. versionadded:: 0.1.0
+    """
+    hosts = [each for each in ET.fromstring(xml).findall("dns/host") if each.get("ip") == address]
+    return [name.text for host in hosts for name in host.findall("hostname")]
+
+
+def place(xml: str) -> int:
+    """
+    Which of a libvirt network's addresses, counted from 0, is that of IPv4: ranges and reservations stand below it.
+
+    xml
+        What libvirt answered, of the running network or of its definition.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_xml.place '<network><ip address="192.168.150.1" prefix="24"/></network>'
+
+    .. versionadded:: 0.1.0
+    """
+    return [_is_ipv4(each) for each in ET.fromstring(xml).findall("ip")].index(True)
 
 
 def _who(network: dict) -> str:
@@ -211,8 +254,22 @@ def _blank(network: dict) -> ET.Element:
     return root
 
 
+def _is_ipv4(element: ET.Element) -> bool:
+    return element.get("family", "ipv4") == "ipv4"
+
+
 def _own_ip(root: ET.Element):
-    return next((each for each in root.findall("ip") if each.get("family", "ipv4") == "ipv4"), None)
+    return next(filter(_is_ipv4, root.findall("ip")), None)
+
+
+def _names(root: ET.Element) -> dict:
+    """Name to its IPv4 addresses."""
+    found = {}
+    for host in root.findall("dns/host"):
+        if ":" not in host.get("ip"):
+            for name in host.findall("hostname"):
+                found.setdefault(name.text.lower(), []).append(host.get("ip"))
+    return {name: sorted(addresses) for name, addresses in found.items()}
 
 
 def _interface(element: ET.Element) -> str:
@@ -221,7 +278,8 @@ def _interface(element: ET.Element) -> str:
 
 
 def _reservation(element: ET.Element) -> tuple:
-    return (element.get("mac") or "").lower(), [element.get("name"), element.get("ip")]
+    """By its MAC or, as others' may have none, by its name."""
+    return (element.get("mac") or element.get("name")).lower(), [element.get("name"), element.get("ip")]
 
 
 def _range(element: ET.Element) -> list:
@@ -246,16 +304,22 @@ def _put(root: ET.Element, tag: str, attributes: dict | None) -> None:
 def _put_names(root: ET.Element, network: dict, had: list) -> None:
     dns = root.find("dns")
     dns = ET.SubElement(root, "dns") if dns is None else dns
+    dns.attrib.pop("enable", None)
     for each in dns.findall("forwarder"):
         dns.remove(each)
     mine = {*had, *network["hosts"]}
+    hosts = {host.get("ip"): host for host in dns.findall("host") if ":" not in host.get("ip")}
     for host in dns.findall("host"):
-        for name in host.findall("hostname"):
+        for name in host.findall("hostname") if ":" not in host.get("ip") else ():
             if name.text.lower() in mine:
                 host.remove(name)
+    for name, host in network["hosts"].items():
+        if host["address"] not in hosts:
+            hosts[host["address"]] = ET.SubElement(dns, "host", ip=host["address"])
+        ET.SubElement(hosts[host["address"]], "hostname").text = name
+    for host in dns.findall("host"):
         if not host.findall("hostname"):
             dns.remove(host)
-    dns.extend(_name_element(name, host["address"]) for name, host in network["hosts"].items())
 
 
 def _put_address(root: ET.Element, network: dict, had: list) -> None:
@@ -275,9 +339,7 @@ def _put_address(root: ET.Element, network: dict, had: list) -> None:
         return
     wanted = entries(network)
     mine, macs = {*had, *network["hosts"]}, wanted["reservations"]
-    gone = [
-        each for each in dhcp.findall("host") if each.get("name") in mine or (each.get("mac") or "").lower() in macs
-    ]
+    gone = [each for each in dhcp.findall("host") if each.get("name") in mine or _reservation(each)[0] in macs]
     for each in [*dhcp.findall("range"), *gone]:
         dhcp.remove(each)
     for place, each in enumerate(wanted["ranges"]):
@@ -303,15 +365,16 @@ def _put_metadata(root: ET.Element, names: list) -> None:
     ET.SubElement(holder, f"{{{METADATA}}}own").text = json.dumps(names)
 
 
-def _name_element(name: str, address: str) -> ET.Element:
+def _name_element(address: str, *names: str) -> ET.Element:
     element = ET.Element("host", ip=address)
-    ET.SubElement(element, "hostname").text = name
+    for name in names:
+        ET.SubElement(element, "hostname").text = name
     return element
 
 
 def _reservation_element(mac: str, name: str | None, address: str) -> ET.Element:
-    """Others' reservations may have no name."""
-    given = {"mac": mac, "name": name, "ip": address}
+    """Others' reservations may have no name, or no MAC."""
+    given = {"mac": mac if ":" in mac else None, "name": name, "ip": address}
     return ET.Element("host", {key: value for key, value in given.items() if value})
 
 

@@ -192,8 +192,14 @@ def subnet(answer):
         "gateway": answer.get("gateway_ip") or "",
         "dns_nameservers": answer.get("dns_nameservers") or [],
         "dhcp": answer.get("enable_dhcp"),
+        "ipv6": _mode(answer.get("ipv6_ra_mode"), answer.get("ipv6_address_mode")),
         "pools": pools,
     }
+
+
+def _mode(advertised, given):
+    """How guests get IPv6 addresses: one word, where routers advertise and Neutron gives in the same way."""
+    return advertised if advertised == given else f"{advertised or 'none'} advertised, {given or 'none'} given"
 
 
 def port(answer):

@@ -193,6 +193,7 @@ def _reason(one, vlans, seen):
         "its project has several VLAN networks": len(others) > 1,
         "has no name": not one["name"],
         f"has {len(subnets)} subnets": len(subnets) != 1,
+        "advertises IPv6 in another way than it gives addresses": any(" " in (each["ipv6"] or "") for each in subnets),
         "its subnet belongs to another project": any(each["project_id"] != one["project_id"] for each in subnets),
     }
     return next((reason for reason, holds in reasons.items() if holds), "")
@@ -213,6 +214,7 @@ def _row(one, seen):
         **({} if subnet["gateway"] == first else {"gateway": subnet["gateway"] or None}),
         **({"dns_nameservers": subnet["dns_nameservers"]} if subnet["dns_nameservers"] else {}),
         **({} if subnet["dhcp"] else {"dhcp": False}),
+        **({"ipv6": subnet["ipv6"]} if subnet["ipv6"] else {}),
     }
 
 

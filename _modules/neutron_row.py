@@ -372,6 +372,11 @@ class _Row:
         if not differing:
             return
         self.differ({key: {"old": found[key], "new": value} for key, value in differing.items()})
+        if "ipv6" in differing:
+            had = found["ipv6"] or "not said"
+            said = f"ipv6 is {had}, wanted is {wanted['ipv6']}, which cannot be changed in place"
+            self.refuse(f"subnet {found['cidr']} ({found['id']}): {said}; leave it as it is, or remove the subnet")
+            return
         old, body = {key: found[key] for key in differing}, _subnet_body(differing)
         what = f"subnet {self.name}/{found['cidr']}"
         self.step("subnet change", "change", what, old, differing, id=found["id"], body=body)
@@ -525,12 +530,14 @@ def _counted(objects):
 
 def _said(row):
     """What the row says of its subnet, so that the rest is left alone."""
-    return {key: row[key] for key in ("gateway", "dns_nameservers", "pools", "dhcp") if row[key] is not None}
+    return {key: row[key] for key in ("gateway", "dns_nameservers", "pools", "dhcp", "ipv6") if row[key] is not None}
 
 
 def _subnet_body(fields):
     named = {"dns_nameservers": "dns_nameservers", "dhcp": "enable_dhcp"}
     body = {named[key]: fields[key] for key in named if key in fields}
+    if "ipv6" in fields:
+        body.update(ipv6_ra_mode=fields["ipv6"], ipv6_address_mode=fields["ipv6"])
     if "gateway" in fields:
         body["gateway_ip"] = fields["gateway"] or None
     if "pools" in fields:

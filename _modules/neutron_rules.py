@@ -19,7 +19,7 @@ from salt.exceptions import CommandExecutionError
 __virtualname__ = "neutron_rules"
 
 OVERRIDABLE = ("physical_network", "dns_nameservers", "dhcp", "mtu", "on_drift", "adopt")
-OWN = ("vlan", "cidr", "pools", "router", "quota")
+OWN = ("vlan", "cidr", "pools", "ipv6", "router", "quota")
 MAX_DNS = 5
 MIN_MTU = {4: 68, 6: 1280}
 
@@ -147,8 +147,8 @@ def rows(table):
     Returns:
         List of mappings, one per project: ``project``, ``network``, ``subnet``, ``vlan``, ``physical_network``,
         ``cidr``, ``gateway`` (``None``: not said; ``""``: none), ``dns_nameservers``, ``pools`` (lists of two
-        addresses), ``dhcp``, ``mtu``, ``router`` (``name``, ``external``), ``quota``, ``share_with``, ``on_drift``,
-        ``adopt``.
+        addresses), ``dhcp``, ``ipv6``, ``mtu``, ``router`` (``name``, ``external``), ``quota``, ``share_with``,
+        ``on_drift``, ``adopt``.
 
     CLI Example:
 
@@ -219,21 +219,20 @@ def judge(table):
 def _row_rules(name, row, table):
     if row.get("vlan") in reserved(table):
         yield "vlan", *_reserved_words(row["vlan"], table)
-    yield from _dns_rule(row)
+    cidr = row.get("cidr")
+    network, wrong = _network(cidr) if cidr is not None else (None, None)
+    yield from _dns_rule(row, network)
     yield from _router_rule(row)
     yield from _quota_rule(row)
     if name in (row.get("share_with") or []):
         yield "share_with", f"names the project {name} itself", "other projects"
-    cidr = row.get("cidr")
-    if cidr is None:
-        return
-    network, wrong = _network(cidr)
     if wrong:
         yield "cidr", *wrong
     if network:
         yield from _gateway_rule(row, network)
         yield from _pool_rule(row, network)
         yield from _mtu_rule(row, network)
+        yield from _ipv6_rule(row, network)
 
 
 def _reserved_words(vlan, table):
@@ -247,7 +246,7 @@ def _network(cidr):
     if "/" not in cidr:
         return None, (f"is {cidr!r}, without a prefix", "the subnet with its prefix: 10.0.12.0/24")
     try:
-        network = ipaddress.ip_network(cidr, strict=False)
+        network = ipaddress.ip_network(cidr.replace("%", "of a zone"), strict=False)
     except ValueError:
         return None, (f"is {cidr!r}, which is no subnet", "the subnet with its prefix: 10.0.12.0/24")
     if str(network) != cidr and ipaddress.ip_address(cidr.split("/")[0]) != network.network_address:
@@ -257,7 +256,9 @@ def _network(cidr):
             f"is {cidr!r}, which has {'no' if network.prefixlen else 'too much'} room",
             "a prefix from 1 to 30 (IPv6: 126)",
         )
-    if network.is_multicast or network.is_loopback:
+    # Those of IPv4 in IPv6 are written in two ways, and Neutron's is not ours.
+    of_ipv4 = network.version == 6 and int(network.network_address) >> 32 in (0, 0xFFFF)
+    if network.is_multicast or network.is_loopback or of_ipv4 or not int(network.network_address):
         return network, (f"is {cidr!r}, which hosts cannot have", "a subnet for hosts")
     return network, None
 
@@ -277,6 +278,7 @@ def _inside(address, network):
 
 
 def _gateway_rule(row, network):
+    """An IPv6 subnet's first address is that of any router there, and Neutron's own default."""
     gateway = row.get("gateway")
     if gateway is None:
         return
@@ -285,7 +287,7 @@ def _gateway_rule(row, network):
         yield "gateway", f"is {gateway!r}, which is no IP address", f"an address of {network}, or null"
     elif address not in network:
         yield "gateway", f"is {gateway}, which is outside of {network}", f"an address of {network}, or null"
-    elif not _inside(address, network):
+    elif not _inside(address, network) and not (network.version == 6 and address == network[0]):
         yield "gateway", f"is {gateway}, which no host of {network} can have", f"such as {network[1]}"
 
 
@@ -324,15 +326,31 @@ def _mtu_rule(row, network):
         yield "mtu", f"is {mtu}, too little for IPv{network.version}", f"{MIN_MTU[network.version]} or more"
 
 
-def _dns_rule(row):
+def _ipv6_rule(row, network):
+    mode = row.get("ipv6")
+    if mode is None:
+        return
+    if network.version == 4:
+        yield "ipv6", f"is {mode}, but {network} is of IPv4", "a subnet of IPv6, or no ipv6"
+    elif row.get("dhcp") is False:
+        yield "ipv6", f"is {mode}, but dhcp is false", "dhcp: true: it serves router advertisements, too"
+    elif mode != "dhcpv6-stateful" and network.prefixlen != 64:
+        yield "ipv6", f"is {mode}, in which guests make their addresses of 64 bits", "a cidr of /64, or dhcpv6-stateful"
+
+
+def _dns_rule(row, network):
     servers = [each for each in row.get("dns_nameservers") or [] if each]
     if len(servers) > MAX_DNS:
         yield "dns_nameservers", f"has {len(servers)} entries", f"{MAX_DNS} at most"
     for number, server in enumerate(servers):
-        if _address(server) is None:
+        address = None if "%" in server else _address(server)
+        if address is None:
             yield f"dns_nameservers:{number}", f"is {server!r}, which is no IP address", "an address such as 9.9.9.9"
-        elif server in servers[:number]:
+        elif address in map(_address, servers[:number]):
             yield f"dns_nameservers:{number}", f"is {server} a second time", "each server once"
+        elif network and address.version != network.version:
+            other = f"a server's address of IPv{network.version}: Neutron takes no other for {network}"
+            yield f"dns_nameservers:{number}", f"is {server}, of another family than {network}", other
 
 
 def _router_rule(row):

@@ -28,6 +28,8 @@ ALIASES = {
     "gateway_ip": "gateway",
     "allocation_pools": "pools",
     "enable_dhcp": "dhcp",
+    "ipv6_ra_mode": "ipv6",
+    "ipv6_address_mode": "ipv6",
     "tenants": "projects",
     "shared_with": "share_with",
 }
@@ -124,6 +126,13 @@ ROW = _object(
         "network": _text("the network's name, default <project>-net", pattern=LONG),
         "gateway": _or_null(_text("the gateway's address, default the first of the CIDR; null for none")),
         "pools": _list("list of address ranges: [10.0.12.10-10.0.12.99]", POOL, minItems=1),
+        "ipv6": _one_of(
+            "slaac, dhcpv6-stateless or dhcpv6-stateful: how guests get their IPv6 addresses; without it Neutron tells "
+            "them nothing",
+            "slaac",
+            "dhcpv6-stateless",
+            "dhcpv6-stateful",
+        ),
         "router": ROUTER,
         "quota": QUOTA,
         "share_with": _list("projects that may use the network, by name; '*' for all", NAME, uniqueItems=True),
@@ -150,7 +159,7 @@ TABLE = _object(
         ),
         "allow_vlan_1": _flag("true allows VLAN 1, the switches' default, default false"),
         "create_projects": _flag("false: a project has to be there already, default true"),
-        "rollback": _flag("true: a run that fails removes what it has created, default false"),
+        "rollback": _flag("true: a run that fails, not only by a refusal, removes what it has created, default false"),
         "projects": _a(
             "the projects, by name",
             type="object",

@@ -101,7 +101,9 @@ def apply(table=None, name="openstack", test=None):
     The cloud has every project of the table with its VLAN; or nothing is changed, and all that is in the way is said.
 
     Compared are the VLAN, its physical network, the CIDR, and what else the table says; what it does not say is left
-    alone. A changed VLAN id (``on_drift: move``) interrupts the project's traffic until its ports are wired anew.
+    alone. When Neutron refuses what no rule foresees (an MTU above its limit, which no API tells), the run takes back
+    what it has made. A changed VLAN id (``on_drift: move``) interrupts the project's traffic until its ports are wired
+    anew.
 
     table
         The table. Default: the pillar's key ``openstack``.
@@ -124,7 +126,7 @@ def apply(table=None, name="openstack", test=None):
     run = _Run(_sound(table))
     test = __opts__["test"] if test is None else test
     ret = __salt__["onepass.converge"](name, run.read, run.plan, run.act, run.fact, test)
-    if ret["result"] is False and run.made and run.table.get("rollback"):
+    if ret["result"] is False and run.made and (run.refused or run.table.get("rollback")):
         ret = {**ret, "changes": run.undo(ret["changes"]), "comment": f"{ret['comment']} {run.undone}"}
     return {**ret, "warnings": run.warnings} if run.warnings else ret
 
@@ -388,7 +390,7 @@ class _Run:
         self.table, self.rows, self.login = table, _rows(table), {key: table.get(key) for key in LOGIN}
         self.options = {**{key: table[key] for key in OPTIONS if key in table}, "projects": list(table["projects"])}
         self.ids, self.steps, self.sent, self.made, self.undone = {}, [], set(), [], ""
-        self.warnings = []
+        self.warnings, self.refused = [], False
 
     def read(self):
         """What is there, as far as these rows need it."""
@@ -439,7 +441,9 @@ class _Run:
         except CommandExecutionError as err:
             if getattr(err, "status", 0) not in (CONFLICT, BAD_REQUEST):
                 raise
+            self.refused = err.status == BAD_REQUEST
             self._look_again(group, err)
+            self.refused = False
 
     def _look_again(self, group, err):
         """Somebody was faster: what is still to be done is done, what is taken is told with its owner."""

@@ -53,6 +53,12 @@ ERRORS = {
             "cause.",
         ),
         (
+            "No frame passes a bridge * even without any rules",
+            "The host's rules are tried by frames over a bridge of the same name in a network namespace that nobody "
+            "sees, and there the kernel does not pass any.",
+            "Look whether the kernel has bridge and veth (modprobe veth), and whether the host is very busy.",
+        ),
+        (
             "The kernel has no netfilter that nft could speak to: *",
             "The kernel, or the container's sandbox, has no netlink socket for netfilter.",
             "modprobe nfnetlink; in a container, run on the host itself.",
@@ -289,6 +295,28 @@ ERRORS = {
             "Correct options; man dnsmasq has each without its dashes.",
         ),
         (
+            "is a network of the kind *, which is not managed",
+            "The network has no NAT and no dnsmasq of libvirt's, or routes: it bridges guests to the host's own link, "
+            "gives them devices, or leaves the firewall to somebody else. Taken over, it would lose that.",
+            "Give the network of names a name of its own.",
+        ),
+        (
+            "has several IPv4 addresses (*), which is not managed",
+            "Of a libvirt network with several IPv4 addresses it is not told which one is the network's.",
+            "Leave one (virsh net-edit), or give the network of names a name of its own.",
+        ),
+        (
+            "is reserved for * in * by somebody else",
+            "A reservation that Onepass did not make has the address; libvirt takes no second one for it.",
+            "Another address for the name, or virsh net-update NAME delete ip-dhcp-host if that guest is gone.",
+        ),
+        (
+            "libvirt does not take the definition of *",
+            "libvirt's own parser tried the new definition and refused it. Nothing was changed.",
+            "The words after it are libvirt's. What others put into the definition may not go with it: "
+            "virsh net-dumpxml shows that.",
+        ),
+        (
             "The dnsmasq of network * does not run",
             "libvirt says that the network is active, and its dnsmasq has died: no DHCP, no names.",
             "dnsmasq_fwd's state restarts it and brings every guest back; journalctl tells why it died.",
@@ -312,6 +340,29 @@ ERRORS = {
             "* is in charge of * here: give way",
             "Another program owns the host's resolver; writing past it would be undone at its next change.",
             "Use the way that the message names, or auto.",
+        ),
+        (
+            "* writes * here and would undo any change",
+            "A program that makes /etc/resolv.conf anew, at each lease or boot, is in charge of it.",
+            "Give it the nameserver in its own configuration, which the message names; or way: nss, which leaves "
+            "/etc/resolv.conf alone.",
+        ),
+        (
+            "systemd-resolved has no nameserver but FallbackDNS*",
+            "Its FallbackDNS, which it may have been built with, counts only while no link has a nameserver. With the "
+            "network's, the host would find no other name any more.",
+            "DNS= in /etc/systemd/resolved.conf, with the host's nameservers; reload systemd-resolved, run again.",
+        ),
+        (
+            "No device of this host has *: the network has to run first",
+            "systemd-resolved is told of a nameserver per link, and the network's bridge is not there.",
+            "The state of the network first (require), then the resolver's.",
+        ),
+        (
+            "The dnsmasq at * does not know * itself",
+            "Each network of dnsmasq_fwd has a name by which a host proves that it asks there. Another program answers "
+            "at that address, or the network was not brought to its state yet.",
+            "The state of the network first, with the same domain and address.",
         ),
         (
             "libnss_libvirt.so.2 is not installed",

@@ -896,6 +896,46 @@ ERRORS = {
             "local_only: False, or no forwarder for it.",
         ),
         (
+            "of another family than *",
+            "Neutron takes nameservers of the subnet's own family only.",
+            "A nameserver of that family in the row, or an empty list there.",
+        ),
+        (
+            "is of IPv4",
+            "How guests get IPv6 addresses is said of a subnet of IPv6 only.",
+            "A cidr of IPv6, or no ipv6.",
+        ),
+        (
+            "but dhcp is false",
+            "Neutron serves router advertisements together with DHCP.",
+            "dhcp: true, or no ipv6.",
+        ),
+        (
+            "in which guests make their addresses of 64 bits",
+            "In this mode a guest makes the second half of its address itself, so the subnet's prefix is half of it.",
+            "A cidr of /64, or ipv6: dhcpv6-stateful.",
+        ),
+        (
+            "which libvirt decides by itself",
+            "libvirt writes this option for each of its networks; a second one would be refused or without effect.",
+            "backend: bridge takes it; with libvirt, leave it out.",
+        ),
+        (
+            "which no forwarder leaves anything to ask",
+            "A forwarder without a domain is asked for every name, so that no other file of nameservers is read.",
+            "No such option, or a domain for each forwarder.",
+        ),
+        (
+            "without its interface",
+            "A link-local address is only complete with the interface that leads to it.",
+            "fe80::1%eth0, or an address that is not link-local.",
+        ),
+        (
+            "with an interface",
+            "Only link-local addresses have an interface.",
+            "The address alone.",
+        ),
+        (
             "which follows from *",
             "The option is written by another key of the network already.",
             "Change it there.",

@@ -66,6 +66,7 @@ def present(
     dns_nameservers=None,
     pools=None,
     dhcp=None,
+    ipv6=None,
     mtu=None,
     router=None,
     quota=None,
@@ -105,6 +106,9 @@ def present(
         List of ranges: ``10.0.12.10-10.0.12.99``. Default: all addresses but the gateway's.
     dhcp
         Whether Neutron serves DHCP. Default: as it is; ``True`` for a new subnet.
+    ipv6
+        ``slaac``, ``dhcpv6-stateless`` or ``dhcpv6-stateful``: how guests of an IPv6 subnet get their addresses. Fixed
+        once the subnet is there. Default: as it is; guests of a new subnet are told nothing.
     mtu
         Bytes. Default: the physical network's.
     router
@@ -131,7 +135,8 @@ def present(
     allow_vlan_1
         Allow VLAN 1. Default ``False``.
     rollback
-        When the run fails, remove what it has created. Default ``False``.
+        When the run fails, whatever the reason, remove what it has created; when Neutron refuses the row, that is
+        done in any case. Default ``False``.
 
     .. code-block:: yaml
 
@@ -172,6 +177,7 @@ def present(
         "dns_nameservers": dns_nameservers,
         "pools": pools,
         "dhcp": dhcp,
+        "ipv6": ipv6,
         "mtu": mtu,
         "router": router,
         "quota": quota,

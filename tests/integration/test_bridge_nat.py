@@ -106,6 +106,101 @@ def test_a_forward_policy_of_drop_does_not_matter_while_frames_do_not_cross_ipta
     assert (found["state"], "FORWARD policy DROP" in found["evidence"]) == ("broken", True)
 
 
+FIREWALLD = """table inet firewalld {
+    chain filter_FORWARD {
+        type filter hook forward priority 10; policy accept;
+        ct state established,related accept
+        reject with icmpx admin-prohibited
+    }
+    chain filter_INPUT {
+        type filter hook input priority 10; policy accept;
+        iifname "virbr0" accept
+    }
+}
+"""
+# Rules in the forms that docker, minikube, ufw, firewalld and old libvirts have, and whether the VM is reached.
+OTHERS = {
+    "policy alone": (["-P FORWARD DROP"], False),
+    "DOCKER-USER": (
+        [
+            "-N DOCKER-USER",
+            "-A DOCKER-USER -i virbr0 -o virbr0 -j ACCEPT",
+            "-A FORWARD -j DOCKER-USER",
+            "-P FORWARD DROP",
+        ],
+        True,
+    ),
+    "minikube": (
+        ["-N DOCKER-USER", "-A DOCKER-USER -i virbr+ -j ACCEPT", "-A FORWARD -j DOCKER-USER", "-P FORWARD DROP"],
+        True,
+    ),
+    "wildcards": (["-A FORWARD -i virbr+ -o virbr+ -j ACCEPT", "-P FORWARD DROP"], True),
+    "ufw": (
+        [
+            "-N ufw-before-forward",
+            "-A ufw-before-forward -i virbr0 -o virbr0 -j ACCEPT",
+            "-A FORWARD -j ufw-before-forward",
+            "-P FORWARD DROP",
+        ],
+        True,
+    ),
+    "physdev below FORWARD": (
+        ["-N MYFW", "-A MYFW -m physdev --physdev-is-bridged -j ACCEPT", "-A FORWARD -j MYFW", "-P FORWARD DROP"],
+        True,
+    ),
+    "pings only": (["-A FORWARD -i virbr0 -p {icmp} -j ACCEPT", "-P FORWARD DROP"], False),
+    "answers only": (
+        ["-A FORWARD -o virbr0 -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT", "-P FORWARD DROP"],
+        False,
+    ),
+    "another network": (["-A FORWARD -s {other} -i virbr0 -j ACCEPT", "-P FORWARD DROP"], False),
+    "a drop below FORWARD": (["-N MYFW", "-A FORWARD -j MYFW", "-A MYFW -j DROP"], False),
+    "firewalld": (FIREWALLD, False),
+    "nothing": ([], True),
+}
+nft_only = pytest.mark.parametrize("way", ["nft"], indirect=True)
+
+
+def load(segment, rules, program, **words):
+    if isinstance(rules, str):
+        return segment.run("h1", "nft", "-f", "-", text=rules)
+    return [segment.run("h1", program, *rule.format(**words).split()) for rule in rules]
+
+
+def forwarding(branch, **more):
+    role, name, arguments, host = conditions(branch, "h1")
+    return branch.call("h1", "bridge_nat_check.conditions", role, name, {**arguments, **more}, host)[
+        "forwarding of the VM"
+    ]
+
+
+@nft_only
+@pytest.mark.parametrize("rules, passes", OTHERS.values(), ids=OTHERS)
+def test_others_rules_are_judged_as_the_kernel_does(up, rules, passes):
+    up.segment.set("h1", **{"net__bridge__bridge-nf-call-iptables": 1})
+    load(up.segment, rules, "iptables", icmp="icmp", other="192.168.122.0/24")
+    assert up.segment.get("hq", "10.1.5.11", 3389, SILENCE) == (VM1 if passes else None)
+    found = forwarding(up)
+    assert found["state"] == ("ok" if passes else "broken"), found
+
+
+@nft_only
+@pytest.mark.parametrize("rules, passes", OTHERS.values(), ids=OTHERS)
+def test_others_rules_for_ipv6_are_judged_as_the_kernel_does(branch6, rules, passes):
+    for name, more in branch6.six.items():
+        assert branch6.present(name, **more).result
+    vm6_up(branch6)
+    assert wait_until(lambda: branch6.segment.get("hq", VM6, 3389) == "VM1:3389 from 2001:db8:2::10")
+    switches = {"net__bridge__bridge-nf-call-ip6tables": 1, "net__bridge__bridge-nf-call-iptables": 0}
+    branch6.segment.set("h1", **switches)
+    # Neighbours are found by ICMPv6, which is forwarded as well.
+    load(branch6.segment, ["-I FORWARD -p ipv6-icmp -j ACCEPT"] if isinstance(rules, list) else [], "ip6tables")
+    load(branch6.segment, rules, "ip6tables", icmp="ipv6-icmp", other="2001:db8:99::/48")
+    assert bool(branch6.segment.get("hq", VM6, 3389, SILENCE)) is passes
+    found = forwarding(branch6, vms=branch6.six["h1"]["vms"])
+    assert found["state"] == ("ok" if passes else "broken"), found
+
+
 @pytest.mark.parametrize("vm", ["up", "down"])
 def test_a_new_uplink_device_is_served_as_the_old_one(up, vm):
     if vm == "down":

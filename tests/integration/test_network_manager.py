@@ -107,10 +107,13 @@ def test_what_network_manager_does_by_itself_does_not_undo_ours(lab, states):
 
 def test_its_dnsmasq_serves_as_long_as_one_network_of_ours_needs_it(lab, states):
     switch = Path("/etc/NetworkManager/conf.d/onepass-dnsmasq.conf")
+    assert states.dnsmasq_fwd.bridge(**OTHER).result
     for where in (WHERE, OTHER):
-        assert states.dnsmasq_fwd.resolver(**where).result
+        real = states.dnsmasq_fwd.resolver(**where)
+        assert real.result, real.comment
     gone = states.dnsmasq_fwd.resolver_absent(**OTHER)
     assert list(gone.changes) == ["/etc/NetworkManager/dnsmasq.d/onepass-other.conf"]
+    assert states.dnsmasq_fwd.absent(name="other", backend="bridge").result
     assert switch.exists()
     until(works)  # its dnsmasq reads its files again
     assert states.dnsmasq_fwd.resolver_absent(**WHERE).result
@@ -128,7 +131,7 @@ def test_resolv_conf_is_left_to_it(lab, states):
 def test_stopped_between_two_files_the_next_run_repairs_it(lab, states, modules):
     steps = modules.dnsmasq_resolver.plan("lab", DOMAIN, GATEWAY, "192.168.150.0/24")
     modules.dnsmasq_resolver.act(steps[0])
-    assert states.dnsmasq_fwd.resolver(**WHERE).changes.keys() == {steps[1]["what"]}
+    assert states.dnsmasq_fwd.resolver(**WHERE).changes.keys() == {each["what"] for each in steps[1:]}
     assert works()
 
 

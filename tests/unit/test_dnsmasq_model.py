@@ -51,6 +51,26 @@ def test_no_value_makes_it_raise(modules, key):
         modules.dnsmasq_fwd.faults({**GOOD, key: value})
 
 
+SOUND = [
+    {"domain": "home.arpa"},
+    {"domain": "lab.home.arpa"},
+    {"domain": "internal"},
+    {"hosts": {"api": {"address": "192.168.150.1"}, "registry": {"address": "10.0.0.5"}}},
+    {"hosts": {"metadata": {"address": "169.254.169.254"}}},
+    {"hosts": {name: {"address": "192.168.150.5"} for name in ("api", "api-int")}},
+    {"hosts": {"web": {"address": "192.168.150.5", "mac": "52:54:00:bf:57:bb"}, "w": {"address": "192.168.150.5"}}},
+    {"forwarders": [{"address": "127.0.0.1"}]},
+    {"forwarders": [{"address": "fe80::1%eth0"}]},
+    {"options": ["dhcp-lease-max=500", "dhcp-script=/bin/true"], "backend": "bridge"},
+    {"options": ["resolv-file=/etc/other.conf"], "forwarders": []},
+]
+
+
+@pytest.mark.parametrize("change", SOUND, ids=str)
+def test_what_dnsmasq_serves_is_not_refused(modules, change):
+    assert modules.dnsmasq_fwd.faults({**GOOD, **change}) == []
+
+
 def test_no_network_makes_it_raise(modules):
     for value in OF_ANY_KIND:
         assert modules.dnsmasq_fwd.faults(value)
@@ -176,7 +196,7 @@ def test_what_others_put_into_a_network_stays(modules, lab):
         assert kept in xml
     assert "8.8.8.8" not in xml
     read = modules.dnsmasq_xml.read(xml)
-    assert read["entries"]["names"] == {"clone": "192.168.150.77", "web": "192.168.150.5"}
+    assert read["entries"]["names"] == {"clone": ["192.168.150.77"], "web": ["192.168.150.5"]}
     assert set(read["entries"]["reservations"]) == {"52:54:00:00:00:77", "52:54:00:bf:57:bb"}
     assert read["entries"]["ranges"] == [["192.168.150.10", "192.168.150.200", 3600]]
     assert modules.dnsmasq_xml.read(modules.dnsmasq_xml.xml(lab, xml)) == read
@@ -185,7 +205,7 @@ def test_what_others_put_into_a_network_stays(modules, lab):
 def test_a_name_of_ours_goes_when_it_is_not_wanted_any_more(modules, lab):
     before = modules.dnsmasq_xml.xml(lab, OTHERS)
     after = modules.dnsmasq_xml.read(modules.dnsmasq_xml.xml({**lab, "hosts": {}}, before))
-    assert after["entries"]["names"] == {"clone": "192.168.150.77"}
+    assert after["entries"]["names"] == {"clone": ["192.168.150.77"]}
     assert set(after["entries"]["reservations"]) == {"52:54:00:00:00:77"}
 
 
@@ -193,6 +213,44 @@ def test_a_reservation_without_a_name_is_an_entry_too(modules):
     ((mac, each),) = modules.dnsmasq_xml.read(OTHERS.replace(" name='clone'", ""))["entries"]["reservations"].items()
     xml = modules.dnsmasq_xml.host_xml("reservations", mac, *each)
     assert xml == '<host mac="52:54:00:00:00:77" ip="192.168.150.77" />'
+
+
+SHARED = """
+<network><name>lab</name><forward mode='nat'/><bridge name='virbr7'/>
+  <metadata><o:own xmlns:o='urn:onepass:dnsmasq_fwd'>["web"]</o:own></metadata>
+  <dns enable='no'>
+    <host ip='192.168.150.5'><hostname>api</hostname><hostname>web</hostname></host>
+    <host ip='fd00::9'><hostname>web</hostname></host></dns>
+  <ip family='ipv6' address='fd00:7::1' prefix='64'><dhcp><range start='fd00:7::100' end='fd00:7::1ff'/>
+    <host id='0:3:0:1:52:54:0:8e:ab:76' name='n1' ip='fd00:7::10'/></dhcp></ip>
+  <ip address='192.168.150.1' netmask='255.255.255.0'><dhcp>
+    <host name='printer' ip='192.168.150.9'/><host name='scanner' ip='192.168.150.8'/></dhcp></ip>
+</network>
+"""
+
+
+@pytest.mark.parametrize(
+    "hosts, names",
+    [
+        ({}, {"api": ["192.168.150.5"]}),
+        ({"web": {"address": "192.168.150.6"}}, {"api": ["192.168.150.5"], "web": ["192.168.150.6"]}),
+        (
+            {"web": {"address": "192.168.150.5"}, "www": {"address": "192.168.150.5"}},
+            {name: ["192.168.150.5"] for name in ("api", "web", "www")},
+        ),
+    ],
+)
+def test_names_that_share_an_address_are_one_element_and_others_keep_theirs(modules, hosts, names):
+    xml = modules.dnsmasq_xml.xml(modules.dnsmasq_model.complete({**GOOD, "hosts": hosts}), SHARED)
+    read = modules.dnsmasq_xml.read(xml)
+    assert read["entries"]["names"] == names
+    assert set(read["entries"]["reservations"]) == {"printer", "scanner"}
+    assert read["frame"]["dns"] is True
+    assert xml.count('ip="192.168.150.5"') == 1
+    assert modules.dnsmasq_xml.names_of(xml, "fd00::9") == ["web"]
+    for kept in ("fd00:7::100", "n1", "fd00:7::10"):
+        assert kept in xml
+    assert modules.dnsmasq_xml.place(xml) == 1
 
 
 @pytest.mark.parametrize("nat, forward", [(True, "nat"), (False, None)])
@@ -218,7 +276,15 @@ def observed(modules, given, **more):
     whole = modules.dnsmasq_model.complete(given)
     xml = modules.dnsmasq_xml.xml({**whole, "bridge": "virbr7"})
     read = modules.dnsmasq_xml.read(xml)
-    seen = {"xml": xml, "defined": read, "live": read, "autostart": True, "answers": True, "served": True}
+    seen = {
+        "xml": xml,
+        "defined": read,
+        "live": read,
+        "unfit": None,
+        "autostart": True,
+        "answers": True,
+        "served": True,
+    }
     return {**seen, "servers": modules.dnsmasq_texts.servers(whole), "detached": {}, "ports": ["vnet0"], **more}
 
 
@@ -228,9 +294,9 @@ PLANS = [
     (
         {"hosts": {"db": {"address": "192.168.150.6"}}},
         [
-            ("remove", "reservation of 52:54:00:bf:57:bb in lab", "nothing"),
-            ("remove", "name web in lab", "nothing"),
+            ("change", "reservations in lab", "nothing"),
             ("add", "name db in lab", "nothing"),
+            ("remove", "name web in lab", "nothing"),
             ("change", "definition of lab", "nothing"),
         ],
     ),
@@ -258,6 +324,59 @@ def test_a_plan_says_what_each_step_needs(modules, change, steps):
     wanted = modules.dnsmasq_model.complete({**GOOD, **change})
     planned = planned_by(modules)(wanted, observed(modules, GOOD), restart=True)
     assert [(step["do"], step["what"], step["needs"]) for step in planned] == steps
+
+
+def test_what_is_given_up_goes_last_where_libvirt_lets_it(modules):
+    hosts = {"web": {"address": "192.168.150.6", "mac": "52:54:00:bf:57:bb"}}
+    dhcp = {"start": "192.168.150.10", "end": "192.168.150.99"}
+    wanted = modules.dnsmasq_model.complete({**GOOD, "hosts": hosts, "dhcp": dhcp})
+    planned = planned_by(modules)(wanted, observed(modules, GOOD))
+    verbs = {step["what"]: [each[0] for each in step["updates"]] for step in planned if "updates" in step}
+    assert verbs == {
+        "reservations in lab": ["remove", "add"],  # an address is reserved once
+        "name web in lab": ["add", "remove"],
+        "dhcp range of lab": ["add", "remove"],
+    }
+
+
+OTHER_KINDS = [
+    ("<forward mode='bridge'/><bridge name='br0'/>", "is a network of the kind bridge"),
+    ("<forward mode='bridge'><interface dev='eth0'/></forward>", "is a network of the kind bridge"),
+    ("<forward mode='hostdev' managed='yes'><pf dev='eth3'/></forward>", "is a network of the kind hostdev"),
+    ("<forward mode='route'/><ip address='192.168.150.1' prefix='24'/>", "is a network of the kind route"),
+    ("<forward mode='open'/><ip address='192.168.150.1' prefix='24'/>", "is a network of the kind open"),
+    ("<forward mode='private'><interface dev='eth0'/></forward>", "is a network of the kind private"),
+    ("<forward mode='vepa'><interface dev='eth0'/></forward>", "is a network of the kind vepa"),
+    ("<forward mode='passthrough'><interface dev='eth0'/></forward>", "is a network of the kind passthrough"),
+    (
+        "<forward mode='nat'/><ip address='10.0.0.1' prefix='24'/><ip address='192.168.150.1' prefix='24'/>",
+        r"has several IPv4 addresses \(10.0.0.1/24, 192.168.150.1/24\)",
+    ),
+    (
+        "<forward/><ip address='192.168.150.1' prefix='24'><dhcp><host mac='52:54:00:00:00:99' ip='192.168.150.5'/>"
+        "</dhcp></ip>",
+        "192.168.150.5 of web is reserved for 52:54:00:00:00:99 in lab by somebody else",
+    ),
+    (
+        "<forward/><ip address='192.168.150.1' prefix='24'><dhcp><host name='printer' ip='192.168.150.5'/></dhcp></ip>",
+        "192.168.150.5 of web is reserved for printer in lab by somebody else",
+    ),
+]
+
+
+@pytest.mark.parametrize("inside, said", OTHER_KINDS, ids=lambda value: value[:60])
+@pytest.mark.parametrize("place", ["defined", "live"])
+def test_a_network_of_another_kind_is_refused(modules, inside, said, place):
+    read = modules.dnsmasq_xml.read(f"<network><name>lab</name>{inside}</network>")
+    seen = observed(modules, GOOD, **{place: read})
+    with pytest.raises(Exception, match=said):
+        planned_by(modules)(modules.dnsmasq_model.complete(GOOD), seen, restart=True)
+
+
+def test_what_libvirts_parser_refuses_is_refused_before_anything_is_written(modules):
+    seen = observed(modules, GOOD, unfit="XML error: no")
+    with pytest.raises(Exception, match="libvirt does not take the definition of lab: XML error: no"):
+        planned_by(modules)(modules.dnsmasq_model.complete(GOOD), seen)
 
 
 def test_a_restart_is_refused_while_guests_are_there(modules):
@@ -353,9 +472,10 @@ def test_nsswitch_asks_libvirt_before_dns(modules):
 
 
 def test_resolved_and_networkmanager_get_a_file_each(modules):
-    (path, text), *_ = made(modules, "resolved", {})["wanted"].items()
-    assert path == "/etc/systemd/resolved.conf.d/onepass-lab.conf"
-    assert "DNS=192.168.150.1\nDomains=lab.example ~150.168.192.in-addr.arpa\n" in text
+    ((path, text),) = made(modules, "resolved", {})["wanted"].items()
+    assert path == "/etc/systemd/system/onepass-resolver-lab@.service"
+    for line in ("dns %I 192.168.150.1", "domain %I lab.example ~150.168.192.in-addr.arpa", "default-route %I no"):
+        assert f"ExecStart=resolvectl {line}\n" in text
     texts = made(modules, "NetworkManager", {})["wanted"]
     assert "server=/lab.example/192.168.150.1" in texts["/etc/NetworkManager/dnsmasq.d/onepass-lab.conf"]
     assert "dns=dnsmasq" in texts["/etc/NetworkManager/conf.d/onepass-dnsmasq.conf"]

@@ -53,7 +53,11 @@ def test_the_cases_are_as_many_as_promised():
                 for n, c in (("a", "10.1.0.0/24"), ("b", "10.2.0.0/24"))
             }
         },
-        {"projects": {"six": {"vlan": 4094, "cidr": "2001:db8::/64", "gateway": "2001:db8::1"}}, "reserved": []},
+        {
+            "projects": {"six": {"vlan": 4094, "cidr": "2001:db8::/64", "gateway": "2001:db8::1", "ipv6": "slaac"}},
+            "dns_nameservers": ["2620:fe::fe"],
+            "reserved": [],
+        },
         {"projects": {"a": {"vlan": 2, "cidr": "10.1.0.0/30", "gateway": None}}},
     ],
     ids=["example", "VLAN 1 allowed", "overlap allowed", "one id on two physical networks", "IPv6", "smallest"],
