@@ -8,7 +8,7 @@ the key that sshd shows::
 
     salt-call --local -m . libvirt_guest.query virtual1.lab.test 192.168.122.1
 
-Requires ``ssh-keyscan`` (openssh-client) for :py:func:`shows_key`, and root for :py:func:`release`.
+Requires ``dnspython``, ``ssh-keyscan`` (openssh-client) for :py:func:`shows_key`, and root for :py:func:`release`.
 """
 
 import os
@@ -125,7 +125,7 @@ def _named(found: dict, held: str) -> tuple:
     server = given[-1]["server"] if given else None
     answered = query(fqdn, server)
     seen = f"{fqdn} is {', '.join(answered) or 'unknown'} at {server or 'this host'}, its address is {held}"
-    return held in answered and f"{fqdn} answers", seen
+    return answered == [held] and f"{fqdn} answers", seen
 
 
 def _logged_into(found: dict, held: str) -> tuple:
@@ -161,33 +161,7 @@ def query(name: str, server: str | None = None, timeout: float = 0.5) -> list:
             return sorted({found[4][0] for found in socket.getaddrinfo(name, None, socket.AF_INET)})
         except OSError:
             return []
-    number = os.urandom(2)
-    labels = b"".join(bytes([len(label)]) + label for label in name.encode().split(b"."))
-    asked = number + struct.pack(">HHHHH", 0x100, 1, 0, 0, 0) + labels + b"\0" + struct.pack(">HH", 1, 1)
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
-        sock.settimeout(timeout)
-        try:
-            sock.connect((server, 53))
-            sock.send(asked)
-            answer = sock.recv(4096)
-        except OSError:
-            return []
-    return _addresses(answer, len(asked)) if answer[:2] == number else []
-
-
-def _addresses(answer: bytes, at: int) -> list:
-    """The A records of an answer whose first record is at ``at``."""
-    found = []
-    for _ in range(struct.unpack_from(">H", answer, 6)[0]):
-        while answer[at] and answer[at] < 0xC0:
-            at += answer[at] + 1
-        at += 2 if answer[at] else 1
-        kind, _, _, length = struct.unpack_from(">HHIH", answer, at)
-        at += 10
-        if kind == 1:
-            found.append(socket.inet_ntoa(answer[at : at + length]))
-        at += length
-    return found
+    return __salt__["dnsmasq_query.ask"](name, server, timeout=timeout)["answers"]
 
 
 def shows_key(address: str, key: str) -> tuple:

@@ -105,11 +105,11 @@ def named(host, home):
     if process.wait():
         raise SystemExit(f"{words} failed")
     seconds(onepass(home, "libvirt_clone.clone", "tiny", "bare", "start=False"))
-    query = tree.load("_modules/libvirt_guest.py").query
+    ask = tree.load("_modules/dnsmasq_query.py").ask
     began = time.monotonic()
     with host.connection() as connection:
         connection.lookupByName("bare").create()
-    while not query(f"bare.{DOMAIN}", GATEWAY):
+    while not ask(f"bare.{DOMAIN}", GATEWAY, timeout=0.5)["answers"]:
         time.sleep(0.02)
     return {("name", ONEPASS): moments[-1] - moments[1], ("name", BARE): time.monotonic() - began}
 
