@@ -69,8 +69,14 @@ ERRORS = {
             "gets no arbiter before the default write concern is set",
             "With an arbiter, writes of clients that name no concern would suddenly be acknowledged by one "
             "member; MongoDB wants that decided first.",
-            "Apply mongo_shard.default_rw_concern with write: majority to the primary, then run again. Shards "
-            "and config servers need none of it.",
+            "Say write_concern: majority in the state (or 1, so that writes go on when one of two members with data "
+            "is down), then run again. Shards and config servers need none of it.",
+        ),
+        (
+            "is a shard, which has its cluster's default concerns",
+            "A cluster's config servers keep the concerns that hold for all its clients; a shard takes none.",
+            "Leave write_concern out of the shard's replica set, and apply mongo_shard.default_rw_concern to a router, "
+            "or say mongodb:default_rw_concern in the pillar.",
         ),
         (
             "are one server; name each server once",

@@ -282,10 +282,35 @@ def test_an_arbiter_is_refused_at_once_until_the_write_concern_is_set(two, state
     ret = states.mongo_replset.replset_present(**{**wanted, "members": listed, "timeout": 120})
     assert ret.result is False
     assert "gl gets no arbiter before the default write concern is set" in ret.comment
+    assert "say write_concern: majority, or a number" in ret.comment
     assert time.monotonic() - began < 30
-    concern = states.mongo_shard.default_rw_concern(name="gl", write="majority", connection=wanted["connection"])
-    assert concern.result is True, concern.comment
-    assert list(run(states, {**wanted, "members": listed})) == [f"member {members[2].address}"]
+    changes = run(states, {**wanted, "members": listed}, write_concern=1)
+    assert list(changes) == ["default write concern", f"member {members[2].address}"]
+    changes = run(states, {**wanted, "members": listed}, write_concern="majority")
+    assert changes == {"default write concern": {"old": 1, "new": "majority"}}
+
+
+@pytest.mark.parametrize("keyfile", [None, KEYFILE])
+def test_a_blank_set_with_an_arbiter_is_born_in_one_run(mongods, pillar, states, keyfile):
+    pillar(ADMIN)
+    members = mongods(3, replset="s1", keyfile=keyfile)
+    wanted = arguments(members)
+    wanted["members"].insert(1, {"host": wanted["members"].pop(), "arbiterOnly": True})
+    if not keyfile:
+        del wanted["connection"]["credentials"]
+    changes = run(states, wanted, write_concern="majority")
+    new = ["replica set s1", *(["user admin"] if keyfile else []), f"member {members[1].address}"]
+    assert list(changes) == [*new, "default write concern", f"member {members[2].address}"]
+    client = admin_client(members[0]) if keyfile else members[0].client()
+    assert client.admin.command("getDefaultRWConcern")["defaultWriteConcern"]["w"] == "majority"
+
+
+def test_a_shards_write_concern_is_its_clusters(replset, states):  # noqa: F811
+    members, wanted = replset(1)
+    for _ in range(2):
+        ret = states.mongo_replset.replset_present(**wanted, write_concern="majority")
+        assert ret.result is False
+        assert f"{members[0].address} is a shard, which has its cluster's default concerns; set them" in ret.comment
 
 
 def test_what_can_never_be_one_configuration_is_refused_at_once(two, modules):
