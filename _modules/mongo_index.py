@@ -308,17 +308,16 @@ def _options(index, beside=()):
     options = {**defaults, **{key: value for key, value in index.items() if key not in skipped}}
     if "weights" in options:
         options["weights"] = _weights(index)
-    # The server keeps no collation for this one.
-    if (options.get("collation") or {}).get("locale") == "simple":
-        del options["collation"]
+    if options.get("collation"):
+        whole = __salt__["mongo_index_options.collation"](options.pop("collation"))
+        if whole["locale"] != "simple":  # which the server does not keep
+            options["collation"] = {key: value for key, value in whole.items() if key != "version"}
     return options
 
 
 def _drift(wanted, found):
     """Options that differ, each with what it is and what is wanted."""
     want, have = _options(_plain(wanted), wanted), _options(found, wanted)
-    if "collation" in want and "collation" in have:
-        have["collation"] = {key: have["collation"].get(key) for key in want["collation"]}
     pairs = {key: (have.get(key), want.get(key)) for key in sorted({*want, *have})}
     return {key: pair for key, pair in pairs.items() if _compared(key, pair[0]) != _compared(key, pair[1])}
 

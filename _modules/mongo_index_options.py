@@ -33,6 +33,26 @@ OWN_VARIANTS = {
     "zh": ("standard", "zhuyin", "unihan", "big5han", "gb2312han"),
     "zh_Hant": ("standard", "pinyin", "zhuyin", "unihan", "big5han", "gb2312han"),
 }
+COLLATION = {
+    "strength": 3,
+    "caseLevel": False,
+    "caseFirst": "off",
+    "numericOrdering": False,
+    "alternate": "non-ignorable",
+    "maxVariable": "punct",
+    "normalization": False,
+    "backwards": False,
+}
+# What some locales have instead; the variants eor and emoji have none of it, and search is normalized in all of them.
+NORMALIZED = """
+as bn el fa fa_AF gu he hi ig km kn kok mr my or pa ps si ta te th vi yi yo
+"""
+OWN_COLLATION = {
+    **{locale: {"normalization": True} for locale in NORMALIZED.split()},
+    **dict.fromkeys(("da", "mt"), {"caseFirst": "upper"}),
+    "fr_CA": {"backwards": True},
+    "th": {"normalization": True, "alternate": "shifted"},
+}
 LANGUAGES = (
     *("danish", "dutch", "english", "finnish", "french", "german", "hungarian", "italian", "norwegian", "portuguese"),
     *("romanian", "russian", "spanish", "swedish", "turkish"),
@@ -71,6 +91,26 @@ def faults(index: dict, version: str | None = None) -> list:
     return [{"path": path, "fault": fault, "remedy": remedy} for rule in rules for path, fault, remedy in rule]
 
 
+def collation(given: dict) -> dict:
+    """
+    A collation with MongoDB's defaults where nothing is said; some locales have their own.
+
+    given
+        The collation.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_index_options.collation '{locale: da}'
+
+    .. versionadded:: 0.1.0
+    """
+    base, _, variant = str(given.get("locale", "simple")).partition("@collation=")
+    own = {"normalization": True} if variant.startswith("search") else OWN_COLLATION.get(base, {})
+    return {**COLLATION, **(own if variant not in ("eor", "emoji") else {}), **given}
+
+
 def _locale_rule(index: dict) -> Iterator[tuple]:
     locale = str((index.get("collation") or {}).get("locale", "simple"))
     base, at, variant = locale.partition("@")
@@ -85,16 +125,23 @@ def _locale_rule(index: dict) -> Iterator[tuple]:
 
 def _collation_rule(index: dict) -> Iterator[tuple]:
     given = index.get("collation") or {}
-    locale, strength = str(given.get("locale", "simple")), given.get("strength", 3)
+    locale, whole = str(given.get("locale", "simple")), collation(given)
     if locale == "simple":  # MongoDB does not look at the rest
         return
-    if given.get("caseFirst", "off") != "off" and strength < 3 and not given.get("caseLevel"):
-        found = f"is {given['caseFirst']!r} at strength {strength}, which does not look at case"
-        yield "collation:caseFirst", found, "caseLevel: true, or strength: 3"
-    if given.get("backwards") and strength == 1:
-        yield "collation:backwards", "is true at strength 1, which does not look at accents", "strength: 2 or more"
+    if whole["caseFirst"] != "off" and whole["strength"] < 3 and not whole["caseLevel"]:
+        found = f"is {_shown('caseFirst', given)} at strength {whole['strength']}, which does not look at case"
+        yield "collation:caseFirst", found, "'off' (in quotes), caseLevel: true, or strength: 3"
+    if whole["backwards"] and whole["strength"] == 1:
+        found = f"is {_shown('backwards', given)} at strength 1, which does not look at accents"
+        yield "collation:backwards", found, "false, or strength: 2 or more"
     if "2d" in index["keys"].values():
         yield "collation", f"is {locale!r}, but 2d indexes have none", "no collation, or locale: simple"
+
+
+def _shown(option: str, given: dict) -> str:
+    value = collation(given)[option]
+    shown = str(value).lower() if isinstance(value, bool) else repr(value)
+    return shown if option in given else f"not given, thus {shown} in {given['locale']},"
 
 
 def _language_rule(index: dict) -> Iterator[tuple]:

@@ -521,12 +521,13 @@ ERRORS = {
         (
             "at strength *, which does not look at case",
             "At strengths 1 and 2 upper and lower case are the same, so neither can come first.",
-            "Set caseLevel: true, or a strength of 3 or more.",
+            "Set caseLevel: true, or a strength of 3 or more, or caseFirst: 'off' (in quotes): Danish and Maltese have "
+            "upper where nothing is said.",
         ),
         (
-            "is true at strength 1, which does not look at accents",
+            "at strength 1, which does not look at accents",
             "There are no accents to be compared backwards.",
-            "Set a strength of 2 or more.",
+            "Set backwards: false, as Canadian French has true, or a strength of 2 or more.",
         ),
         (
             "but 2d indexes have none",
@@ -613,6 +614,11 @@ ERRORS = {
             "is false, which MongoDB does not take in a partial index",
             "A partial index cannot be of the documents that lack a field.",
             "Give the others a field to be known by, or make the index a full one.",
+        ),
+        (
+            "levels deep, which MongoDB does not take",
+            "Each $and and $or is a level, and so are several conditions side by side, and the last of them.",
+            "Write the filter flatter, or give the documents a field that says the same.",
         ),
         (
             "is no list of filters",
