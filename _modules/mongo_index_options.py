@@ -73,7 +73,7 @@ def faults(index: dict, version: str | None = None) -> list:
     index
         Mapping of ``keys`` and options.
     version
-        MongoDB's series, such as ``8.0``. Default: any.
+        MongoDB's series, such as ``8.0``; empty when it is not known. Default: any.
 
     Returns:
         List of mappings: ``path``, ``fault`` and ``remedy``.
@@ -185,7 +185,12 @@ def _leaves(given: dict, above: str = "") -> Iterator[tuple]:
 def _fields_rule(index: dict, version: str | None) -> Iterator[tuple]:
     wild = any(field.split(".")[-1] == "$**" and kind != "text" for field, kind in index["keys"].items())
     parts = tuple(int(part) for part in str(version or "").split(".") if part.isdigit())
-    if wild and len(index["keys"]) > 1 and parts and parts < SEVERAL_FIELDS_FROM:
+    if not wild or len(index["keys"]) == 1 or version is None:
+        return
+    if not parts:
+        found = "has '$**' beside other fields, which MongoDB takes from 7.0 on, and mongodb:version is not given"
+        yield "keys", found, "mongodb:version, or an index on '$**' alone"
+    elif parts < SEVERAL_FIELDS_FROM:
         yield "keys", f"has '$**' beside other fields, which MongoDB {version} does not take", "an index on '$**' alone"
 
 

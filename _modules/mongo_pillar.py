@@ -12,6 +12,7 @@ without a master::
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
@@ -445,9 +446,7 @@ def _cross_faults(sound: dict, passwords: bool) -> list:
         _user_rule(sound, described, passwords),
     )
     found = (
-        _topology_faults(described)
-        + _database_faults(described, sound.get("version"))
-        + _option_faults(sound, described)
+        _topology_faults(described) + _database_faults(described, _version(sound)) + _option_faults(sound, described)
     )
     return found + [each for rule in rules for each in _faults(rule)]
 
@@ -470,7 +469,13 @@ def _option_faults(sound: dict, described: dict) -> list:
     return __salt__["mongo_options.faults"](sound, alone, shared)
 
 
-def _database_faults(described: dict, version: str | None) -> list:
+def _version(sound: dict) -> str:
+    """MongoDB's series as the pillar says it, or its archive's name; empty where neither does."""
+    named = re.search(r"-([0-9]+\.[0-9]+)\.[0-9]+[^/]*$", _mapping(sound.get("install")).get("source") or "")
+    return sound.get("version") or (named[1] if named else "")
+
+
+def _database_faults(described: dict, version: str) -> list:
     found = []
     for each in described["databases"]:
         found += _below(f"databases:{each['name']}", __salt__["mongo_rules.namespace"](each["name"]))
@@ -481,7 +486,7 @@ def _database_faults(described: dict, version: str | None) -> list:
     return found
 
 
-def _collection_faults(each: dict, version: str | None) -> list:
+def _collection_faults(each: dict, version: str) -> list:
     key, arrays = each["shard_key"], each["arrays"]
     found = __salt__["mongo_rules.namespace"](each["database"], each["collection"], sharded=bool(key))
     if key:

@@ -146,7 +146,7 @@ def indexes(
     arrays
         Fields that hold arrays: no document can be indexed on two of them by one index (MongoDB's error 171).
     version
-        MongoDB's series, such as ``8.0``. Default: any.
+        MongoDB's series, such as ``8.0``; empty when it is not known. Default: any.
 
     CLI Example:
 

@@ -616,6 +616,22 @@ ERRORS = {
             "Give the others a field to be known by, or make the index a full one.",
         ),
         (
+            "is an engine that MongoDB does not have",
+            "A daemon with another storage engine would not start. MMAPv1 went with MongoDB 4.2.",
+            "Leave it out: WiredTiger is the default.",
+        ),
+        (
+            "is false, and then a new replica set cannot get its first user",
+            "A new set's first user is created over loopback, by MongoDB's localhost exception. That ends by itself as "
+            "soon as there is a user; the option would end it before.",
+            "Leave the option out of mongodb:options. In router_options it may stand.",
+        ),
+        (
+            "and mongodb:version is not given",
+            "A wildcard index beside other fields came with MongoDB 7.0; an older one refuses it, at the end of a run.",
+            "Say mongodb:version, as '7.0', or make two indexes.",
+        ),
+        (
             "levels deep, which MongoDB does not take",
             "Each $and and $or is a level, and so are several conditions side by side, and the last of them.",
             "Write the filter flatter, or give the documents a field that says the same.",
