@@ -312,7 +312,7 @@ def _refuse_elsewhere(unit, turn, connection):
 def _refuse_move(replset, port, wanted):
     raise CommandExecutionError(
         f"The living member of {replset} here is at port {port}, not {wanted}; its set knows it by that port only: put "
-        f"{port} back, or add a new member at {wanted} and then remove this one"
+        f"{port} back, or change its host in the set first, one member at a time (onepass.solution tells how)"
     )
 
 

@@ -106,8 +106,11 @@ ERRORS = {
             "The living member of * here is at port",
             "A set knows its members by host and port. All members that come back at another port are strangers"
             " to it, and the set is gone for its clients.",
-            "Put the former port back. To move a member, add a new one at the new port, and remove the old one "
-            "when it has all data.",
+            "Put the former port back. To move a set of three or more, one member after another, the primary last: "
+            "say the port of this member alone (host: ..., port: ...) in the pillar; where it is primary, rs.stepDown() "
+            "there; on the primary, c = rs.conf(), c.members[N].host = 'HOST:NEWPORT', rs.reconfig(c); then run. The "
+            "member comes back there with its data, and the next one follows when it is SECONDARY. At the end "
+            "mongodb:port can say it for all.",
         ),
         (
             "is a member of replica set *, not of *",

@@ -1,10 +1,12 @@
 """A server is who it is, not how it is spelled: on real mongods that are reached by several names of loopback."""
 
+import contextlib
 import socket
 import time
 
 import pytest
 import yaml
+from pymongo.errors import OperationFailure
 from salt.exceptions import CommandExecutionError
 from test_daemon import unit
 from test_replset import ADMIN, KEYFILE, admin_client, arguments, replset, run, seen_config  # noqa: F401
@@ -182,6 +184,61 @@ def test_another_port_or_name_for_a_living_member_is_refused(living, mongods, st
     assert time.monotonic() - began < 10, "a blank host is not waited for"
     file.unlink()
     assert said("s1", there)[0] is True
+
+
+def test_the_ports_of_a_living_set_are_moved_as_the_explanation_says(living, mongods, states, modules, tmp_path):
+    """One member after another, the primary last: its host in the set first, then the run; each keeps its data."""
+    members, wanted = living
+    ports, addresses = elsewhere(members, mongods), list(wanted["members"])
+    admin_client(members[0]).bank.transfers.insert_one({"_id": 1})
+    for number in (1, 2, 0):
+        member, port, file = members[number], ports[number], tmp_path / f"{number}.conf"
+        file.write_text(yaml.safe_dump({"net": {"port": member.port}, "replication": {"replSetName": "s1"}}))
+        place = {"name": "s1", "file": str(file), "connection": {**wanted["connection"], "port": port}}
+        refused = states.mongo_daemon.in_place(**place).comment
+        assert f"at port {member.port}, not {port}" in refused
+        if number == 0:
+            admin_client(member).admin.command("replSetStepDown", 60)
+        assert wait_until(lambda: primary_of(members), 60)
+        addresses[number] = f"127.0.0.1:{port}"
+        rename(admin_client(primary_of(members)), number, addresses[number])
+        assert wait_until(lambda place=place: states.mongo_daemon.in_place(**place).result, 30)
+
+        def bounce(member=member, port=port):
+            member.stop()
+            member.move(port)
+            member.start()
+            return True
+
+        asked, fakes = unit(bounce, member.pid)
+        turn = {"address": addresses[number], "peers": addresses, "replset": "s1", "hosts": addresses}
+        tested = functions("mongo_daemon", __salt__={**modules, **fakes})
+        tested["mongo_daemon.restart"]("mongod-s1", [], turn, place["connection"], 60)
+        assert (asked, primary_of(members) is not None) == (["mongod-s1"], True)
+        again = states.mongo_replset.replset_present(
+            **{**wanted, "members": addresses, "connection": place["connection"]}
+        )
+        assert (again.result, again.changes) == (True, {}), again.comment
+    for member in members:
+        assert admin_client(member).bank.transfers.count_documents({}) == 1
+
+
+def rename(client, number, address):
+    """What a person types, again while the set is busy with a configuration of its own."""
+
+    def taken():
+        config = client.admin.command("replSetGetConfig")["config"]
+        config["members"][number]["host"] = address
+        config["version"] += 1
+        with contextlib.suppress(OperationFailure):
+            return client.admin.command("replSetReconfig", config)["ok"]
+
+    assert wait_until(taken, 30)
+
+
+def primary_of(members):
+    running = [member for member in members if member.running]
+    return next((each for each in running if each.client().admin.command("hello")["isWritablePrimary"]), None)
 
 
 def test_a_turn_at_other_ports_restarts_nobody(living, mongods, modules):
