@@ -169,13 +169,14 @@ def plan(name, wanted, observed):
         found = _counterpart(whole, observed)
         if found:
             changes += _plan_change(name, whole, found)
-        elif index["name"] in names:
+            continue
+        _refuse_second_text(name, index, observed)
+        if index["name"] in names:
             raise CommandExecutionError(
                 f"{name} has an index {index['name']} on {names[index['name']]['keys']}, not on {index['keys']}; give "
                 "the new one another name"
             )
-        else:
-            creates.append(whole if none else index)
+        creates.append(whole if none else index)
     if creates:
         listed = [index["name"] for index in creates]
         changes.append({"do": "create", "what": f"indexes of {name}", "old": None, "new": listed, "indexes": creates})
@@ -365,6 +366,15 @@ def _plan_change(name, wanted, found):
         f"{name} has an index on {dict(found['keys'])} with {old}, not {new}; MongoDB does not change that in place: "
         f"{beside}drop {found['name']} in a quiet hour and run again"
     )
+
+
+def _refuse_second_text(name, index, observed):
+    text = next((each for each in observed if "text" in each["keys"].values()), None)
+    if text and "text" in index["keys"].values():
+        raise CommandExecutionError(
+            f"{name} has its text index already, {text['name']} on {', '.join(_weights(text))}; a collection can have "
+            f"one only: drop {text['name']} in a quiet hour and run again, or leave the other one out"
+        )
 
 
 def _apart():

@@ -51,6 +51,12 @@ ERRORS = {
             "Drop it in a quiet hour and run again; the run builds the wanted one.",
         ),
         (
+            "has its text index already",
+            "MongoDB takes one text index in a collection. To have other fields in it, it is dropped and built again, "
+            "and text searches fail meanwhile: that is your decision.",
+            "Drop it in a quiet hour and run again; the run builds the wanted one.",
+        ),
+        (
             "database.collection is wanted",
             "A collection was named without its database, or the other way round.",
             "Write it as bank.transfers.",
@@ -107,7 +113,7 @@ ERRORS = {
             "A set knows its members by host and port. All members that come back at another port are strangers"
             " to it, and the set is gone for its clients.",
             "Put the former port back. To move a set of three or more, one member after another, the primary last: "
-            "say the port of this member alone (host: ..., port: ...) in the pillar; where it is primary, rs.stepDown() "
+            "say this one's port alone (host: ..., port: ...) in the pillar; where it is primary, rs.stepDown() "
             "there; on the primary, c = rs.conf(), c.members[N].host = 'HOST:NEWPORT', rs.reconfig(c); then run. The "
             "member comes back there with its data, and the next one follows when it is SECONDARY. At the end "
             "mongodb:port can say it for all.",

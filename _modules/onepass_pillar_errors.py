@@ -616,6 +616,11 @@ ERRORS = {
             "Give the others a field to be known by, or make the index a full one.",
         ),
         (
+            "arbiters, which MongoDB does not take",
+            "Since 5.3 MongoDB takes one arbiter in a set: with more, writes that a majority acknowledged can be lost.",
+            "Keep one, or make the others members that hold data.",
+        ),
+        (
             "is an engine that MongoDB does not have",
             "A daemon with another storage engine would not start. MMAPv1 went with MongoDB 4.2.",
             "Leave it out: WiredTiger is the default.",

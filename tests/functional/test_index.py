@@ -303,6 +303,47 @@ def test_the_defaults_of_a_plane_are_no_drift(states, client, wanted):
     assert "with {'bits': 26}, not {'bits': 20}" in other.comment
 
 
+# What people reported of other tools
+
+
+FIELDS = dict.fromkeys(("title", "brand", "note", "story"), "text")
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        {"keys": FIELDS, "weights": {"note": 8, "title": 6}, "name": "search"},
+        {"keys": {"$**": "text"}, "name": "$**"},
+        {
+            "keys": {"number": 1, "title": "text", "note": "text"},
+            "weights": {"title": 1, "note": 1},
+            "default_language": "english",
+            "language_override": "language",
+        },
+        {"keys": {"when": 1}, "expireAfterSeconds": 0},
+    ],
+    ids=str,
+)
+def test_an_index_is_made_as_it_is_said(states, client, wanted, index):
+    run(states.mongo_shard.indexes_present, **wanted, indexes=[index])
+    [found] = made(client)
+    weights = {**dict.fromkeys(FIELDS if index["keys"] is FIELDS else (), 1), **index.get("weights", {})}
+    assert found.get("weights", {}).items() >= weights.items()
+    assert found["name"] == index.get("name", found["name"])
+    assert found.get("expireAfterSeconds") == index.get("expireAfterSeconds")
+
+
+@pytest.mark.parametrize(
+    "more", [{"keys": {"note": "text"}}, {"keys": {**FIELDS, "x": "text"}, "name": "search"}], ids=str
+)
+def test_a_second_text_index_is_refused_before_it_is_promised(states, client, wanted, testmode, more):
+    run(states.mongo_shard.indexes_present, **wanted, indexes=[{"keys": FIELDS, "name": "search"}])
+    ret = states.mongo_shard.indexes_present(**wanted, indexes=[{"keys": {"a": 1}}, more], test=testmode)
+    assert (ret.result, ret.changes) == (False, {})
+    assert "has its text index already, search on" in ret.comment
+    assert len(made(client)) == 1
+
+
 # Indexes that go
 
 

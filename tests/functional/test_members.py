@@ -382,3 +382,23 @@ def test_what_can_never_be_one_configuration_is_refused_at_once(two, modules):
         modules.mongo_replset.reconfigure("gl", step, listed[:1], wanted["connection"], 120)
     assert time.monotonic() - began < 30
     assert client.admin.command("replSetGetConfig")["config"] == config
+
+
+# What people reported of other tools
+
+
+def test_a_member_that_was_left_without_a_vote_gets_it(two, states):
+    members, wanted = two
+    client = members[0].client()
+    config = client.admin.command("replSetGetConfig")["config"]
+    config["members"][1].update(priority=0, votes=0)
+    client.admin.command("replSetReconfig", {**config, "version": config["version"] + 1})
+    assert list(run(states, wanted)) == [f"member {members[1].address}"]
+
+
+def test_a_member_with_data_does_not_become_an_arbiter(two, states):
+    members, wanted = two
+    listed = [members[0].address, {"host": members[1].address, "arbiterOnly": True}]
+    ret = states.mongo_replset.replset_present(**{**wanted, "members": listed})
+    assert (ret.result, ret.changes) == (False, {})
+    assert f"arbiterOnly of {members[1].address} is False and cannot be changed in place" in ret.comment
