@@ -98,9 +98,18 @@ def _list_faults(arguments):
         entries = [{"host": each} if isinstance(each, str) else each for each in members]
         role = "config" if config is True else "shard"
         found += _below("members", __salt__["mongo_rules.replset"](_sound(entries, _member), role, apart=False))
+        data = [each for each in entries if isinstance(each, dict) and not each.get("arbiterOnly")]
+        found += _concern_faults(arguments.get("write_concern"), len(data))
     if isinstance(indexes, list):
         found += _below("indexes", __salt__["mongo_rules.indexes"](_sound(indexes, _index)))
     return found
+
+
+def _concern_faults(concern, data):
+    if not _is_number(concern) or not _is_write_concern(concern) or concern <= data:
+        return []
+    fault = f"is {concern}, but the set has {data} members with data: no write could be acknowledged"
+    return _below("write_concern", [_fault(fault, "majority")])
 
 
 def _sound(entries, form):
@@ -343,7 +352,9 @@ FORMS = {
     "replsets": _mapping(_members, "a mapping of replica set to its members"),
     "replset": _or_none(_text),
     "size_mb": _whole("whole MB, 1 to 1073741824", 1, 2**30),
-    "write": _or_none(_one(_is_write_concern, "majority, or a number of members from 1")),
+    **dict.fromkeys(
+        ("write", "write_concern"), _or_none(_one(_is_write_concern, "majority, or a number of members from 1"))
+    ),
     "read": _or_none(_one_of("local", "available", "majority")),
     "primary_shard": _or_none(_text),
     "key": _mapping(_any, "a mapping of fields in their order, each 1 or, at most one of them, hashed"),

@@ -111,16 +111,17 @@ def refuse_moved(replset, file, connection=None):
     .. versionadded:: 0.1.0
     """
     host, _, port = __salt__["mongo_client.address"](connection).rpartition(":")
-    former, named = _place(file)
+    former, named, tls = _place(file)
     if (str(former), named) == (port, replset):
         return
-    there = _set_at(connection)
+    formerly = _with_tls(tls, connection)
+    there = _set_at(connection) or _set_at(formerly)
     if there and there != replset:
         raise CommandExecutionError(
             f"Port {port} is that of a living member of replica set {there}, so {replset} cannot be there; call the "
             f"set {there} again, or take this member out of it and stop its daemon first"
         )
-    if former and str(former) != port and _set_at(__salt__["mongo_client.at"](f"{host}:{former}", connection)):
+    if former and str(former) != port and _set_at(__salt__["mongo_client.at"](f"{host}:{former}", formerly)):
         _refuse_move(replset, former, port)
 
 
@@ -281,13 +282,20 @@ def _listens(connection):
 
 
 def _place(file):
-    """The port and the replica set in a daemon's configuration; ``None`` where there is none."""
+    """The port, the replica set and TLS in a daemon's configuration; ``None`` where there is none."""
     try:
         with open(file, encoding="utf-8") as text:
             config = salt.utils.yaml.safe_load(text)
-        return config["net"]["port"], config.get("replication", {}).get("replSetName")
+        return config["net"]["port"], config.get("replication", {}).get("replSetName"), config["net"].get("tls")
     except (OSError, TypeError, KeyError, AttributeError, salt.utils.yaml.YAMLError):
-        return None, None
+        return None, None, None
+
+
+def _with_tls(tls, connection):
+    """The connection with the TLS that a daemon's configuration has, in the place of its own."""
+    own = {key: value for key, value in __salt__["mongo_client.resolve"](connection).items() if key[:3] != "tls"}
+    options = __salt__["mongo_config.connection"]({"tls": tls}, None)
+    return {**own, **{key: value for key, value in options.items() if key[:3] == "tls"}}
 
 
 def _refuse_elsewhere(unit, turn, connection):
@@ -304,7 +312,7 @@ def _refuse_elsewhere(unit, turn, connection):
 def _refuse_move(replset, port, wanted):
     raise CommandExecutionError(
         f"The living member of {replset} here is at port {port}, not {wanted}; its set knows it by that port only: put "
-        f"{port} back, or add a new member at {wanted} and then remove this one"
+        f"{port} back, or change its host in the set first, one member at a time (onepass.solution tells how)"
     )
 
 

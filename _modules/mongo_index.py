@@ -169,13 +169,14 @@ def plan(name, wanted, observed):
         found = _counterpart(whole, observed)
         if found:
             changes += _plan_change(name, whole, found)
-        elif index["name"] in names:
+            continue
+        _refuse_second_text(name, index, observed)
+        if index["name"] in names:
             raise CommandExecutionError(
                 f"{name} has an index {index['name']} on {names[index['name']]['keys']}, not on {index['keys']}; give "
                 "the new one another name"
             )
-        else:
-            creates.append(whole if none else index)
+        creates.append(whole if none else index)
     if creates:
         listed = [index["name"] for index in creates]
         changes.append({"do": "create", "what": f"indexes of {name}", "old": None, "new": listed, "indexes": creates})
@@ -308,17 +309,16 @@ def _options(index, beside=()):
     options = {**defaults, **{key: value for key, value in index.items() if key not in skipped}}
     if "weights" in options:
         options["weights"] = _weights(index)
-    # The server keeps no collation for this one.
-    if (options.get("collation") or {}).get("locale") == "simple":
-        del options["collation"]
+    if options.get("collation"):
+        whole = __salt__["mongo_index_options.collation"](options.pop("collation"))
+        if whole["locale"] != "simple":  # which the server does not keep
+            options["collation"] = {key: value for key, value in whole.items() if key != "version"}
     return options
 
 
 def _drift(wanted, found):
     """Options that differ, each with what it is and what is wanted."""
     want, have = _options(_plain(wanted), wanted), _options(found, wanted)
-    if "collation" in want and "collation" in have:
-        have["collation"] = {key: have["collation"].get(key) for key in want["collation"]}
     pairs = {key: (have.get(key), want.get(key)) for key in sorted({*want, *have})}
     return {key: pair for key, pair in pairs.items() if _compared(key, pair[0]) != _compared(key, pair[1])}
 
@@ -366,6 +366,15 @@ def _plan_change(name, wanted, found):
         f"{name} has an index on {dict(found['keys'])} with {old}, not {new}; MongoDB does not change that in place: "
         f"{beside}drop {found['name']} in a quiet hour and run again"
     )
+
+
+def _refuse_second_text(name, index, observed):
+    text = next((each for each in observed if "text" in each["keys"].values()), None)
+    if text and "text" in index["keys"].values():
+        raise CommandExecutionError(
+            f"{name} has its text index already, {text['name']} on {', '.join(_weights(text))}; a collection can have "
+            f"one only: drop {text['name']} in a quiet hour and run again, or leave the other one out"
+        )
 
 
 def _apart():

@@ -33,6 +33,26 @@ OWN_VARIANTS = {
     "zh": ("standard", "zhuyin", "unihan", "big5han", "gb2312han"),
     "zh_Hant": ("standard", "pinyin", "zhuyin", "unihan", "big5han", "gb2312han"),
 }
+COLLATION = {
+    "strength": 3,
+    "caseLevel": False,
+    "caseFirst": "off",
+    "numericOrdering": False,
+    "alternate": "non-ignorable",
+    "maxVariable": "punct",
+    "normalization": False,
+    "backwards": False,
+}
+# What some locales have instead; the variants eor and emoji have none of it, and search is normalized in all of them.
+NORMALIZED = """
+as bn el fa fa_AF gu he hi ig km kn kok mr my or pa ps si ta te th vi yi yo
+"""
+OWN_COLLATION = {
+    **{locale: {"normalization": True} for locale in NORMALIZED.split()},
+    **dict.fromkeys(("da", "mt"), {"caseFirst": "upper"}),
+    "fr_CA": {"backwards": True},
+    "th": {"normalization": True, "alternate": "shifted"},
+}
 LANGUAGES = (
     *("danish", "dutch", "english", "finnish", "french", "german", "hungarian", "italian", "norwegian", "portuguese"),
     *("romanian", "russian", "spanish", "swedish", "turkish"),
@@ -53,7 +73,7 @@ def faults(index: dict, version: str | None = None) -> list:
     index
         Mapping of ``keys`` and options.
     version
-        MongoDB's series, such as ``8.0``. Default: any.
+        MongoDB's series, such as ``8.0``; empty when it is not known. Default: any.
 
     Returns:
         List of mappings: ``path``, ``fault`` and ``remedy``.
@@ -71,6 +91,26 @@ def faults(index: dict, version: str | None = None) -> list:
     return [{"path": path, "fault": fault, "remedy": remedy} for rule in rules for path, fault, remedy in rule]
 
 
+def collation(given: dict) -> dict:
+    """
+    A collation with MongoDB's defaults where nothing is said; some locales have their own.
+
+    given
+        The collation.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_index_options.collation '{locale: da}'
+
+    .. versionadded:: 0.1.0
+    """
+    base, _, variant = str(given.get("locale", "simple")).partition("@collation=")
+    own = {"normalization": True} if variant.startswith("search") else OWN_COLLATION.get(base, {})
+    return {**COLLATION, **(own if variant not in ("eor", "emoji") else {}), **given}
+
+
 def _locale_rule(index: dict) -> Iterator[tuple]:
     locale = str((index.get("collation") or {}).get("locale", "simple"))
     base, at, variant = locale.partition("@")
@@ -85,16 +125,23 @@ def _locale_rule(index: dict) -> Iterator[tuple]:
 
 def _collation_rule(index: dict) -> Iterator[tuple]:
     given = index.get("collation") or {}
-    locale, strength = str(given.get("locale", "simple")), given.get("strength", 3)
+    locale, whole = str(given.get("locale", "simple")), collation(given)
     if locale == "simple":  # MongoDB does not look at the rest
         return
-    if given.get("caseFirst", "off") != "off" and strength < 3 and not given.get("caseLevel"):
-        found = f"is {given['caseFirst']!r} at strength {strength}, which does not look at case"
-        yield "collation:caseFirst", found, "caseLevel: true, or strength: 3"
-    if given.get("backwards") and strength == 1:
-        yield "collation:backwards", "is true at strength 1, which does not look at accents", "strength: 2 or more"
+    if whole["caseFirst"] != "off" and whole["strength"] < 3 and not whole["caseLevel"]:
+        found = f"is {_shown('caseFirst', given)} at strength {whole['strength']}, which does not look at case"
+        yield "collation:caseFirst", found, "'off' (in quotes), caseLevel: true, or strength: 3"
+    if whole["backwards"] and whole["strength"] == 1:
+        found = f"is {_shown('backwards', given)} at strength 1, which does not look at accents"
+        yield "collation:backwards", found, "false, or strength: 2 or more"
     if "2d" in index["keys"].values():
         yield "collation", f"is {locale!r}, but 2d indexes have none", "no collation, or locale: simple"
+
+
+def _shown(option: str, given: dict) -> str:
+    value = collation(given)[option]
+    shown = str(value).lower() if isinstance(value, bool) else repr(value)
+    return shown if option in given else f"not given, thus {shown} in {given['locale']},"
 
 
 def _language_rule(index: dict) -> Iterator[tuple]:
@@ -138,7 +185,12 @@ def _leaves(given: dict, above: str = "") -> Iterator[tuple]:
 def _fields_rule(index: dict, version: str | None) -> Iterator[tuple]:
     wild = any(field.split(".")[-1] == "$**" and kind != "text" for field, kind in index["keys"].items())
     parts = tuple(int(part) for part in str(version or "").split(".") if part.isdigit())
-    if wild and len(index["keys"]) > 1 and parts and parts < SEVERAL_FIELDS_FROM:
+    if not wild or len(index["keys"]) == 1 or version is None:
+        return
+    if not parts:
+        found = "has '$**' beside other fields, which MongoDB takes from 7.0 on, and mongodb:version is not given"
+        yield "keys", found, "mongodb:version, or an index on '$**' alone"
+    elif parts < SEVERAL_FIELDS_FROM:
         yield "keys", f"has '$**' beside other fields, which MongoDB {version} does not take", "an index on '$**' alone"
 
 

@@ -9,11 +9,16 @@ Pure: no daemon is asked. What is wrong with the options of a pillar::
 """
 
 import difflib
+import re
 from collections.abc import Iterator
 
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 EVERYWHERE = ("*", "0.0.0.0", "::")
 MAX_OPLOG_MB = 2**30  # of replSetResizeOplog
+ENGINES = ("wiredTiger", "inMemory")  # the other one of MongoDB Enterprise and of Percona's
+# WiredTiger's own language: name=value, a comma between them, brackets around a value that is such a list.
+PAIR = r"\s*([a-z][a-z0-9_]*\s*[=:].*)?"
+WIRED_TIGER = ("engineConfig", "collectionConfig", "indexConfig")
 # What the formula itself writes into mongod.conf and mongos.conf.
 OWN = {
     "net:port": "port",
@@ -72,7 +77,8 @@ def faults(pillar: dict, alone: bool = False, shared: bool = False) -> list:
             _log_rule(given),
         ]
         rules += [_fork_rule(given), _path_rule(given, shared), _oplog_rule(given)]
-        rules += [_twice_rule(given, pillar)] if place == "options" else []
+        if place == "options":
+            rules += [_twice_rule(given, pillar), _engine_rule(given), _bypass_rule(given)]
         for path, fault, remedy in (each for rule in rules for each in rule):
             found.append({"path": f"{place}:{path}", "fault": fault, "remedy": remedy})
     return found
@@ -168,6 +174,36 @@ def _path_rule(given: dict, shared: bool) -> Iterator[tuple]:
     elif path is not None and shared:
         found = "is one directory, but a host has members of several sets, each of which needs its own"
         yield "storage:dbPath", found, "no dbPath: the formula makes /var/lib/mongodb/SET for each"
+
+
+def _engine_rule(given: dict) -> Iterator[tuple]:
+    storage = _mapping(given.get("storage"))
+    if storage.get("engine", "wiredTiger") not in ENGINES:
+        yield "storage:engine", "is an engine that MongoDB does not have", " or ".join(ENGINES)
+    for section in WIRED_TIGER:
+        said = _mapping(_mapping(storage.get("wiredTiger")).get(section)).get("configString", "")
+        if not isinstance(said, str) or not _is_pairs(said):
+            path = f"storage:wiredTiger:{section}:configString"
+            yield path, "does not fit", "name=value, a comma between them, such as eviction=(threads_max=4)"
+
+
+def _is_pairs(said: str) -> bool:
+    """Whether a text is of WiredTiger's form; which names it knows differs from version to version."""
+    depth, items = 0, [""]
+    for sign in re.sub('"[^"]*"', "", said):
+        depth += (sign in "([") - (sign in ")]")
+        if depth < 0:
+            return False
+        items = [*items, ""] if sign == "," and not depth else [*items[:-1], items[-1] + sign]
+    return not depth and all(re.fullmatch(PAIR, item) for item in items)
+
+
+def _bypass_rule(given: dict) -> Iterator[tuple]:
+    """It ends by itself with the first user; members that join a set, and routers, have theirs from there."""
+    allowed = _mapping(given.get("setParameter")).get("enableLocalhostAuthBypass", True)
+    if str(allowed).lower() in ("false", "0"):
+        found = "is false, and then a new replica set cannot get its first user"
+        yield "setParameter:enableLocalhostAuthBypass", found, "no such parameter: that way in ends with the first user"
 
 
 def _fork_rule(given: dict) -> Iterator[tuple]:

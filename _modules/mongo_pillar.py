@@ -12,11 +12,13 @@ without a master::
 """
 
 import difflib
+import re
 from collections.abc import Iterable, Iterator
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 DEFAULT_PORT = 27017
+ONE_ARBITER_FROM = 5.3
 DATABASE_ROLES = ("read", "readWrite", "dbAdmin", "dbOwner", "userAdmin")
 CLUSTER_ROLES = (
     "__system",
@@ -441,13 +443,12 @@ def _cross_faults(sound: dict, passwords: bool) -> list:
         _settings_rule(sound),
         _need_rule(sound, described),
         _rw_concern_rule(sound, described),
+        _arbiters_rule(sound, described),
         _primary_shard_rule(described),
         _user_rule(sound, described, passwords),
     )
     found = (
-        _topology_faults(described)
-        + _database_faults(described, sound.get("version"))
-        + _option_faults(sound, described)
+        _topology_faults(described) + _database_faults(described, _version(sound)) + _option_faults(sound, described)
     )
     return found + [each for rule in rules for each in _faults(rule)]
 
@@ -468,6 +469,14 @@ def _option_faults(sound: dict, described: dict) -> list:
     hosts = [{_host(each["host"]) for each in one["members"] if each} for one in described["sets"]]
     shared = sum(map(len, hosts)) > len(set().union(*hosts))
     return __salt__["mongo_options.faults"](sound, alone, shared)
+
+
+def _version(sound: dict) -> str | None:
+    """MongoDB's series as the pillar says it, or its archive's name; empty where neither does, None for a bad one."""
+    if "version" in sound:
+        return sound["version"]
+    named = re.search(r"-([0-9]+\.[0-9]+)\.[0-9]+[^/]*$", _mapping(sound.get("install")).get("source") or "")
+    return named[1] if named else ""
 
 
 def _database_faults(described: dict, version: str | None) -> list:
@@ -539,6 +548,19 @@ def _rw_concern_rule(sound: dict, described: dict) -> Iterator[tuple]:
         if "write" not in concern and each["role"] == "shard" and _needs_write_concern(each["members"], data):
             found = f"is missing, but MongoDB takes no shard with as many arbiters as {each['name']} has without it"
             yield "default_rw_concern:write", found, "majority"
+
+
+def _arbiters_rule(sound: dict, described: dict) -> Iterator[tuple]:
+    parameters = _mapping(_mapping(sound.get("options")).get("setParameter"))
+    old = 0 < float(_version(sound) or 0) < ONE_ARBITER_FROM
+    allowed = old or str(parameters.get("allowMultipleArbiters")).lower() in ("true", "1")
+    for each in described["sets"] if not allowed else ():
+        count = sum(bool(member and member.get("arbiterOnly")) for member in each["members"])
+        if count > 1 and each["role"] != "config":
+            remedy = (
+                "one at most; more need options:setParameter:allowMultipleArbiters, and make it easier to lose writes"
+            )
+            yield f"replsets:{each['name']}:members", f"{count} arbiters, which MongoDB does not take", remedy
 
 
 def _needs_write_concern(members: list, data: list) -> bool:

@@ -148,7 +148,7 @@ def config(connection=None):
     return __salt__["mongo_client.jsonable"](_raw_config(connection))
 
 
-def observe(name, wanted, connection=None):
+def observe(name, wanted, connection=None, concern=False):
     """
     All that a plan for the set needs: is it born, who is primary, what is its configuration, has it a user yet.
 
@@ -158,11 +158,14 @@ def observe(name, wanted, connection=None):
         The wanted members, as for :py:func:`plan`.
     connection
         The member that the caller runs on, with the credentials to use.
+    concern
+        Whether the set's default write concern is looked at too. Default ``False``.
 
     Returns:
         ``hellos`` (``{host: reply or None}``), ``silent`` (``{host: why it does not answer}``), ``born``, ``primary``
         (``host:port`` or ``None``), ``config`` (``None`` while there is none), ``names`` (wanted hosts to the set's own
-        spelling), ``userless`` (the set has no user, so that our login has still to be created) and ``primary_here``.
+        spelling), ``userless`` (the set has no user, so that our login has still to be created), ``primary_here`` and
+        ``concern`` (as :py:func:`mongo_shard.rw_concern` answers; empty before the set is born).
 
     Raises ``CommandExecutionError`` when a host belongs to another set or was started without ``--replSet``, when two
     hosts are one server, and when the set has users but does not let ours in.
@@ -184,13 +187,16 @@ def observe(name, wanted, connection=None):
     alive = [answer for answer in said.values() if answer and answer.get("setName")]
     primary = next((answer["primary"] for answer in alive if answer.get("primary")), None)
     found = {"hellos": said, "born": bool(alive), "primary": primary}
-    found.update({"config": None, "names": {}, "userless": False, "primary_here": False})
+    found.update({"config": None, "names": {}, "userless": False, "primary_here": False, "concern": {}})
     found["silent"] = {host: why for host, (answer, why) in asked.items() if not answer}
     if not alive and not found["silent"]:
         __salt__["mongo_members.refuse_lost"](name, connection)
     if not primary:
         return found
-    return {**found, **_inside(primary, alive[0], wanted, connection)}
+    found.update(_inside(primary, alive[0], wanted, connection))
+    if concern and not found["userless"]:
+        found["concern"] = __salt__["mongo_shard.rw_concern"](__salt__["mongo_client.at"](primary, connection))
+    return found
 
 
 def _inside(primary, said, wanted, connection):
@@ -243,7 +249,7 @@ def unsettled(observed):
 # What is to be done (pure)
 
 
-def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False):
+def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False, write_concern=None):
     """
     The steps from the observed set to the wanted one: pure, one member a step, ids kept.
 
@@ -259,6 +265,8 @@ def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False):
         Name of the user that a new set is born with. Default none.
     remove_extra
         Remove members that are not wanted. Default ``False``: they are named in an error.
+    write_concern
+        The set's default write concern; it is set before the first arbiter is added. Default: it is left alone.
 
     CLI Example:
 
@@ -270,8 +278,9 @@ def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False):
     """
     # MongoDB refuses a second electable member beside an arbiter, unless the cluster's write concern is set.
     wanted = sorted(map(member, wanted), key=lambda entry: entry["arbiterOnly"])
+    concern = __salt__["mongo_shard.plan_rw_concern"]({"write": write_concern}, observed.get("concern", {}))
     if not observed["born"]:
-        return _plan_birth(name, wanted, settings, admin)
+        return _with_concern(_plan_birth(name, wanted, settings, admin), concern)
     have = {entry["host"]: member(entry) for entry in observed["config"]["members"]}
     names = __salt__["mongo_members.spelled"]([entry["host"] for entry in wanted], have)
     names.update(observed.get("names", {}))
@@ -285,7 +294,8 @@ def plan(name, wanted, observed, settings=None, admin=None, remove_extra=False):
         )
     first = [_admin_step(admin)] if admin and observed.get("userless") else []
     steps = _member_steps(wanted, have, extra, observed.get("primary"))
-    return first + _with_settings(steps, _settings_steps(name, observed["config"].get("settings", {}), settings))
+    settings = _settings_steps(name, observed["config"].get("settings", {}), settings)
+    return first + _with_concern(_with_settings(steps, settings), concern)
 
 
 def member(entry):
@@ -351,6 +361,9 @@ def act(name, step, hosts, connection=None, config_server=False, timeout=60):
         initiate(name, step["entry"], connection, step["settings"], config_server, timeout)
     elif step["do"] == "create":
         __salt__["mongo_user.create_first"](connection, timeout)
+    elif "kind" in step:
+        primary = __salt__["mongo_members.find_primary"](name, hosts, connection)
+        __salt__["mongo_shard.set_rw_concern"](step, __salt__["mongo_client.at"](primary, connection), timeout)
     else:
         reconfigure(name, step, hosts, connection, timeout)
 
@@ -441,7 +454,7 @@ def _send(config, primary):
             raise CommandExecutionError(str(err)) from None
         raise CommandExecutionError(
             f"{config['_id']} gets no arbiter before the default write concern is set, as MongoDB would change it "
-            "unasked; set it on the primary (mongo_shard.default_rw_concern with write: majority) and run again"
+            "unasked; say write_concern: majority, or a number, and run again"
         ) from None
 
 
@@ -562,6 +575,13 @@ def _with_settings(steps, settings):
     place = max(adds, default=0)
     tags = {step["host"]: step["entry"]["tags"] for step in steps if step["do"] == "change"}
     return [*steps[:place], {**settings[0], "tags": tags}, *steps[place:]]
+
+
+def _with_concern(steps, concern):
+    """MongoDB takes no arbiter that would change the default write concern, while nobody has set one."""
+    arbiters = [number for number, step in enumerate(steps) if (step.get("entry") or {}).get("arbiterOnly")]
+    place = min(arbiters, default=len(steps))
+    return [*steps[:place], *concern, *steps[place:]]
 
 
 def _refuse_foreign(name, host, said):

@@ -146,7 +146,7 @@ def indexes(
     arrays
         Fields that hold arrays: no document can be indexed on two of them by one index (MongoDB's error 171).
     version
-        MongoDB's series, such as ``8.0``. Default: any.
+        MongoDB's series, such as ``8.0``; empty when it is not known. Default: any.
 
     CLI Example:
 
@@ -482,7 +482,7 @@ def _wildcard_rule(index: dict) -> Iterator[tuple]:
     if not wild and "wildcardProjection" in index:
         yield "wildcardProjection", "is given for an index without a field '$**'", "no wildcardProjection"
     for option in ("unique", "sparse", "expireAfterSeconds") if wild else ():
-        if index.get(option):
+        if index.get(option, False) is not False:
             yield option, "is given for a wildcard index", f"no {option}, or an index on named fields"
     if wild and wild != [1]:
         yield "keys", f"has '$**': {wild[-1]!r}", "1, for one field"
@@ -544,9 +544,12 @@ def _clash_rule(wanted: list) -> Iterator[tuple]:
 def _signature(index: dict) -> tuple:
     """What MongoDB goes by when it compares two indexes of a collection; options that are false do not count."""
     options = {option: index[option] for option in DISTINGUISHING if index.get(option)}
-    if _locale(index) == "simple":
-        options.pop("collation", None)
-    condition = __salt__["mongo_values.comparable_filter"](options.pop("partialFilterExpression", {}))
+    options["collation"] = None
+    if _locale(index) != "simple":
+        options["collation"] = __salt__["mongo_index_options.collation"](index["collation"])
+    condition = options.pop("partialFilterExpression", None)
+    if "partialFilterExpression" in index:  # an empty one is one too
+        condition = __salt__["mongo_values.comparable_filter"](index["partialFilterExpression"])
     return tuple(index["keys"].items()), _frozen(options), condition
 
 

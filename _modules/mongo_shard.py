@@ -17,6 +17,8 @@ from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "mongo_shard"
 
+ON_A_SHARD = 51301  # of MongoDB: getDefaultRWConcern and setDefaultRWConcern
+
 
 def __virtual__():
     return __virtualname__
@@ -131,7 +133,7 @@ def rw_concern(connection=None):
 
     .. versionadded:: 0.1.0
     """
-    reply = __salt__["mongo_client.command"]({"getDefaultRWConcern": 1}, connection=connection)
+    reply = _concern({"getDefaultRWConcern": 1}, connection)
     is_set = {kind: reply.get(f"default{kind}ConcernSource", "global") == "global" for kind in ("Read", "Write")}
     return {
         "read": reply.get("defaultReadConcern", {}).get("level") if is_set["Read"] else None,
@@ -438,12 +440,25 @@ def set_rw_concern(step, connection=None, timeout=30):
     """
     value = {**_beside(connection), "w": step["new"]} if step["kind"] == "write" else {"level": step["new"]}
     command = {"setDefaultRWConcern": 1, f"default{step['kind'].title()}Concern": value}
-    __salt__["mongo_client.command"](command, connection=connection, timeout=timeout)
+    _concern(command, connection, timeout)
+
+
+def _concern(command, connection, timeout=30):
+    """A shard has none of its own."""
+    try:
+        return __salt__["mongo_client.command"](command, connection=connection, timeout=timeout)
+    except CommandExecutionError as err:
+        if getattr(err, "code", None) != ON_A_SHARD:
+            raise
+        raise CommandExecutionError(
+            f"{__salt__['mongo_client.address'](connection)} is a shard, which has its cluster's default concerns; set "
+            "them on a router (mongo_shard.default_rw_concern), not here"
+        ) from None
 
 
 def _beside(connection):
     """What somebody has set of the write concern beside the number of members; that is left alone."""
-    reply = __salt__["mongo_client.command"]({"getDefaultRWConcern": 1}, connection=connection)
+    reply = _concern({"getDefaultRWConcern": 1}, connection)
     if reply.get("defaultWriteConcernSource", "global") != "global":
         return {}
     return {key: value for key, value in reply.get("defaultWriteConcern", {}).items() if key in ("j", "wtimeout")}

@@ -20,6 +20,7 @@ NUMBERS = ("$numberInt", "$numberLong", "$numberDouble", "$numberDecimal")
 COMPARISONS = ("$eq", "$gt", "$gte", "$lt", "$lte")
 OPERATORS = (*COMPARISONS, "$in", "$all", "$exists", "$type", "$geoWithin", "$within", "$geoIntersects")
 LISTS = ("$and", "$or")
+MAX_DEPTH = 4  # internalPartialFilterExpressionMaxDepth
 REGULAR = ("$regularExpression", "$regex")
 # Shapes that $geoWithin knows beside GeoJSON, and GeoJSON's types.
 SHAPES = ("$box", "$center", "$centerSphere", "$polygon")
@@ -57,7 +58,8 @@ def filter_faults(condition: dict) -> list:
 
     .. versionadded:: 0.1.0
     """
-    return [{"path": path, "fault": fault, "remedy": remedy} for path, fault, remedy in _filter_rule(condition)]
+    found = list(_filter_rule(condition)) or list(_depth_rule(condition))
+    return [{"path": path, "fault": fault, "remedy": remedy} for path, fault, remedy in found]
 
 
 def comparable(value):
@@ -122,7 +124,7 @@ def _fields(value: dict) -> tuple:
 def _conditions(condition: dict) -> Iterator[tuple]:
     for field, wanted in condition.items():
         listed = field in LISTS and isinstance(wanted, list) and all(isinstance(each, dict) for each in wanted)
-        if listed and field == "$and":
+        if listed and (field == "$and" or len(wanted) == 1):
             for each in wanted:
                 yield from _conditions(each)
         elif listed:
@@ -161,7 +163,9 @@ def _filter_rule(condition: dict, path: str = "") -> Iterator[tuple]:
         below = f"{path}:{field}".strip(":")
         if field in LISTS:
             yield from _list_rule(below, wanted)
-        elif isinstance(field, str) and field.startswith("$") and field != "$comment":
+        elif field == "$comment":  # anything
+            yield from _value_rule(below, wanted)
+        elif isinstance(field, str) and field.startswith("$"):
             yield below, "is no operator that MongoDB knows in a partial index", f"fields, {' or '.join(LISTS)}"
         elif _is_operators(wanted):
             for operator, value in wanted.items():
@@ -178,6 +182,24 @@ def _list_rule(path: str, wanted) -> Iterator[tuple]:
         return
     for number, each in enumerate(wanted):
         yield from _filter_rule(each, f"{path}:{number}")
+
+
+def _depth_rule(condition: dict) -> Iterator[tuple]:
+    depth = _depth(condition)
+    if depth > MAX_DEPTH:
+        yield "", f"is {depth} levels deep, which MongoDB does not take", f"{MAX_DEPTH} levels at most of $and and $or"
+
+
+def _depth(condition: dict) -> int:
+    """As MongoDB counts: conditions side by side are an ``$and``, one alone is none."""
+    below = [each for field, wanted in condition.items() if field != "$comment" for each in _depths(field, wanted)]
+    return below[0] if len(below) == 1 else 1 + max(below, default=0)
+
+
+def _depths(field: str, wanted) -> list:
+    if field in LISTS:
+        return [1 + max(map(_depth, wanted))]
+    return [2 if name == "$all" else 1 for name in (wanted if _is_operators(wanted) else ("$eq",))]
 
 
 def _operator_rule(path: str, operator: str, value) -> Iterator[tuple]:

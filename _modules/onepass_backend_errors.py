@@ -51,6 +51,12 @@ ERRORS = {
             "Drop it in a quiet hour and run again; the run builds the wanted one.",
         ),
         (
+            "has its text index already",
+            "MongoDB takes one text index in a collection. To have other fields in it, it is dropped and built again, "
+            "and text searches fail meanwhile: that is your decision.",
+            "Drop it in a quiet hour and run again; the run builds the wanted one.",
+        ),
+        (
             "database.collection is wanted",
             "A collection was named without its database, or the other way round.",
             "Write it as bank.transfers.",
@@ -69,8 +75,14 @@ ERRORS = {
             "gets no arbiter before the default write concern is set",
             "With an arbiter, writes of clients that name no concern would suddenly be acknowledged by one "
             "member; MongoDB wants that decided first.",
-            "Apply mongo_shard.default_rw_concern with write: majority to the primary, then run again. Shards "
-            "and config servers need none of it.",
+            "Say write_concern: majority in the state (or 1, so that writes go on when one of two members with data "
+            "is down), then run again. Shards and config servers need none of it.",
+        ),
+        (
+            "is a shard, which has its cluster's default concerns",
+            "A cluster's config servers keep the concerns that hold for all its clients; a shard takes none.",
+            "Leave write_concern out of the shard's replica set, and apply mongo_shard.default_rw_concern to a router, "
+            "or say mongodb:default_rw_concern in the pillar.",
         ),
         (
             "are one server; name each server once",
@@ -100,8 +112,11 @@ ERRORS = {
             "The living member of * here is at port",
             "A set knows its members by host and port. All members that come back at another port are strangers"
             " to it, and the set is gone for its clients.",
-            "Put the former port back. To move a member, add a new one at the new port, and remove the old one "
-            "when it has all data.",
+            "Put the former port back. To move a set of three or more, one member after another, the primary last: "
+            "say this one's port alone (host: ..., port: ...) in the pillar; where it is primary, rs.stepDown() "
+            "there; on the primary, c = rs.conf(), c.members[N].host = 'HOST:NEWPORT', rs.reconfig(c); then run. The "
+            "member comes back there with its data, and the next one follows when it is SECONDARY. At the end "
+            "mongodb:port can say it for all.",
         ),
         (
             "is a member of replica set *, not of *",

@@ -521,12 +521,13 @@ ERRORS = {
         (
             "at strength *, which does not look at case",
             "At strengths 1 and 2 upper and lower case are the same, so neither can come first.",
-            "Set caseLevel: true, or a strength of 3 or more.",
+            "Set caseLevel: true, or a strength of 3 or more, or caseFirst: 'off' (in quotes): Danish and Maltese have "
+            "upper where nothing is said.",
         ),
         (
-            "is true at strength 1, which does not look at accents",
+            "at strength 1, which does not look at accents",
             "There are no accents to be compared backwards.",
-            "Set a strength of 2 or more.",
+            "Set backwards: false, as Canadian French has true, or a strength of 2 or more.",
         ),
         (
             "but 2d indexes have none",
@@ -613,6 +614,32 @@ ERRORS = {
             "is false, which MongoDB does not take in a partial index",
             "A partial index cannot be of the documents that lack a field.",
             "Give the others a field to be known by, or make the index a full one.",
+        ),
+        (
+            "arbiters, which MongoDB does not take",
+            "Since 5.3 MongoDB takes one arbiter in a set: with more, writes that a majority acknowledged can be lost.",
+            "Keep one, or make the others members that hold data.",
+        ),
+        (
+            "is an engine that MongoDB does not have",
+            "A daemon with another storage engine would not start. MMAPv1 went with MongoDB 4.2.",
+            "Leave it out: WiredTiger is the default.",
+        ),
+        (
+            "is false, and then a new replica set cannot get its first user",
+            "A new set's first user is created over loopback, by MongoDB's localhost exception. That ends by itself as "
+            "soon as there is a user; the option would end it before.",
+            "Leave the option out of mongodb:options. In router_options it may stand.",
+        ),
+        (
+            "and mongodb:version is not given",
+            "A wildcard index beside other fields came with MongoDB 7.0; an older one refuses it, at the end of a run.",
+            "Say mongodb:version, as '7.0', or make two indexes.",
+        ),
+        (
+            "levels deep, which MongoDB does not take",
+            "Each $and and $or is a level, and so are several conditions side by side, and the last of them.",
+            "Write the filter flatter, or give the documents a field that says the same.",
         ),
         (
             "is no list of filters",

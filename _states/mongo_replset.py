@@ -25,7 +25,14 @@ def __virtual__():
 
 
 def replset_present(
-    name, members, connection=None, config_server=False, settings=None, remove_extra=False, timeout=120
+    name,
+    members,
+    connection=None,
+    config_server=False,
+    settings=None,
+    remove_extra=False,
+    timeout=120,
+    write_concern=None,
 ):
     """
     The replica set exists with these members; a new one is born on the first member, which is where this state runs.
@@ -51,12 +58,21 @@ def replset_present(
         Remove members that are not listed. Default ``False``: the state refuses and names them.
     timeout
         Seconds for all waiting, and for each step. Default 120.
+    write_concern
+        The default write concern of a set that is no part of a sharded cluster: ``majority``, or a number of members.
+        MongoDB wants it decided before an arbiter is added that would change it: beside two members with data, for
+        example. Default: it is left alone; a cluster's is :py:func:`mongo_shard.default_rw_concern`'s.
 
     .. code-block:: yaml
 
         s1:
           mongo_replset.replset_present:
             - members: [s1a.dc:27017, s1b.dc:27017, s1c.dc:27017]
+
+        s2:
+          mongo_replset.replset_present:
+            - members: [s2a.dc:27017, s2b.dc:27017, {host: 's2c.dc:27017', arbiterOnly: True}]
+            - write_concern: majority
 
         mongodb-replset-s1:
           mongo_replset.replset_present:
@@ -69,15 +85,14 @@ def replset_present(
     .. versionadded:: 0.1.0
     """
     given = {"members": members, "config_server": config_server, "settings": settings, "remove_extra": remove_extra}
-    refused = __salt__["mongo_arguments.refusal"](
-        name, f"replica set {name}", {**given, "connection": connection, "timeout": timeout}
-    )
+    given.update({"connection": connection, "timeout": timeout, "write_concern": write_concern})
+    refused = __salt__["mongo_arguments.refusal"](name, f"replica set {name}", given)
     if refused:
         return refused
     test = __opts__["test"]
 
     def look():
-        observed = __salt__["mongo_replset.observe"](name, members, connection)
+        observed = __salt__["mongo_replset.observe"](name, members, connection, write_concern is not None)
         return observed, __salt__["mongo_replset.unsettled"](observed)
 
     def settled():
@@ -94,7 +109,7 @@ def replset_present(
 
     def plan(observed):
         admin = __salt__["mongo_client.login"](connection).get("username")
-        return __salt__["mongo_replset.plan"](name, members, observed, settings, admin, remove_extra)
+        return __salt__["mongo_replset.plan"](name, members, observed, settings, admin, remove_extra, write_concern)
 
     def act(step):
         hosts = [__salt__["mongo_replset.member"](entry)["host"] for entry in members]

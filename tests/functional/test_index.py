@@ -8,6 +8,7 @@ from pymongo.errors import OperationFailure
 from salt.exceptions import CommandExecutionError
 from test_shard import run
 
+import tree
 from segments import wait_until
 
 
@@ -83,6 +84,7 @@ SAME = [
     ({"a": {"$in": [1]}}, {"a": 1}),
     ({"$and": [{"a": 1}, {"b": 1}]}, {"a": 1, "b": 1}),
     ({"$or": [{"a": 1}, {"b": 1}]}, {"$or": [{"b": 1}, {"a": 1}]}),
+    ({"$or": [{"a": 1}]}, {"a": 1}),
     ({"a": {"$in": [1, 2]}}, {"a": {"$in": [2, 1]}}),
     ({"a": {"$exists": True}}, {"a": {"$exists": 1}}),
     ({"a": {"$type": 2}}, {"a": {"$type": "string"}}),
@@ -135,6 +137,9 @@ TAKEN = [
     {"a": {"$geoWithin": {"$box": [[0, 0], [1, 1]]}}},
     {"a": {"$geoWithin": {"$center": [[0, 0], 1]}}},
     {"a": {"$geoIntersects": {"$geometry": {"type": "Point", "coordinates": [0, 0]}}}},
+    *[{"$or": [{"$or": [{"$or": [below]}]}]} for below in ({"a": 1}, {"a": {"$in": [1, 2]}, "$comment": "why"}, {})],
+    {"x": 1, "$or": [{"$and": [{"a": 1}]}]},
+    {"$or": [{"$comment": {"$ne": 1}}]},
 ]
 REFUSED = [
     *[{"a": {name: 1}} for name in ("$ne", "$regex", "$size", "$near", "$grt", "$bitsAllSet", "$in", "$geoWithin")],
@@ -155,6 +160,11 @@ REFUSED = [
     {"a": {"$geoWithin": {"$geometry": {"type": "Point", "coordinates": [0, 0]}}}},
     {"a": {"$geoWithin": {"$geometry": {"type": "Polygon", "coordinates": [[[0, 0], [0, 1], [1, 1]]]}}}},
     {"a": {"$geoIntersects": {"$box": [[0, 0], [1, 1]]}}},
+    *[
+        {"$or": [{"$or": [{"$or": [below]}]}]}
+        for below in ({"a": 1, "b": 1}, {"a": {"$gt": 1, "$lt": 5}}, {"a": {"$all": [1]}}, {"$or": [{"a": 1}]})
+    ],
+    {"x": 1, "$or": [{"$or": [{"$and": [{"a": 1}]}]}]},
 ]
 
 
@@ -227,6 +237,40 @@ def test_an_index_without_a_collation_has_its_collections(states, client, wanted
     assert run(states.mongo_shard.indexes_present, **wanted, indexes=[{**indexes[0], "collation": GERMAN}]) == {}
 
 
+@pytest.mark.parametrize("index", [{"strength": 2}, {"caseLevel": True}, {"numericOrdering": True}], ids=str)
+def test_a_collation_is_all_of_it(states, client, wanted, index):
+    """MongoDB keeps two indexes whose collations differ in anything; a default that is said is no difference."""
+    spelled = {"locale": "th", "strength": 3, "alternate": "shifted", "normalization": True, "backwards": False}
+    client.bank.transfers.create_index("a", name="other", collation={"locale": "th", **index})
+    plain = {"keys": {"a": 1}, "collation": {"locale": "th"}}
+    run(states.mongo_shard.indexes_present, **wanted, indexes=[plain])
+    assert [each["name"] for each in made(client)] == ["other", "a_1"]
+    assert run(states.mongo_shard.indexes_present, **wanted, indexes=[{**plain, "collation": spelled}]) == {}
+    both = states.mongo_shard.indexes_present(**wanted, indexes=[plain, {**plain, "collation": spelled, "name": "b"}])
+    assert "indexes:1: is the same index as number 0" in both.comment
+
+
+def test_an_empty_filter_is_a_filter(states, client, wanted):
+    indexes = [{"keys": {"a": 1}}, {"keys": {"a": 1}, "name": "partial", "partialFilterExpression": {}}]
+    run(states.mongo_shard.indexes_present, **wanted, indexes=indexes)
+    assert [each.get("partialFilterExpression") for each in made(client)] == [None, {}]
+
+
+def test_the_defaults_of_every_locale_are_known(modules, client, wanted):
+    own = tree.load("_modules/mongo_index_options.py")
+    variants = {**own.OWN_VARIANTS, **dict.fromkeys(("da", "fr_CA", "th", "vi"), own.VARIANTS)}
+    locales = [*own.LOCALES, *(f"{base}@collation={each}" for base, listed in variants.items() for each in listed)]
+    locales.remove("simple")
+    specs = [{"key": {"k": 1}, "name": locale, "collation": {"locale": locale}} for locale in locales]
+    for first in range(0, len(specs), 60):
+        some = specs[first : first + 60]
+        client.bank.command("createIndexes", "transfers", indexes=some)
+        for index in made(client):
+            whole = {**modules.mongo_index_options.collation({"locale": index["name"]}), "version": "57.1"}
+            assert whole == {**index["collation"]}
+        client.bank.transfers.drop_indexes()
+
+
 def test_what_has_no_collation_has_not_its_collections(states, client, wanted):
     client.bank.create_collection("transfers", collation=GERMAN)
     simple = {"collation": {"locale": "simple"}}
@@ -257,6 +301,47 @@ def test_the_defaults_of_a_plane_are_no_drift(states, client, wanted):
     assert run(states.mongo_shard.indexes_present, **wanted, indexes=indexes) == {}
     other = states.mongo_shard.indexes_present(**wanted, indexes=[{"keys": {"home": "2d"}, "bits": 20}])
     assert "with {'bits': 26}, not {'bits': 20}" in other.comment
+
+
+# What people reported of other tools
+
+
+FIELDS = dict.fromkeys(("title", "brand", "note", "story"), "text")
+
+
+@pytest.mark.parametrize(
+    "index",
+    [
+        {"keys": FIELDS, "weights": {"note": 8, "title": 6}, "name": "search"},
+        {"keys": {"$**": "text"}, "name": "$**"},
+        {
+            "keys": {"number": 1, "title": "text", "note": "text"},
+            "weights": {"title": 1, "note": 1},
+            "default_language": "english",
+            "language_override": "language",
+        },
+        {"keys": {"when": 1}, "expireAfterSeconds": 0},
+    ],
+    ids=str,
+)
+def test_an_index_is_made_as_it_is_said(states, client, wanted, index):
+    run(states.mongo_shard.indexes_present, **wanted, indexes=[index])
+    [found] = made(client)
+    weights = {**dict.fromkeys(FIELDS if index["keys"] is FIELDS else (), 1), **index.get("weights", {})}
+    assert found.get("weights", {}).items() >= weights.items()
+    assert found["name"] == index.get("name", found["name"])
+    assert found.get("expireAfterSeconds") == index.get("expireAfterSeconds")
+
+
+@pytest.mark.parametrize(
+    "more", [{"keys": {"note": "text"}}, {"keys": {**FIELDS, "x": "text"}, "name": "search"}], ids=str
+)
+def test_a_second_text_index_is_refused_before_it_is_promised(states, client, wanted, testmode, more):
+    run(states.mongo_shard.indexes_present, **wanted, indexes=[{"keys": FIELDS, "name": "search"}])
+    ret = states.mongo_shard.indexes_present(**wanted, indexes=[{"keys": {"a": 1}}, more], test=testmode)
+    assert (ret.result, ret.changes) == (False, {})
+    assert "has its text index already, search on" in ret.comment
+    assert len(made(client)) == 1
 
 
 # Indexes that go
@@ -348,6 +433,17 @@ SPECS = [
             {"strength": 2, "backwards": True},
         )
     ],
+    *[
+        {"keys": {"a": 1}, "collation": {"locale": locale, "strength": strength, **more}}
+        for locale, strength, more in (
+            ("da", 2, {}),
+            ("mt", 1, {}),
+            ("da", 2, {"caseFirst": "off"}),
+            ("da@collation=emoji", 2, {}),
+            ("fr_CA", 1, {}),
+            ("fr_CA", 1, {"backwards": False}),
+        )
+    ],
     *[{"keys": {"a": kind}, "collation": {"locale": "de"}} for kind in ("2d", "text", "2dsphere", "hashed")],
     *[{**TEXT, "default_language": name} for name in ("German", "nb", "none", "klingon", "arabic")],
     *[{**TEXT, "language_override": name} for name in ("speech", "a.b", "$x")],
@@ -415,6 +511,7 @@ SPECS = [
     *[{"keys": {"a": 1}, "storageEngine": options} for options in ({}, {"wiredTiger": {}})],
     {"keys": {"a": 1}, "bucketSize": 1},
     {"keys": {"a.$**": 1}, "wildcardProjection": {"b": 1}},
+    *[{**WILD, "expireAfterSeconds": seconds} for seconds in (0, 60)],
     {"keys": {"tenant": 1, "a.$**": 1}},
 ]
 

@@ -1,10 +1,12 @@
 """A server is who it is, not how it is spelled: on real mongods that are reached by several names of loopback."""
 
+import contextlib
 import socket
 import time
 
 import pytest
 import yaml
+from pymongo.errors import OperationFailure
 from salt.exceptions import CommandExecutionError
 from test_daemon import unit
 from test_replset import ADMIN, KEYFILE, admin_client, arguments, replset, run, seen_config  # noqa: F401
@@ -184,6 +186,61 @@ def test_another_port_or_name_for_a_living_member_is_refused(living, mongods, st
     assert said("s1", there)[0] is True
 
 
+def test_the_ports_of_a_living_set_are_moved_as_the_explanation_says(living, mongods, states, modules, tmp_path):
+    """One member after another, the primary last: its host in the set first, then the run; each keeps its data."""
+    members, wanted = living
+    ports, addresses = elsewhere(members, mongods), list(wanted["members"])
+    admin_client(members[0]).bank.transfers.insert_one({"_id": 1})
+    for number in (1, 2, 0):
+        member, port, file = members[number], ports[number], tmp_path / f"{number}.conf"
+        file.write_text(yaml.safe_dump({"net": {"port": member.port}, "replication": {"replSetName": "s1"}}))
+        place = {"name": "s1", "file": str(file), "connection": {**wanted["connection"], "port": port}}
+        refused = states.mongo_daemon.in_place(**place).comment
+        assert f"at port {member.port}, not {port}" in refused
+        if number == 0:
+            admin_client(member).admin.command("replSetStepDown", 60)
+        assert wait_until(lambda: primary_of(members), 60)
+        addresses[number] = f"127.0.0.1:{port}"
+        rename(admin_client(primary_of(members)), number, addresses[number])
+        assert wait_until(lambda place=place: states.mongo_daemon.in_place(**place).result, 30)
+
+        def bounce(member=member, port=port):
+            member.stop()
+            member.move(port)
+            member.start()
+            return True
+
+        asked, fakes = unit(bounce, member.pid)
+        turn = {"address": addresses[number], "peers": addresses, "replset": "s1", "hosts": addresses}
+        tested = functions("mongo_daemon", __salt__={**modules, **fakes})
+        tested["mongo_daemon.restart"]("mongod-s1", [], turn, place["connection"], 60)
+        assert (asked, primary_of(members) is not None) == (["mongod-s1"], True)
+        again = states.mongo_replset.replset_present(
+            **{**wanted, "members": addresses, "connection": place["connection"]}
+        )
+        assert (again.result, again.changes) == (True, {}), again.comment
+    for member in members:
+        assert admin_client(member).bank.transfers.count_documents({}) == 1
+
+
+def rename(client, number, address):
+    """What a person types, again while the set is busy with a configuration of its own."""
+
+    def taken():
+        config = client.admin.command("replSetGetConfig")["config"]
+        config["members"][number]["host"] = address
+        config["version"] += 1
+        with contextlib.suppress(OperationFailure):
+            return client.admin.command("replSetReconfig", config)["ok"]
+
+    assert wait_until(taken, 30)
+
+
+def primary_of(members):
+    running = [member for member in members if member.running]
+    return next((each for each in running if each.client().admin.command("hello")["isWritablePrimary"]), None)
+
+
 def test_a_turn_at_other_ports_restarts_nobody(living, mongods, modules):
     """As one more daemon that does not answer where the pillar says; and with one that has moved there alone."""
     members, wanted = living
@@ -282,10 +339,35 @@ def test_an_arbiter_is_refused_at_once_until_the_write_concern_is_set(two, state
     ret = states.mongo_replset.replset_present(**{**wanted, "members": listed, "timeout": 120})
     assert ret.result is False
     assert "gl gets no arbiter before the default write concern is set" in ret.comment
+    assert "say write_concern: majority, or a number" in ret.comment
     assert time.monotonic() - began < 30
-    concern = states.mongo_shard.default_rw_concern(name="gl", write="majority", connection=wanted["connection"])
-    assert concern.result is True, concern.comment
-    assert list(run(states, {**wanted, "members": listed})) == [f"member {members[2].address}"]
+    changes = run(states, {**wanted, "members": listed}, write_concern=1)
+    assert list(changes) == ["default write concern", f"member {members[2].address}"]
+    changes = run(states, {**wanted, "members": listed}, write_concern="majority")
+    assert changes == {"default write concern": {"old": 1, "new": "majority"}}
+
+
+@pytest.mark.parametrize("keyfile", [None, KEYFILE])
+def test_a_blank_set_with_an_arbiter_is_born_in_one_run(mongods, pillar, states, keyfile):
+    pillar(ADMIN)
+    members = mongods(3, replset="s1", keyfile=keyfile)
+    wanted = arguments(members)
+    wanted["members"].insert(1, {"host": wanted["members"].pop(), "arbiterOnly": True})
+    if not keyfile:
+        del wanted["connection"]["credentials"]
+    changes = run(states, wanted, write_concern="majority")
+    new = ["replica set s1", *(["user admin"] if keyfile else []), f"member {members[1].address}"]
+    assert list(changes) == [*new, "default write concern", f"member {members[2].address}"]
+    client = admin_client(members[0]) if keyfile else members[0].client()
+    assert client.admin.command("getDefaultRWConcern")["defaultWriteConcern"]["w"] == "majority"
+
+
+def test_a_shards_write_concern_is_its_clusters(replset, states):  # noqa: F811
+    members, wanted = replset(1)
+    for _ in range(2):
+        ret = states.mongo_replset.replset_present(**wanted, write_concern="majority")
+        assert ret.result is False
+        assert f"{members[0].address} is a shard, which has its cluster's default concerns; set them" in ret.comment
 
 
 def test_what_can_never_be_one_configuration_is_refused_at_once(two, modules):
@@ -300,3 +382,23 @@ def test_what_can_never_be_one_configuration_is_refused_at_once(two, modules):
         modules.mongo_replset.reconfigure("gl", step, listed[:1], wanted["connection"], 120)
     assert time.monotonic() - began < 30
     assert client.admin.command("replSetGetConfig")["config"] == config
+
+
+# What people reported of other tools
+
+
+def test_a_member_that_was_left_without_a_vote_gets_it(two, states):
+    members, wanted = two
+    client = members[0].client()
+    config = client.admin.command("replSetGetConfig")["config"]
+    config["members"][1].update(priority=0, votes=0)
+    client.admin.command("replSetReconfig", {**config, "version": config["version"] + 1})
+    assert list(run(states, wanted)) == [f"member {members[1].address}"]
+
+
+def test_a_member_with_data_does_not_become_an_arbiter(two, states):
+    members, wanted = two
+    listed = [members[0].address, {"host": members[1].address, "arbiterOnly": True}]
+    ret = states.mongo_replset.replset_present(**{**wanted, "members": listed})
+    assert (ret.result, ret.changes) == (False, {})
+    assert f"arbiterOnly of {members[1].address} is False and cannot be changed in place" in ret.comment

@@ -7,6 +7,7 @@ import os
 from urllib.parse import quote_plus
 
 import pytest
+import yaml
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
@@ -103,3 +104,35 @@ def test_without_tls_the_server_is_told_not_to_answer(modules, member):
     with pytest.raises(Exception, match="nothing answers hello"):
         modules.mongo_client.hello(plain)
     assert modules.mongo_client.hello(connection)["isWritablePrimary"] is False
+
+
+def test_a_living_member_whose_port_and_tls_change_together_is_refused(states, member, certificates, tmp_path):
+    """Over the TLS that it has, as its file says; and one without TLS that is to have it."""
+    server, connection = member
+    wanted = {"name": "s1", "members": [server.address], "connection": connection, "timeout": 20}
+    assert states.mongo_replset.replset_present(**wanted).result is True
+    file, host = tmp_path / "mongod-s1.conf", {"host": "127.0.0.1", "credentials": "mongodb:auth:admin"}
+    tls = {
+        "mode": "requireTLS",
+        "CAFile": connection["tlsCAFile"],
+        "certificateKeyFile": connection["tlsCertificateKeyFile"],
+    }
+    net = {"net": {"port": server.port, "tls": tls}, "replication": {"replSetName": "s1"}}
+    file.write_text(yaml.safe_dump(net))
+    ret = states.mongo_daemon.in_place(name="s1", file=str(file), connection={**host, "port": 1})
+    assert (ret.result, ret.changes) == (False, {})
+    assert f"The living member of s1 here is at port {server.port}, not 1" in ret.comment
+    ret = states.mongo_daemon.in_place(name="s2", file=str(file), connection={**host, "port": server.port})
+    assert "is that of a living member of replica set s1" in ret.comment
+
+
+def test_a_living_member_that_gets_tls_at_another_port_is_refused(states, mongods, certificates, tmp_path):
+    [server] = mongods(1, replset="s1")
+    plain = {"host": "127.0.0.1", "port": server.port}
+    wanted = {"name": "s1", "members": [server.address], "connection": plain, "timeout": 20}
+    assert states.mongo_replset.replset_present(**wanted).result is True
+    file = tmp_path / "mongod-s1.conf"
+    file.write_text(yaml.safe_dump({"net": {"port": server.port}, "replication": {"replSetName": "s1"}}))
+    tls = {"tls": True, "tlsCAFile": str(certificates / "ca.pem")}
+    ret = states.mongo_daemon.in_place(name="s1", file=str(file), connection={**plain, **tls, "port": 1})
+    assert f"The living member of s1 here is at port {server.port}, not 1" in ret.comment

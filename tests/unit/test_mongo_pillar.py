@@ -116,6 +116,18 @@ def test_name_too_long_for_a_sharded_collection(pillar):
     ]
 
 
+def test_an_archives_name_says_what_its_server_takes(pillar):
+    """No good case of the table: those are tried on a server that does not take it."""
+    archive = "https://mirror.dc/mongodb-linux-x86_64-debian12-8.0.4.tgz"
+    index = {"keys": {"tenant": 1, "attr.$**": 1}}
+    good = merged(
+        copy.deepcopy(GOOD), {"install": {"method": "archive", "source": archive, "source_hash": f"{archive}.sha256"}}
+    )
+    del good["version"]
+    good["databases"]["bank"]["collections"]["transfers"]["indexes"] = [index]
+    assert pillar.faults(good) == []
+
+
 def test_faults_are_sorted_as_people_count(pillar):
     bad = copy.deepcopy(GOOD)
     bad["replsets"]["s1"]["members"] = [{"host": f"s1-{n}.dc", "votes": 3} for n in range(11)]
