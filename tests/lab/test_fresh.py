@@ -10,7 +10,8 @@ from tree import ROOT
 
 SAID = """\
 a new machine 21 s
-==> what passed on a new machine
+test-3008: ================== 3013 passed in 120.40s (0:02:00) ===================
+==> what passed
 make demo              312 s  passed
 make test             2431 s  FAILED, exit code 2
 make demo: orchestrate.site is done: 198 changes in 88.3 s (job 20261124215351475852)
@@ -77,6 +78,7 @@ def test_the_times_are_read_from_what_a_run_said():
         "| a new machine | made | 0:00:21 |",
         "| `make demo` | passed | 0:05:12 |",
         "| `make test` | FAILED, exit code 2 | 0:40:31 |",
+        "| of it `orchestrate.site` | 198 changes | 88.3 s |",
         "| of it `test-3008` | 3013 passed | 0:02:00 |",
         "| of it `test-labs` | 1 failed, 243 passed | 0:31:52 |",
     ]
