@@ -28,6 +28,8 @@ import atexit
 import contextlib
 import json
 import os
+import re
+import socket
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
@@ -558,10 +560,25 @@ def _server_error(err, where, name, timeout):
         return ServerError(f"{where}: {name} refused: {said}", None)
     if code is None and not isinstance(err, pymongo.errors.ConnectionFailure):
         return ServerError(f"{where}: {name}: {err}", None)
+    if code is None and _is_frozen(err, where):
+        told = f"{where} takes connections, but does not answer {name}: it is frozen, or its disk hangs"
+        return ServerError(told, HOST_UNREACHABLE)
     if code is None:
         return ServerError(f"{where}: nothing answers {name} ({_cause(err)})", HOST_UNREACHABLE)
     label = details.get("codeName", "") if isinstance(details, dict) else ""
     return ServerError(f"{where}: {name} refused: {said or err} (code {code} {label})".replace(" )", ")"), code)
+
+
+def _is_frozen(err, where):
+    """Whether nothing came in time from a port that somebody listens on."""
+    host, _, port = where.rpartition(":")
+    if not port.isdecimal() or "," in where or not re.search("No servers found yet|timed out", _cause(err)):
+        return False
+    try:
+        socket.create_connection((host.strip("[]"), int(port)), timeout=1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _cause(err):

@@ -34,6 +34,13 @@ ERRORS = {
             "'2026-01-01T00:00:00Z'}.",
         ),
         (
+            "* takes connections, but does not answer *: it is frozen, or its disk hangs",
+            "The port is open and nobody reads from it: the process is stopped, or waits for its disk. Its unit is "
+            "active all the same. A set goes on without it as long as most of its members answer.",
+            "ps -o stat,wchan -C mongod on that host: T is stopped (kill -CONT), D waits for the disk (dmesg). Then run "
+            "again.",
+        ),
+        (
             "No credentials at *",
             "The path in the connection leads to nothing in this host's pillar or configuration. Passwords are "
             "never taken from the command line.",

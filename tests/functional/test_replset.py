@@ -2,6 +2,7 @@
 
 import base64
 import os
+import signal
 
 import pytest
 from salt.exceptions import CommandExecutionError, SaltInvocationError
@@ -329,6 +330,24 @@ def test_bad_members_are_refused_before_any_host_is_asked(states, members, words
         ret = states.mongo_replset.replset_present(name="s1", members=members, test=test, timeout=0)
         assert ret.result is False
         assert f"Replica set s1: {words}" in ret.comment
+
+
+def test_a_server_that_is_frozen_is_told_from_one_that_is_off(mongods, modules):
+    [member] = mongods(1)
+    talk = {"host": "127.0.0.1", "port": member.port}
+    assert modules.mongo_client.hello(talk)
+    os.kill(member.pid, signal.SIGSTOP)
+    for told in (  # by the connection that is there, and then by a new one
+        f"{member.address}: hello was not answered within 2 s",
+        f"{member.address} takes connections, but does not answer hello: it is frozen, or its disk hangs",
+    ):
+        with pytest.raises(CommandExecutionError, match=told):
+            modules.mongo_client.hello(talk)
+    os.kill(member.pid, signal.SIGCONT)
+    assert modules.mongo_client.hello(talk)
+    member.kill()
+    with pytest.raises(CommandExecutionError, match="nothing answers"):
+        modules.mongo_client.hello(talk)
 
 
 def test_a_question_whose_connection_is_closed_is_asked_again_and_an_order_is_not(mongods, modules):
