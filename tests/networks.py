@@ -288,7 +288,17 @@ def dig(name, server, kind="A", timeout=5.0):
 
 
 def dnsmasqs():
-    """The dnsmasqs of our own network namespace: number to command line."""
+    """The dnsmasqs of our own network namespace that go on: number to command line. Each forks for its scripts."""
+
+    def still():
+        found = _dnsmasqs()
+        time.sleep(0.1)
+        return found == _dnsmasqs() and [found]
+
+    return until(still)[0]
+
+
+def _dnsmasqs():
     mine, found = os.readlink("/proc/self/ns/net"), {}
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
