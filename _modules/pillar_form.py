@@ -30,6 +30,7 @@ except ImportError:
 Finding = namedtuple("Finding", "where fault remedy stray", defaults=[False])
 # What a finding is put into words with: other names of keys, and where no value may be shown.
 Words = namedtuple("Words", "aliases secrets shown")
+MOST = 100  # faults that are written out
 
 
 def __virtual__():
@@ -120,7 +121,7 @@ def ordered(area: str, found: list) -> list:
 
 def report(area: str, found: list) -> str:
     """
-    Faults as one readable block, a line for each.
+    Faults as one readable block, a line for each of the first hundred.
 
     area
         The pillar's key.
@@ -136,6 +137,8 @@ def report(area: str, found: list) -> str:
     .. versionadded:: 0.1.0
     """
     lines = [f"  {each['path']}: {each['fault']}; {each['remedy']}" for each in found]
+    if len(lines) > MOST:
+        lines[MOST:] = [f"  and {len(lines) - MOST} more"]
     return "\n".join([f"{area} pillar: {len(found)} fault{'s' if len(found) > 1 else ''}", *lines])
 
 

@@ -24,7 +24,7 @@ AREAS = {"mongodb": "mongo_pillar", "openstack": "neutron_rules", "branches": "b
 # The module of each area that knows what to ask and how to draw it, by questions, seen and drawn.
 ESTATES = {"mongodb": "mongo_estate", "openstack": "neutron_estate", "branches": "branch_estate"}
 SITE = "orchestrate.site"
-NO_CAUSE = "nothing failed"
+NO_CAUSE, MOST = "nothing failed", 100  # faults that are written out
 HINT = "What a message means, and what to do: salt-run onepass.solution 'the message'"
 
 
@@ -238,6 +238,8 @@ def _located(faults: list, modules) -> list:
 def _report(faults: list) -> str:
     at = [f" ({each['place']})" if "place" in each else "" for each in faults]
     lines = [f"  {each['path']}{at}: {each['fault']}; {each['remedy']}" for each, at in zip(faults, at, strict=True)]
+    if len(lines) > MOST:
+        lines[MOST:] = [f"  and {len(lines) - MOST} more"]
     head = f"{len(faults)} fault{'s' * (len(faults) > 1)}, no host was touched"
     return "\n".join([head, *lines, *[HINT] * _typed()])
 

@@ -146,6 +146,13 @@ def test_report_is_one_block(pillar):
     ]
 
 
+def test_a_list_of_thousands_is_no_report_of_thousands(pillar):
+    with pytest.raises(SaltInvocationError) as caught:
+        pillar.check({**GOOD, "routers": list(range(5000))})
+    lines = str(caught.value).splitlines()
+    assert (lines[0], len(lines), lines[-1]) == ("mongodb pillar: 5000 faults", 102, "  and 4900 more")
+
+
 def test_the_example_without_its_secrets_misses_just_them(pillar):
     assert [each["path"] for each in pillar.faults(PLAIN)] == [
         "mongodb:auth:admin:password",

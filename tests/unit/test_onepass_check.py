@@ -103,6 +103,16 @@ def test_a_fault_keeps_the_modules_where_they_are(master):
     assert len(module.asked) == 1
 
 
+def test_faults_by_the_thousand_are_counted(master):
+    faults = [{"path": f"mongodb:{n}", "fault": "is the number 0", "remedy": "none"} for n in range(1000)]
+    told = refusal(master(modules=Modules(faults)))
+    assert (told[0], told[100], told[101]) == (
+        "1000 faults, no host was touched",
+        "  mongodb:99: is the number 0; none",
+        "  and 900 more",
+    )
+
+
 def test_everything_is_told_at_once(master):
     keys = {
         "minions": ["hq", "s1a.dc", "s1bb.dc", "r1.dc"],
