@@ -239,8 +239,9 @@ def _start_timer(home: Path, token: str, within: float) -> None:
     if Path("/run/systemd/system").is_dir() and shutil.which("systemd-run"):
         unit = f"bridge-nat-{token[:12]}-{os.getpid()}"
         when = [f"--on-active={within}", "--timer-property=AccuracySec=100ms", f"--unit={unit}"]
-        if not subprocess.run(["systemd-run", "--quiet", "--collect", *when, *program, "0"]).returncode:
-            return
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            if not subprocess.run(["systemd-run", "--quiet", "--collect", *when, *program, "0"], timeout=20).returncode:
+                return
     null = subprocess.DEVNULL
     subprocess.Popen([*program, str(within)], stdin=null, stdout=null, stderr=null, start_new_session=True, cwd="/")
 

@@ -11,6 +11,7 @@ the key that sshd shows::
 Requires ``dnspython``, ``ssh-keyscan`` (openssh-client) for :py:func:`shows_key`, and root for :py:func:`release`.
 """
 
+import contextlib
 import os
 import shutil
 import socket
@@ -186,8 +187,11 @@ def shows_key(address: str, key: str) -> tuple:
     """
     if not shutil.which("ssh-keyscan"):
         raise CommandExecutionError("No ssh-keyscan on this host: on Debian, apt-get install openssh-client")
-    done = subprocess.run(["ssh-keyscan", "-T", "2", "-t", key.split()[0], address], capture_output=True, text=True)
-    shown = [line.partition(" ")[2] for line in done.stdout.splitlines() if not line.startswith("#")]
+    said = ""
+    with contextlib.suppress(subprocess.TimeoutExpired):
+        argv = ["ssh-keyscan", "-T", "2", "-t", key.split()[0], address]
+        said = subprocess.run(argv, capture_output=True, text=True, timeout=20).stdout
+    shown = [line.partition(" ")[2] for line in said.splitlines() if not line.startswith("#")]
     if key in shown:
         return True, "its key"
     return False, "another host key than ours" if shown else f"no sshd at {address}"

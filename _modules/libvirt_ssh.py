@@ -32,6 +32,7 @@ OPTIONS = (
     *("BatchMode=yes", "ConnectTimeout=30", "ServerAliveInterval=5"),
     *("StrictHostKeyChecking=no", "UserKnownHostsFile=/dev/null"),
 )
+PATIENCE = 120  # seconds that a guest, emulated on a busy host, has for one of our scripts
 KINDS = {"d": "directory", "f": "file", "l": "link"}
 
 
@@ -112,7 +113,10 @@ def _run(address: str, script: str, stdin: bytes = b"") -> bytes:
     """A shell script of ours in the guest, as root; what it prints."""
     options = [f"-o{option}" for option in OPTIONS]
     argv = ["ssh", "-F", "none", "-i", key(), *options, f"root@{address}", script]
-    done = subprocess.run(argv, input=stdin, capture_output=True)
+    try:
+        done = subprocess.run(argv, input=stdin, capture_output=True, timeout=PATIENCE)
+    except subprocess.TimeoutExpired:
+        raise CommandExecutionError(f"ssh root@{address} was ended after {PATIENCE} s without an answer") from None
     if done.returncode:
         said = done.stderr.decode(errors="replace").strip().splitlines() or [f"exit {done.returncode}"]
         raise CommandExecutionError(f"ssh root@{address}: {said[-1]}")

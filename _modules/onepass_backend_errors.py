@@ -37,8 +37,8 @@ ERRORS = {
             "* takes connections, but does not answer *: it is frozen, or its disk hangs",
             "The port is open and nobody reads from it: the process is stopped, or waits for its disk. Its unit is "
             "active all the same. A set goes on without it as long as most of its members answer.",
-            "ps -o stat,wchan -C mongod on that host: T is stopped (kill -CONT), D waits for the disk (dmesg). Then run "
-            "again.",
+            "ps -o stat,wchan -C mongod on that host: T is stopped (kill -CONT), D waits for the disk (dmesg). Then "
+            "run again.",
         ),
         (
             "No credentials at *",
