@@ -561,8 +561,9 @@ def _server_error(err, where, name, timeout):
     if code is None and not isinstance(err, pymongo.errors.ConnectionFailure):
         return ServerError(f"{where}: {name}: {err}", None)
     if code is None and _is_frozen(err, where):
-        told = f"{where} takes connections, but does not answer {name}: it is frozen, or its disk hangs"
-        return ServerError(told, HOST_UNREACHABLE)
+        return ServerError(
+            f"{where} takes connections, but does not answer {name}: it is frozen, or its disk hangs", HOST_UNREACHABLE
+        )
     if code is None:
         return ServerError(f"{where}: nothing answers {name} ({_cause(err)})", HOST_UNREACHABLE)
     label = details.get("codeName", "") if isinstance(details, dict) else ""
