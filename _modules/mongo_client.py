@@ -561,9 +561,8 @@ def _server_error(err, where, name, timeout):
     if code is None and not isinstance(err, pymongo.errors.ConnectionFailure):
         return ServerError(f"{where}: {name}: {err}", None)
     if code is None and _is_frozen(err, where):
-        return ServerError(
-            f"{where} takes connections, but does not answer {name}: it is frozen, or its disk hangs", HOST_UNREACHABLE
-        )
+        fault = f"{where} takes connections, but does not answer {name}: it is frozen, or its disk hangs"
+        return ServerError(fault, HOST_UNREACHABLE)
     if code is None:
         return ServerError(f"{where}: nothing answers {name} ({_cause(err)})", HOST_UNREACHABLE)
     label = details.get("codeName", "") if isinstance(details, dict) else ""
