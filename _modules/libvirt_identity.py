@@ -62,6 +62,16 @@ INITIATORS = {
     "/etc/nvme/hostnqn": "nqn.2014-08.org.nvmexpress:uuid:{0}\n",
     "/etc/nvme/hostid": "{0}\n",
 }
+# Keys by which others know this system, and which only they can give anew: an agent's, a directory's.
+ENROLLED = {
+    "/etc/krb5.keytab": "the realm that it has joined",
+    "/etc/chef/client.pem": "Chef",
+    "/etc/puppetlabs/puppet/ssl/private_keys/*": "Puppet",
+    "/var/lib/puppet/ssl/private_keys/*": "Puppet",
+    "/etc/pki/consumer/key.pem": "the subscription's service",
+    "/var/lib/tailscale/tailscaled.state": "Tailscale",
+    "/var/ossec/etc/client.keys": "Wazuh",
+}
 # Files whose contents the edits depend on, and files whose presence they depend on.
 READ = ("/etc/hostname", "/etc/hosts", "/etc/machine-id", *PINNING, *INITIATORS)
 SEEN = ("/etc/os-release", "/etc/passwd", "/etc/mailname", "/etc/selinux/config", "/etc/cloud/cloud.cfg")
@@ -110,7 +120,7 @@ def directories() -> list:
 
     .. versionadded:: 0.1.0
     """
-    places = {posixpath.dirname(path) for path in (*CARRIERS, *READ, *SEEN, DBUS_ID)}
+    places = {posixpath.dirname(path) for path in (*CARRIERS, *ENROLLED, *READ, *SEEN, DBUS_ID)}
     return sorted(places | {"/etc/salt", "/etc/salt/pki", "/etc/salt/minion.d"})
 
 
@@ -271,9 +281,12 @@ def edits(identity: dict, found: dict) -> dict:
 
 def _pinning(found: dict) -> dict:
     """The files that may pin something, and stay: path to mapping with their text."""
-    patterns = [re.compile(re.escape(each).replace(r"\*", "[^/]*")) for each in PINNING]
     texts = {path: held for path, held in found.items() if "text" in held and not _carries(path)}
-    return {path: held for path, held in texts.items() if any(each.fullmatch(path) for each in patterns)}
+    return {path: held for path, held in texts.items() if any(_matches(path, each) for each in PINNING)}
+
+
+def _matches(path: str, pattern: str) -> bool:
+    return bool(re.fullmatch(re.escape(pattern).replace(r"\*", "[^/]*"), path))
 
 
 def _unpinned(identity: dict, found: dict, old: str) -> dict:
@@ -314,7 +327,7 @@ def pins(found: dict, macs: list) -> list:
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_identity.pins '{/etc/network/interfaces: {text: " address 192.0.2.7"}}' '[]'
+        salt-call --local -m . libvirt_identity.pins '{/etc/krb5.keytab: {kind: file}}' '[]'
 
     .. versionadded:: 0.1.0
     """
@@ -324,6 +337,9 @@ def pins(found: dict, macs: list) -> list:
         foreign = {mac.lower().replace("-", ":") for mac in MACS.findall(lines)} - {each.lower() for each in macs}
         said += [f"{path} names the MAC {mac}, which no interface of this VM has" for mac in sorted(foreign)]
         said += [f"{path} gives an interface the address {address}" for address in _addresses(lines)]
+    for pattern, whose in ENROLLED.items():
+        keys = sorted(path for path, held in found.items() if held["kind"] == "file" and _matches(path, pattern))
+        said += [f"{path} is the key by which {whose} knows this system; enrol each clone anew" for path in keys]
     return said
 
 

@@ -514,6 +514,9 @@ LEFT = [
     ("/etc/systemd/network/a.link", "MACAddress=02:00:00:00:00:01", "names the MAC 02:00:00:00:00:01, which no"),
     ("/etc/systemd/network/a.link", f"MACAddress={OLD}", None),
     ("/etc/hosts", "192.0.2.7 printer", None),
+    ("/etc/krb5.keytab", "", "is the key by which the realm that it has joined knows this system"),
+    ("/etc/puppetlabs/puppet/ssl/private_keys/debian12.lab.test.pem", "", "by which Puppet knows this system"),
+    ("/etc/puppetlabs/puppet/ssl/certs/ca.pem", "", None),
 ]
 
 
