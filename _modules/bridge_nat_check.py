@@ -182,7 +182,15 @@ def _iptables(family: str) -> list:
         return []
     policy = " policy DROP" if re.search(r"^:FORWARD DROP", saved, re.MULTILINE) else ""
     by = next((tool for tool, mark in {"docker": ":DOCKER", "ufw": ":ufw"}.items() if mark in saved), "somebody")
-    return [(f"{'' if family == 'ip' else 'IPv6: '}FORWARD{policy}, set by {by},", {f"{program}-restore": saved})]
+    rules = {**_sets(saved), f"{program}-restore": saved}
+    return [(f"{'' if family == 'ip' else 'IPv6: '}FORWARD{policy}, set by {by},", rules)]
+
+
+def _sets(saved: str) -> dict:
+    """The sets that rules of iptables name: without them they cannot be loaded."""
+    if "-set " not in saved or not salt.utils.path.which("ipset"):
+        return {}
+    return {"ipset": _run(["ipset", "save"])["stdout"] + "\n"}
 
 
 def _saved(program: str, table: str) -> str:

@@ -13,6 +13,7 @@ Requires root, iproute2, the module ``br_netfilter``, and what loads the rules.
 
 import contextlib
 import ipaddress
+import re
 import select
 import socket
 import struct
@@ -25,6 +26,7 @@ SWITCHES = "/proc/sys/net/bridge"
 PORT = 3389
 MACS = (b"\x02\x00\x00\x00\x00\x01", b"\x02\x00\x00\x00\x00\x02")
 ETHER_TYPES = {4: 0x0800, 6: 0x86DD}
+LOAD = {"nft": ["-f", "-"], "ipset": ["restore"]}
 ALL = 3
 SYN = 2
 # Seconds: a frame passes a bridge at once, but a bridge's ports need a while to come up.
@@ -44,7 +46,8 @@ def passes(bridge: str, uplink: str, addresses: list, rules: dict) -> bool:
     addresses
         The VMs' addresses, of IPv4 or IPv6; the other end of a connection is a neighbour.
     rules
-        Program (``nft``, or ``iptables-restore`` and ``ip6tables-restore``) to the text that it loads.
+        Program (``nft``, or ``iptables-restore`` and ``ip6tables-restore``, before them ``ipset`` for sets that they
+        name) to the text that it loads. Other devices of this host that the text names are there as well.
 
     Raises ``CommandExecutionError`` when the rules cannot be loaded, or a frame does not pass without any.
 
@@ -56,10 +59,16 @@ def passes(bridge: str, uplink: str, addresses: list, rules: dict) -> bool:
 
     .. versionadded:: 0.1.0
     """
-    return __salt__["onepass_host.in_new_network"](lambda: _tried(bridge, uplink, addresses, rules))
+    text = "\n".join(rules.values())
+    here = [name for _, name in socket.if_nameindex()]
+    named = [each for each in here if re.search(rf"(?<![\w.-]){re.escape(each)}(?![\w.-])", text)]
+    try:
+        return __salt__["onepass_host.in_new_network"](lambda: _tried(bridge, uplink, addresses, rules, named))
+    except OSError as err:
+        raise CommandExecutionError(f"{err.filename or bridge}: {err.strerror}") from err
 
 
-def _tried(bridge: str, uplink: str, addresses: list, rules: dict) -> bool:
+def _tried(bridge: str, uplink: str, addresses: list, rules: dict, named: list) -> bool:
     run = __salt__["onepass_host.run"]
     run(["ip", "link", "add", "name", bridge, "type", "bridge", "stp_state", "0"])
     run(["ip", "link", "set", "dev", bridge, "up"])
@@ -69,15 +78,24 @@ def _tried(bridge: str, uplink: str, addresses: list, rules: dict) -> bool:
         run(["ip", "link", "set", "dev", port, "master", bridge, "up"])
         run(["ip", "link", "set", "dev", f"trial{number}", "up"])
         ends.append(f"trial{number}")
-    for switch in ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables"):
-        Path(f"{SWITCHES}/{switch}").write_text("1")
+    for device in {*named} - {"lo", bridge, uplink, "vnet0", *ends}:  # nft takes rules for devices that are there
+        run(["ip", "link", "add", "name", device, "type", "bridge"])
+    _cross()
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(_listening(end)) for end in ends]
         if not all(_connects(sockets, address, 1024, READY) for address in addresses):
             raise CommandExecutionError(f"No frame passes a bridge {bridge} even without any rules")
         for program, text in rules.items():
-            run([program, "-f", "-"] if program == "nft" else [program, "-w"], stdin=text)
+            run([program, *LOAD.get(program, ["-w"])], stdin=text)
         return all(_connects(sockets, address, 2048, WITHIN) for address in addresses)
+
+
+def _cross():
+    """Frames cross the rules; before Linux 5.3 all namespaces have the host's switches, and none of their own."""
+    for switch in ("bridge-nf-call-iptables", "bridge-nf-call-ip6tables"):
+        path = Path(f"{SWITCHES}/{switch}")
+        if path.exists() and path.read_text().strip() != "1":
+            path.write_text("1")
 
 
 def _listening(device: str) -> socket.socket:

@@ -178,11 +178,6 @@ def plan(name, domain, address, network, way="auto", present=True):
         )
     if present and way == "resolv.conf" != owner:
         raise SaltInvocationError(f"{owner} is in charge of {RESOLV_CONF} here: give way: {owner}, or auto")
-    if present and way == "resolved" and _has_fallback_only(address):
-        raise SaltInvocationError(
-            "systemd-resolved has no nameserver but FallbackDNS, which it gives up as soon as a link has one: "
-            "give it DNS= in /etc/systemd/resolved.conf first"
-        )
     if present and way == "nss" and not _has_nss():
         raise CommandExecutionError("libnss_libvirt.so.2 is not installed (Debian: libnss-libvirt)")
     steps = []
@@ -194,6 +189,11 @@ def plan(name, domain, address, network, way="auto", present=True):
             continue
         steps += [_step(each, path, there[path], text) for path, text in made.items() if there[path] != text]
     steps = [step for step in steps if not (step["text"] is None and _is_shared(step["path"], name))]
+    if present and steps and way == "resolved" and _has_fallback_only(address):
+        raise SaltInvocationError(
+            "systemd-resolved has no nameserver but FallbackDNS, which it gives up as soon as a link has one: "
+            "give it DNS= in /etc/systemd/resolved.conf first"
+        )
     steps += _proof_steps(way, name, domain, address) if present else []
     return [{"name": name, "domain": domain, "address": address, "network": network, **step} for step in steps]
 
@@ -214,10 +214,11 @@ def _is_silent(address):
 
 
 def _has_fallback_only(address):
-    """Whether systemd-resolved, where it runs, was given no nameserver but ours."""
+    """Whether systemd-resolved, where it runs, was given no nameserver but ours, and has a last resort to lose."""
     with contextlib.suppress(CommandExecutionError):
         lines = __salt__["onepass_host.run"](["resolvectl", "dns"]).splitlines()
-        return not {each for line in lines for each in line.partition(": ")[2].split()} - {address}
+        if not {each for line in lines for each in line.partition(": ")[2].split()} - {address}:
+            return "Fallback DNS Servers" in __salt__["onepass_host.run"](["resolvectl", "status"])
     return False
 
 
@@ -424,12 +425,12 @@ def _without(text, address, domain):
 
 
 def _nsswitch(text, address, domain, present=True):
-    """The modules of libvirt before ``dns`` in the line of hosts."""
+    """The modules of libvirt before ``dns`` in the line of hosts, and before ``resolve``, which lets none follow."""
 
     def edit(line):
         words = [word for word in line.group(0).split() if word not in NSS]
         if present:
-            place = words.index("dns") if "dns" in words else len(words)
+            place = next((each for each, word in enumerate(words) if word in ("resolve", "dns")), len(words))
             words[place:place] = NSS
         return f"{words[0]:<15} {' '.join(words[1:])}"
 

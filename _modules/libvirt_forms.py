@@ -44,7 +44,7 @@ INERT_IN = {
     "privateData",
     "interface": "bandwidth coalesce filterref ip link mac model mtu port route teaming tune virtualport vlan target",
     "graphics": "audio channel clipboard filetransfer image jpeg mouse playback streaming zlib",
-    "filesystem": "readonly space_hard_limit space_soft_limit target",
+    "filesystem": "idmap readonly space_hard_limit space_soft_limit target",
     "tpm": "",
     "memory": "source target uuid",
     "rng": "rate",

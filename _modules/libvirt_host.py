@@ -26,6 +26,7 @@ except ImportError:
 
 __virtualname__ = "libvirt_host"
 
+EVENTS = "onepass-libvirt-events"
 ANSWER = 10  # seconds that libvirtd has to answer
 
 
@@ -104,11 +105,10 @@ def _open(place: str, found: list):
 
 
 def _attend():
-    """A thread of this process runs libvirt's events: without it, a daemon that stopped is waited for without end."""
-    if __context__.get("libvirt_host.events") != os.getpid():
+    """One thread of this process runs libvirt's events: without it, a daemon that stopped is waited for without end."""
+    if EVENTS not in [each.name for each in threading.enumerate()]:
         libvirt.virEventRegisterDefaultImpl()
-        threading.Thread(target=_events, daemon=True).start()
-        __context__["libvirt_host.events"] = os.getpid()
+        threading.Thread(target=_events, name=EVENTS, daemon=True).start()
 
 
 def _events():

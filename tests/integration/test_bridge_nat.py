@@ -201,6 +201,33 @@ def test_others_rules_for_ipv6_are_judged_as_the_kernel_does(branch6, rules, pas
     assert found["state"] == ("ok" if passes else "broken"), found
 
 
+@nft_only
+def test_rules_that_name_another_device_of_the_host_are_tried(up):
+    up.segment.set("h1", **{"net__bridge__bridge-nf-call-iptables": 1})
+    up.segment.run("h1", "ip", "link", "add", "name", "docker0", "type", "bridge")
+    load(up.segment, FIREWALLD.replace("ct state established,related accept", 'iif "docker0" accept'), "nft")
+    assert "firewalld drops them" in forwarding(up)["evidence"]
+    load(
+        up.segment,
+        "flush ruleset inet\ntable inet a {\nchain f {\ntype filter hook forward priority 0;\n"
+        'iif "docker0" drop\n}\n}\n',
+        "nft",
+    )
+    assert forwarding(up)["state"] == "ok"
+
+
+@nft_only
+@pytest.mark.skipif(not shutil.which("ipset"), reason="no ipset on this host")
+@pytest.mark.parametrize("listed, state", [("192.0.2.1", "ok"), ("10.1.5.11", "broken")])
+def test_rules_that_name_a_set_are_tried(up, listed, state):
+    up.segment.set("h1", **{"net__bridge__bridge-nf-call-iptables": 1})
+    up.segment.run("h1", "ipset", "create", "blocked", "hash:ip")
+    up.segment.run("h1", "ipset", "add", "blocked", listed)
+    load(up.segment, ["-A FORWARD -m set --match-set blocked dst -j DROP"], "iptables")
+    found = forwarding(up)
+    assert (found["state"], "could not be tried" in found["evidence"]) == (state, False), found
+
+
 @pytest.mark.parametrize("vm", ["up", "down"])
 def test_a_new_uplink_device_is_served_as_the_old_one(up, vm):
     if vm == "down":

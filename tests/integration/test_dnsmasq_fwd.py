@@ -724,6 +724,20 @@ def test_systemd_resolved_keeps_its_last_resort(states, resolved, testmode):
     assert not list(Path("/etc/systemd/system").glob("onepass-resolver-*"))
 
 
+def test_a_laptop_without_any_network_asks_for_its_guests_names(running, states, modules, resolved, port):
+    """It has no nameserver to lose; and what is as wanted stays so when it goes offline."""
+    with resolved("FallbackDNS="):
+        has_carrier(modules)
+        real = states.dnsmasq_fwd.resolver(**WHERE)
+        assert real.result, real.comment
+    with resolved("FallbackDNS=198.51.100.8"):
+        networks.run("resolvectl", "dns", BRIDGE, GATEWAY)
+        networks.run("resolvectl", "domain", BRIDGE, "lab.example")
+        again = states.dnsmasq_fwd.resolver(**WHERE)
+        assert (again.result, again.changes) == (True, {}), again.comment
+        assert states.dnsmasq_fwd.resolver_absent(**WHERE).result
+
+
 def test_the_unit_alone_tells_systemd_resolved_of_a_bridge(running, states, modules, resolved, port):
     unit = Path("/etc/systemd/system/onepass-resolver-lab@.service")
     one = unit.with_name(f"onepass-resolver-lab@{BRIDGE}.service")

@@ -10,6 +10,7 @@ import signal
 import struct
 import subprocess
 import sys
+import threading
 import time
 from contextlib import contextmanager
 from pathlib import Path
@@ -85,6 +86,14 @@ def written(*paths):
 def trusted(hypervisor):
     path = hypervisor.root / "known_hosts"
     return path.read_text().splitlines() if path.exists() else []
+
+
+def test_one_thread_attends_to_libvirt_whatever_salt_forgets(modules, loaders):
+    """As a minion's process does that takes its modules anew and runs no job in a process of its own."""
+    for _ in range(3):
+        modules.libvirt_host.domains()
+        loaders.reset_state()
+    assert [each.name for each in threading.enumerate()].count("onepass-libvirt-events") == 1
 
 
 # What a clone is

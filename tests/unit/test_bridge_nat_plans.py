@@ -233,3 +233,14 @@ def test_a_boot_takes_back_what_an_earlier_boot_left(guard, monkeypatch):
     guard._at_boot(str(guard._home()))
     assert guard.pending() is None
     assert guard.last()["undone"] == ["step"]
+
+
+def test_a_kernel_whose_namespaces_have_no_switches_of_their_own_has_the_hosts(tmp_path, monkeypatch):
+    """Before Linux 5.3; and what the system refuses is a message."""
+    trial = tree.load("_modules/bridge_nat_trial.py")
+    monkeypatch.setattr(trial, "SWITCHES", str(tmp_path))
+    trial._cross()
+    (tmp_path / "bridge-nf-call-iptables").mkdir()
+    trial.__salt__ = {"onepass_host.in_new_network": lambda _: trial._cross()}
+    with pytest.raises(CommandExecutionError, match="bridge-nf-call-iptables: Is a directory"):
+        trial.passes("virbr0", "eth0", [], {})

@@ -462,10 +462,14 @@ def test_of_resolv_conf_our_own_lines_go_from_their_places(modules):
     assert without == "# by hand\nsearch bank.example\n# last\nnameserver 10.0.0.53\n"
 
 
-def test_nsswitch_asks_libvirt_before_dns(modules):
-    text = "passwd:         files\nhosts:          files mdns4_minimal [NOTFOUND=return] dns\n"
+@pytest.mark.parametrize(
+    "last", ["mdns4_minimal [NOTFOUND=return] {}dns", "myhostname {}resolve [!UNAVAIL=return] dns"]
+)
+def test_nsswitch_asks_libvirt_before_dns(modules, last):
+    """And before systemd-resolved, where that is asked: nothing after it is."""
+    text = f"passwd:         files\nhosts:          files {last.format('')}\n"
     wanted = made(modules, "nss", {"/etc/nsswitch.conf": text})["wanted"]["/etc/nsswitch.conf"]
-    assert "hosts:          files mdns4_minimal [NOTFOUND=return] libvirt libvirt_guest dns\n" in wanted
+    assert f"hosts:          files {last.format('libvirt libvirt_guest ')}\n" in wanted
     again = made(modules, "nss", {"/etc/nsswitch.conf": wanted})
     assert again["wanted"]["/etc/nsswitch.conf"] == wanted
     assert again["without"]["/etc/nsswitch.conf"] == text

@@ -186,6 +186,7 @@ FINE = {
         "<redirdev bus='usb' type='spicevmc'/>",
         "<rng model='virtio'><backend model='random'>/dev/urandom</backend></rng>",
         "<filesystem type='mount'><driver type='virtiofs'/><source dir='/srv'/><target dir='srv'/></filesystem>",
+        "<filesystem type='mount'><idmap><uid start='0' target='9' count='9'/></idmap></filesystem>",
         "<interface type='direct'><source dev='eth0' mode='bridge'/><link state='up'/><mtu size='9000'/></interface>",
         "<interface type='ethernet'><script path='/etc/up'/></interface>",
         "<interface type='mcast'><source address='230.0.0.1' port='5558'/></interface>",
