@@ -101,14 +101,18 @@ def test_export_then_plan_is_empty(site):
     assert site.apply(table).result is True
     site.make_network(9, site.project().id, name="second")
     owner, low = site.sdk.identity.create_project(name=site.name(10)).id, f"2001:db8:{site.block}::"
-    odd = site.make_network(10, owner, name="odd")
-    site.sdk.network.create_subnet(network_id=odd.id, project_id=owner, ip_version=6, cidr=f"{low}/64", gateway_ip=low)
+    first, six = site.make_network(10, owner, name="first"), {"cidr": f"{low}/64", "gateway_ip": low}
+    site.sdk.network.create_subnet(network_id=first.id, project_id=owner, ip_version=6, **six)
+    owner, out = site.sdk.identity.create_project(name=site.name(11)).id, f"10.{site.block}.12.1"
+    odd = site.make_network(11, owner, name="odd")
+    cidr = f"10.{site.block}.11.0/24"
+    site.sdk.network.create_subnet(network_id=odd.id, project_id=owner, ip_version=4, cidr=cidr, gateway_ip=out)
     exported = site.modules.neutron_vlan.export(**site.login)
     reason = "its project has several VLAN networks"
     assert exported["left_out"].items() >= {f"{site.name()}-net": reason, "second": reason}.items()
-    assert exported["left_out"]["odd"] == f"a table refuses its gateway: is {low}, which no host of {low}/64 can have"
+    assert exported["left_out"]["odd"] == f"a table refuses its gateway: is {out}, which is outside of {cidr}"
     plan = site.modules.neutron_vlan.plan(exported["openstack"])
-    assert {site.name(1), site.name(2)} <= set(plan)
+    assert {site.name(1), site.name(2), site.name(10)} <= set(plan)
     assert not {name: row for name, row in plan.items() if row["why"] or set(row["fields"]) - {"tag"}}
 
 
