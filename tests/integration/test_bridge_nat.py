@@ -5,6 +5,7 @@ import json
 import shlex
 import shutil
 import socket
+import subprocess
 import sys
 import threading
 import time
@@ -217,9 +218,10 @@ def test_rules_that_name_another_device_of_the_host_are_tried(up):
 
 
 @nft_only
-@pytest.mark.skipif(not shutil.which("ipset"), reason="no ipset on this host")
 @pytest.mark.parametrize("listed, state", [("192.0.2.1", "ok"), ("10.1.5.11", "broken")])
 def test_rules_that_name_a_set_are_tried(up, listed, state):
+    if subprocess.run(["ipset", "list"], capture_output=True).returncode:
+        pytest.skip("this kernel has no sets")
     up.segment.set("h1", **{"net__bridge__bridge-nf-call-iptables": 1})
     up.segment.run("h1", "ipset", "create", "blocked", "hash:ip")
     up.segment.run("h1", "ipset", "add", "blocked", listed)
