@@ -259,18 +259,21 @@ class Guest:
 
     def ping(self, address):
         """
-        Ping a hundred times a second, from the first reply until the result is asked for: a function that answers
-        (received, lost).
+        Ping a hundred times a second, from the first reply until the result is asked for, and ten times at least: a
+        function that answers (received, lost).
         """
-        words = ["ip", "netns", "exec", self.name, "ping", "-n", "-i", "0.01", "-W", "1", address]
+        words = ["ip", "netns", "exec", self.name, "ping", "-n", "-i", "0.01", "-W", "1", "-w", "300", address]
         process = subprocess.Popen(words, stdout=subprocess.PIPE, text=True)
         begun = next(line for line in process.stdout if "icmp_seq=" in line)
 
         def result():
+            seen = [begun]
+            while len(seen) < 10 and (line := process.stdout.readline()):
+                seen += [line] if "icmp_seq=" in line else []
             process.send_signal(signal.SIGINT)
-            seen = [int(each) for each in re.findall(r"icmp_seq=(\d+)", begun + process.stdout.read())]
+            numbers = [int(each) for each in re.findall(r"icmp_seq=(\d+)", "".join(seen) + process.stdout.read())]
             process.wait(120)
-            return len(seen), max(seen) - len(seen)  # the last one may still be on its way
+            return len(numbers), max(numbers) - len(numbers)  # the last one may still be on its way
 
         return result
 

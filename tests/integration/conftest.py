@@ -76,6 +76,6 @@ def site(cloud, states, modules):
 def external(site):
     """The name of an external network with a subnet."""
     name = f"out{site.block}"
-    made = site.make_network(19, name=name, is_router_external=True)
+    made = site.make_network(15, name=name, is_router_external=True)
     site.sdk.network.create_subnet(network_id=made.id, ip_version=4, cidr=f"172.16.{site.block}.0/24")
     return name

@@ -2,17 +2,17 @@
 
 import itertools
 
-BLOCKS = itertools.count(10)
+BLOCKS = itertools.count(13)
 TAG = "managed-by=salt"
 
 
 class Site:
-    """A test's own part of the cloud: a block of 20 VLANs, a network 10.<block>.0.0/16, and projects of its own."""
+    """A test's own part of the cloud: a block of 16 VLANs, a network 10.<block>.0.0/16, and projects of its own."""
 
     def __init__(self, cloud, states, modules):
         self.cloud, self.states, self.modules, self.sdk = cloud, states, modules, cloud.connect()
         self.block = next(BLOCKS)
-        self.first = self.block * 20
+        self.first = self.block * 16
         self.login = {"cloud": "admin", "clouds_yaml": str(cloud.clouds_yaml)}
 
     def name(self, number=0):

@@ -1,12 +1,11 @@
 """The bank's cluster on a lab of real hosts, by one orchestration: blank, dry, real, again, disturbed, grown."""
 
 import contextlib
-import json
 import re
 import threading
 
 import pytest
-from labs import Lab, changed, command_lines, failed, flat
+from labs import Lab, changed, command_lines, failed
 
 SEEN = """
 shards = router.admin.command("listShards")["shards"]
@@ -246,45 +245,6 @@ def test_a_run_that_was_cut_before_a_restart_is_made_up_for(bank, first_run):
     for words in (["test=True"], []):
         code, states = bank.orchestrate(*words)
         assert (code, failed(states), set(changed(states))) == (0, {}, wanted)
-
-
-UNITS = "systemctl show --value --property=MainPID 'mongod-*' 'mongos*'; md5sum /etc/mongodb/*.conf"
-
-
-@pytest.mark.parametrize(
-    "pillar, before, told",
-    [
-        ({"port": 27117}, {"port": 27017}, "its set knows it by that port only"),
-        ({"options": {"processManagement": {"fork": True}}}, {"options": {}}, "is true, but systemd runs the daemon"),
-        ({"options": {"net": {"bindIp": "127.0.0.1"}}}, {"options": {}}, "lets nobody in but this host itself"),
-    ],
-    ids=["another port", "fork", "loopback only"],
-)
-def test_what_would_cost_a_living_set_its_members_is_refused_before_a_daemon_is_touched(
-    bank, first_run, pillar, before, told
-):
-    hosts = [host for hosts in KINDS.values() for host in hosts]
-    seen = {host: bank.exec(host, UNITS) for host in hosts}
-    bank.overlay(**pillar)
-    code, out, _ = bank.run("salt-run", "state.orchestrate", "orchestrate.mongodb")
-    bank.overlay(**before)
-    assert (code, told in out) == (1, True), out[-3000:]
-    assert {host: bank.exec(host, UNITS) for host in hosts} == seen
-    code, states = bank.orchestrate()
-    assert (code, failed(states), changed(states)) == (0, {}, {})
-
-
-def test_who_looks_at_jobs_and_a_highstate_beside_it_disturb_no_run(bank, first_run):
-    bank.exec("s1b.dc", "touch /etc/mongodb/mongod-s1.conf")
-    looking = bank.spawn("sh", "-c", "while salt-run --out=quiet jobs.active; do :; done")
-    beside = bank.spawn("salt", "--out=json", "--static", "--timeout=300", "s1b.dc", "state.highstate", "queue=True")
-    code, states = bank.orchestrate()
-    bank.exec("hq", "pkill -f [j]obs.active || true")
-    looking.communicate()
-    other = flat(json.loads(beside.communicate()[0]))
-    assert (code, failed(states), failed(other), beside.returncode) == (0, {}, {}, 0)
-    restarted = [key for key in (*restarts(states), *restarts(other)) if key[0] == "s1b.dc"]
-    assert restarted == [("s1b.dc", "mongodb-mongod-s1-current")]
 
 
 def test_growth_under_load_loses_nothing(bank, first_run):
