@@ -20,9 +20,9 @@ def network(random_, block, number):
     return ipaddress.ip_network(f"2001:db8:{block:x}:{number:x}::/{random_.choice([64, 64, 80, 112, 126])}")
 
 
-def row(random_, block, number):
+def row(random_, site, number):
     """A row with some of all that can be said; whether it is right, the lint decides."""
-    subnet = network(random_, block, number)
+    subnet = network(random_, site.block, number)
     wishes = {
         "gateway": random_.choice([None, str(subnet[1]), str(subnet[-2]), str(subnet[0]), str(subnet[-1])]),
         "dns_nameservers": random_.sample(SERVERS[4] + SERVERS[6], random_.randint(0, 2)),
@@ -32,7 +32,7 @@ def row(random_, block, number):
         "pools": [f"{subnet[2]}-{subnet[random_.choice([2, 3])]}"],
     }
     said = random_.sample(sorted(wishes), random_.randint(0, 4))
-    return {"vlan": block * 20 + number, "cidr": str(subnet), **{key: wishes[key] for key in said}}
+    return {"vlan": site.first + number, "cidr": str(subnet), **{key: wishes[key] for key in said}}
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -40,7 +40,7 @@ def test_what_the_lint_lets_pass_neutron_takes(site, seed):
     random_ = random.Random(seed)
     projects = {}
     while len(projects) < ROWS:
-        name, each = site.name(len(projects)), row(random_, site.block, len(projects))
+        name, each = site.name(len(projects)), row(random_, site, len(projects))
         if not site.modules.neutron_rules.faults(site.table(projects={name: each})):
             projects[name] = each
     table = site.table(projects=projects)
