@@ -24,6 +24,7 @@ SWITCHES = {
     "ip": "/proc/sys/net/bridge/bridge-nf-call-iptables",
     "ip6": "/proc/sys/net/bridge/bridge-nf-call-ip6tables",
 }
+PROGRAMS = {"ip": "iptables", "ip6": "ip6tables"}
 
 
 def __virtual__():
@@ -176,7 +177,7 @@ def _tried(bridge: str, uplink: str, addresses: list, rules: dict) -> str:
 
 def _iptables(family: str) -> list:
     """The rules of iptables or ip6tables, with whom they are of; none where nothing is filtered."""
-    program = {"ip": "iptables", "ip6": "ip6tables"}[family]
+    program = PROGRAMS[family]
     saved = "".join(_saved(program, table) for table in ("filter", "mangle"))
     if not re.search(r"^(-A|:FORWARD DROP)", saved, re.MULTILINE):
         return []
@@ -210,8 +211,7 @@ def _tables(family: str) -> list:
     return [
         (f"table {kind} {name}", {"nft": f"{text}\n"})
         for text, kind, name in tables
-        if "hook forward" in text
-        and not (kind == family and _saved({"ip": "iptables", "ip6": "ip6tables"}[family], name))
+        if "hook forward" in text and not (kind == family and _saved(PROGRAMS[family], name))
     ]
 
 

@@ -62,10 +62,8 @@ def passes(bridge: str, uplink: str, addresses: list, rules: dict) -> bool:
     text = "\n".join(rules.values())
     here = [name for _, name in socket.if_nameindex()]
     named = [each for each in here if re.search(rf"(?<![\w.-]){re.escape(each)}(?![\w.-])", text)]
-    try:
+    with __salt__["onepass_host.told"](bridge):
         return __salt__["onepass_host.in_new_network"](lambda: _tried(bridge, uplink, addresses, rules, named))
-    except OSError as err:
-        raise CommandExecutionError(f"{err.filename or bridge}: {err.strerror}") from err
 
 
 def _tried(bridge: str, uplink: str, addresses: list, rules: dict, named: list) -> bool:

@@ -75,7 +75,7 @@ def header(path: str) -> dict:
 
     .. versionadded:: 0.1.0
     """
-    with _told(path), open(path, "rb") as image:
+    with __salt__["onepass_host.told"](path), open(path, "rb") as image:
         head = image.read(104)
         if head[:4] != b"QFI\xfb":
             size, encrypted = os.stat(path).st_size, head.startswith(b"LUKS\xba\xbe")
@@ -132,7 +132,7 @@ def generations(path: str) -> dict:
     """
     directory = posixpath.dirname(path)
     found = {}
-    with _told(directory):
+    with __salt__["onepass_host.told"](directory):
         for file in os.listdir(directory):
             match = SEALED.fullmatch(file)
             if match and base(path, int(match["generation"])) == posixpath.join(directory, file):
@@ -167,7 +167,7 @@ def seal(path: str, image_format: str, generation: int) -> str:
     """
     sealed, new = base(path, generation), f"{path}.new"
     kept_format = "qcow2"
-    with _told(path):
+    with __salt__["onepass_host.told"](path):
         if header(path)["backing"]:
             argv = ["qemu-img", "convert", "-O", "qcow2", "-f", image_format, path, new]
             __salt__["onepass_host.run"](argv, timeout=None)  # as long as the disk is large
@@ -223,7 +223,10 @@ def write(path: str, data: bytes):
 
     .. versionadded:: 0.1.0
     """
-    with _told(path), open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+    with (
+        __salt__["onepass_host.told"](path),
+        open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file,
+    ):
         file.write(data)
 
 
@@ -269,17 +272,12 @@ def iso(path: str, files: dict):
     for number, (name, text) in enumerate(files.items()):
         data = text.encode()
         image.add_fp(io.BytesIO(data), len(data), f"/FILE{number}.;1", rr_name=name, joliet_path=f"/{name}")
-    with _told(path), open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
+    with (
+        __salt__["onepass_host.told"](path),
+        open(path, "wb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file,
+    ):
         image.write_fp(file)
     image.close()
-
-
-@contextlib.contextmanager
-def _told(path: str):
-    try:
-        yield
-    except OSError as err:
-        raise CommandExecutionError(f"{err.filename or path}: {err.strerror}") from err
 
 
 # What is on a disk

@@ -40,7 +40,6 @@ CARRIERS = (
     "/var/lib/NetworkManager/secret_key",
     "/var/lib/NetworkManager/seen-bssids",
 )
-CARRIES = re.compile("|".join(re.escape(pattern).replace(r"\*", "[^/]*") for pattern in CARRIERS))
 # Files that pin an interface to a MAC or an address, or a service to a name; and names of one initiator or NVMe host.
 PINNING = (
     "/etc/netplan/*.yaml",
@@ -368,7 +367,7 @@ def _minion_files(minion: dict | None) -> dict:
 
 
 def _carries(path: str) -> bool:
-    return bool(CARRIES.fullmatch(path))
+    return any(_matches(path, each) for each in CARRIERS)
 
 
 def cidata(identity: dict, instance: str) -> dict:

@@ -306,7 +306,7 @@ def _fill(prepared, vm, identity):
         if not prepared["options"]["linked"]:
             __salt__["libvirt_disk.flatten"](path)
     if vm["nvram"] and os.path.exists(prepared["template"]["nvram"]):
-        with _files(vm["nvram"]):
+        with __salt__["onepass_host.told"](vm["nvram"]):
             shutil.copy2(prepared["template"]["nvram"], vm["nvram"])
     if prepared["system"]:
         system = prepared["system"]
@@ -329,14 +329,6 @@ def _undo(name, err):
         __salt__["onepass.wait"](removed, "libvirt", 10, retry=(None,))
     except CommandExecutionError as again:
         raise CommandExecutionError(f"{err}. Not undone, the next run will: {again}") from err
-
-
-@contextlib.contextmanager
-def _files(path):
-    try:
-        yield
-    except OSError as err:
-        raise CommandExecutionError(f"{err.filename or path}: {err.strerror}") from err
 
 
 # Removing
@@ -393,7 +385,7 @@ def remove(name):
     _release(found)
     _trust(name, None)
     for path in removed:
-        with _files(path), contextlib.suppress(FileNotFoundError):
+        with __salt__["onepass_host.told"](path), contextlib.suppress(FileNotFoundError):
             os.unlink(path)
     __salt__["libvirt_host.undefine"](name, nvram=found["nvram"] in removed, tpm=found["tpm"])
     for directory in {posixpath.dirname(path) for path in removed}:
@@ -497,7 +489,7 @@ def _trust(name, ours):
     path = __salt__["config.get"]("libvirt_clone:known_hosts", "/etc/ssh/ssh_known_hosts")
     if not path:
         return
-    with _files(path):
+    with __salt__["onepass_host.told"](path):
         try:
             with open(path) as file:
                 old = file.read().splitlines()

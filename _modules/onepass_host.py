@@ -87,7 +87,7 @@ def read(path):
 
     .. versionadded:: 0.1.0
     """
-    with _told(path), contextlib.suppress(FileNotFoundError, NotADirectoryError, ProcessLookupError):
+    with told(path), contextlib.suppress(FileNotFoundError, NotADirectoryError, ProcessLookupError):
         return Path(path).read_text(**AS_IT_IS)
     return None
 
@@ -114,7 +114,7 @@ def write(path, text, mode=0o644):
     .. versionadded:: 0.1.0
     """
     path = Path(path)
-    with _told(path):
+    with told(path):
         if text is None:
             return path.unlink(missing_ok=True)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -129,6 +129,30 @@ def write(path, text, mode=0o644):
             _replace(part, path, text)
         finally:
             Path(part).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def told(path):
+    """
+    A context in which what the system refuses is an error of Salt's that names the file.
+
+    path
+        The file, where the system's error names none.
+
+    Raises ``CommandExecutionError`` instead of ``OSError``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc onepass_host.told
+
+    .. versionadded:: 0.1.0
+    """
+    try:
+        yield
+    except OSError as err:
+        raise CommandExecutionError(f"{err.filename or path}: {err.strerror}") from err
 
 
 def has_systemd():
@@ -167,15 +191,6 @@ def in_new_network(work):
     context = contextvars.copy_context()  # by which Salt's loader finds __salt__
     with ThreadPoolExecutor(1) as pool:  # a namespace belongs to a thread, and ends with it
         return pool.submit(context.run, _entered, work).result()
-
-
-@contextlib.contextmanager
-def _told(path):
-    """What the system refuses is an error of Salt's, with the file."""
-    try:
-        yield
-    except OSError as err:
-        raise CommandExecutionError(f"{err.filename or path}: {err.strerror}") from err
 
 
 def _sweep(path):

@@ -241,6 +241,7 @@ def test_a_kernel_whose_namespaces_have_no_switches_of_their_own_has_the_hosts(t
     monkeypatch.setattr(trial, "SWITCHES", str(tmp_path))
     trial._cross()
     (tmp_path / "bridge-nf-call-iptables").mkdir()
-    trial.__salt__ = {"onepass_host.in_new_network": lambda _: trial._cross()}
+    host = tree.functions("onepass_host")
+    trial.__salt__ = {**host, "onepass_host.in_new_network": lambda _: trial._cross()}
     with pytest.raises(CommandExecutionError, match="bridge-nf-call-iptables: Is a directory"):
         trial.passes("virbr0", "eth0", [], {})
