@@ -53,6 +53,8 @@ MANY = 8
 DEEPEST, MOST, BITS = 100, 300000, 64
 # What JSON may hold as it is and YAML not, or not as the same: libyaml refuses JSON's pairs for what is beyond U+FFFF.
 UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]|[^\x00-\uffff]")
+# A number that JSON writes without a dot is a text to YAML: 1e-05. In a string it is none.
+EXPONENT = re.compile(r'("(?:[^"\\]|\\.)*")|(?<![.0-9])([0-9]+)(e[-+][0-9]+)')
 # After these seconds a wait tells the master of itself; again after 5 times, 25 times..., when something else is seen.
 TELL_SECONDS = 2
 
@@ -325,7 +327,8 @@ def quoted(value):
 
     .. versionadded:: 0.1.0
     """
-    return UNSAFE.sub(_escaped, json.dumps(value, ensure_ascii=False, default=str))
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return UNSAFE.sub(_escaped, EXPONENT.sub(lambda found: found[1] or f"{found[2]}.0{found[3]}", text))
 
 
 def fingerprint():

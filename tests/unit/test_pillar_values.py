@@ -35,6 +35,12 @@ def test_yaml_reads_back_what_stands_in_an_sls(reader):
     assert list(yaml.load(quoted({"b": 1, "a": 2}), Loader=reader)) == ["b", "a"]
 
 
+@pytest.mark.parametrize("reader", READERS)
+def test_a_number_is_a_number_however_small_or_large(reader):
+    numbers = [1e-05, -1e16, 5e-324, 1.5e300, 2**63, 0.1, -0.0, {"1e-05": "1e-05, 'x\\\"1e-05'"}]
+    assert yaml.load(f"a: {quoted(numbers)}\n", Loader=reader) == {"a": numbers}
+
+
 @pytest.mark.parametrize(
     "value, fault",
     [
