@@ -182,7 +182,7 @@ def _strange_keys(value: dict, where: tuple, words: Words) -> Iterable:
         if HALF.search(key):
             fault = "is a key with half of a character in it, a surrogate"
             remedy = "text that can be written as UTF-8"
-        elif len(__salt__["onepass.quoted"](key)) > LONGEST:
+        elif 10 * len(key) > LONGEST and len(__salt__["onepass.quoted"](key)) > LONGEST:
             fault = f"is a key of {len(key)} characters"
             remedy = "a shorter one"
         else:
