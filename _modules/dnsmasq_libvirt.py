@@ -335,7 +335,7 @@ def _unfit(xml):
     with tempfile.NamedTemporaryFile("w", prefix="libvirt-", suffix=".xml") as file:
         file.write("<node/>")
         file.flush()
-        connection = libvirt.open(f"test://{file.name}")
+        connection = __salt__["libvirt_host.connect"](f"test://{file.name}")
         try:
             connection.networkDefineXML(xml)
         except libvirt.libvirtError as err:

@@ -10,8 +10,10 @@ import os
 import re
 import shlex
 import shutil
+import signal
 import socket
 import subprocess
+import time
 from pathlib import Path
 
 import pytest
@@ -449,6 +451,23 @@ def test_a_libvirtd_that_is_down_is_told(lab, running, testmode):
     assert "libvirt, network lab: Failed to connect socket" in ret.comment
 
 
+@pytest.mark.parametrize("backend", ["network"], indirect=True)
+def test_a_libvirtd_that_freezes_in_the_middle_is_waited_for_no_longer(lab, running, libvirt, modules):
+    def frozen(xml):
+        libvirt.send_signal(signal.SIGSTOP)
+        return modules.dnsmasq_xml.read(xml)
+
+    module = tree.load("_modules/dnsmasq_libvirt.py", __salt__={**dict(modules), "dnsmasq_xml.read": frozen})
+    begun = time.monotonic()
+    try:
+        with pytest.raises(CommandExecutionError, match="libvirt, network lab: .*(keepalive|connection)"):
+            module.observe(modules.dnsmasq_model.complete(LAB))
+    finally:
+        libvirt.send_signal(signal.SIGCONT)
+    assert time.monotonic() - begun < 60
+    assert lab().changes == {}
+
+
 # Without libvirt
 
 
@@ -619,6 +638,7 @@ def resolv_conf():
 
 
 WHERE = {"name": "lab", "domain": "lab.example", "address": f"{GATEWAY}/24"}
+TOLD = {"dns": GATEWAY, "domain": "lab.example ~150.168.192.in-addr.arpa"}
 
 
 def test_programs_of_the_host_find_guests_by_their_names(running, states, resolv_conf):
@@ -707,7 +727,9 @@ def test_systemd_resolved_asks_the_network_for_its_names_and_for_no_other(
         assert modules.dnsmasq_query.upstreams(GATEWAY) == before
         assert states.dnsmasq_fwd.resolver(**WHERE).changes == {}
         networks.run("resolvectl", "revert", BRIDGE)  # as if the link had been made anew
-        assert set(states.dnsmasq_fwd.resolver(**WHERE).changes) == {"lookup of onepass-test.lab.example"}
+        again = {f"{BRIDGE} in systemd-resolved", "lookup of onepass-test.lab.example"}
+        dry, real = (states.dnsmasq_fwd.resolver(**WHERE, test=test) for test in (True, False))
+        assert dry.changes == real.changes and set(real.changes) == again
         dry, gone = (states.dnsmasq_fwd.resolver_absent(**WHERE, test=test) for test in (True, False))
         assert (gone.result, gone.changes) == (True, dry.changes)
         assert networks.dig("web.lab.example", "127.0.0.53") != ["192.168.150.5"]
@@ -732,7 +754,7 @@ def test_a_laptop_without_any_network_asks_for_its_guests_names(running, states,
         assert real.result, real.comment
     with resolved("FallbackDNS=198.51.100.8"):
         networks.run("resolvectl", "dns", BRIDGE, GATEWAY)
-        networks.run("resolvectl", "domain", BRIDGE, "lab.example")
+        networks.run("resolvectl", "domain", BRIDGE, *TOLD["domain"].split())
         again = states.dnsmasq_fwd.resolver(**WHERE)
         assert (again.result, again.changes) == (True, {}), again.comment
         assert states.dnsmasq_fwd.resolver_absent(**WHERE).result
@@ -765,6 +787,10 @@ def test_before_the_first_guest_systemd_resolved_is_told_already(lab, states, mo
     with resolved("DNS=198.51.100.8"):
         real = states.dnsmasq_fwd.resolver(**WHERE)
         assert real.result, real.comment
+        assert states.dnsmasq_fwd.resolver(**WHERE).changes == {}
+        networks.run("resolvectl", "revert", BRIDGE)  # an interrupted run, or a restart of the network
+        told = {f"{BRIDGE} in systemd-resolved": {"old": {"dns": "", "domain": ""}, "new": TOLD}}
+        assert states.dnsmasq_fwd.resolver(**WHERE).changes == told
         assert states.dnsmasq_fwd.resolver(**WHERE).changes == {}
         has_carrier(modules)
         networks.until(lambda: networks.dig("web.lab.example", "127.0.0.53") == ["192.168.150.5"])
