@@ -190,17 +190,30 @@ def _lookup(host, name: str):
 
 
 def _facts(domain) -> dict:
-    """What it will be at its next start; of what it has now, the paths count as well."""
-    read = __salt__["libvirt_xml.read"]
-    found, active = read(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)), bool(domain.isActive())
-    now = read(domain.XMLDesc())["paths"] if active else []
+    """What it will be at its next start."""
     return {
-        **found,
-        "paths": sorted({*found["paths"], *now}),
-        "active": active,
+        **__salt__["libvirt_xml.read"](domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)),
+        "active": bool(domain.isActive()),
         "autostart": bool(domain.autostart()),
         "saved": bool(domain.hasManagedSaveImage()),
     }
+
+
+def opened() -> dict:
+    """
+    The paths that running domains have now, whatever they will have at their next start: name to list of paths.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_host.opened
+
+    .. versionadded:: 0.1.0
+    """
+    with _libvirt("list domains") as host:
+        running = host.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        return {each.name(): __salt__["libvirt_xml.read"](each.XMLDesc())["paths"] for each in running}
 
 
 def xml(name: str, secrets: bool = False) -> str:
