@@ -307,7 +307,6 @@ def act(step):
     """
     if step["path"] is None:
         _tell(step)
-        _forget()
         return _prove(step) if step["sought"] else None
     if step["way"] == "resolved":
         _untell(step) if step["text"] is None else _device(step["address"])
@@ -321,6 +320,7 @@ def _tell(step):
         __salt__["onepass_host.run"](["nmcli", "general", "reload"])
     if step["way"] == "resolved":
         _tell_resolved(step)
+    _forget()
 
 
 def _tell_resolved(step):
@@ -383,7 +383,7 @@ def _unit(name, device):
 
 
 def _forget():
-    """nscd denies a name for a while that was not there once: it is told to look again."""
+    """nscd answers for a while, to all programs, what it was told once: it is told to look again."""
     if Path(NSCD).exists():
         with contextlib.suppress(CommandExecutionError):
             __salt__["onepass_host.run"](["nscd", "-i", "hosts"])
@@ -399,6 +399,7 @@ def _prove(step):
     """The name is found as every program of this host looks it up."""
 
     def found():
+        _forget()
         answer = lookup(step["sought"])
         return answer == step["new"], f"this host finds {answer or 'nothing'}"
 

@@ -281,6 +281,7 @@ def observed(modules, given, **more):
         "defined": read,
         "live": read,
         "unfit": None,
+        "others": "",
         "autostart": True,
         "answers": True,
         "served": True,
