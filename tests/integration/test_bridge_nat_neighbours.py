@@ -196,30 +196,6 @@ def test_check_names_each_who_would_drop_the_vms_frames(up):
 
 
 @nft_only
-def test_check_takes_firewalld_as_it_is_for_ipv6_too(up):
-    """It drops what its routes would not answer by the same device: the host's own are what counts."""
-    vm6 = "2001:db8:5::11"
-    up.segment.link("vm1", "address", "add", f"{vm6}/64", "dev", "eth0", "nodad")
-    up.segment.link("gw", "address", "replace", "2001:db8:5::1/64", "dev", "eth0", "nodad")
-    up.segment.link("h1", "address", "add", "2001:db8:5::2/64", "dev", BRIDGE, "nodad")
-    until(lambda: up.segment.get("gw", vm6, 3389))
-    role, _, arguments, host = conditions(up, "h1")
-    arguments["vms"] = [{**arguments["vms"][0], "ip6": vm6}]
-    up.segment.set("h1", **{"net__bridge__bridge-nf-call-ip6tables": 1})
-    try:
-        for zone, state in (("trusted", "ok"), ("drop", "broken")):
-            networks.run("firewall-cmd", f"--zone={zone}", f"--change-interface={BRIDGE}")
-            assert bool(up.segment.get("gw", vm6, 3389)) is (state == "ok")
-            found = up.call("h1", "bridge_nat_check.conditions", role, BRIDGE, arguments, host)["forwarding of the VM"]
-            assert found["state"] == state, found
-    finally:
-        networks.run("firewall-cmd", f"--remove-interface={BRIDGE}", check=False)
-        networks.run("firewall-cmd", "--zone=drop", f"--remove-interface={BRIDGE}", check=False)
-        up.segment.link("h1", "address", "delete", "2001:db8:5::2/64", "dev", BRIDGE)
-        up.segment.set("h1", **{"net__bridge__bridge-nf-call-ip6tables": 0})
-
-
-@nft_only
 def test_a_zone_that_drops_all_does_not_close_the_hosts_port(up):
     """firewalld accepts what was redirected."""
     networks.run("firewall-cmd", "--set-default-zone=drop")
