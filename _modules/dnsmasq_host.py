@@ -9,6 +9,7 @@ Requires iproute2 and root::
 """
 
 import contextlib
+import ipaddress
 import json
 import os
 import signal
@@ -51,6 +52,35 @@ def links():
                 "addresses": addresses,
             }
     return found
+
+
+def others(network, bridge):
+    """
+    Which other devices of this host have an address in a network, or a route to just this one, as a VPN has.
+
+    network
+        Its addresses: ``192.168.150.0/24``. A wider network stays beside it.
+    bridge
+        Its own device.
+
+    Returns:
+        A text: ``eth1 (192.168.150.7/24)``; empty when there is none.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_host.others 192.168.150.0/24 virbr7
+
+    .. versionadded:: 0.1.0
+    """
+    own = ipaddress.ip_network(network)
+    routes = json.loads(__salt__["onepass_host.run"](["ip", "-j", "-4", "route", "show"]) or "[]")
+    found = {each.get("dev", each.get("type")): f"route to {own}" for each in routes if each.get("dst") == str(own)}
+    for device, link in links().items():
+        inside = [each for each in link["addresses"] if ipaddress.ip_interface(each).ip in own]
+        found.update({device: inside[0]} if inside else {})
+    return ", ".join(f"{device} ({what})" for device, what in found.items() if device != bridge)
 
 
 def attach(device, bridge):

@@ -56,7 +56,8 @@ def observe(network):
         ``xml`` (the definition, or ``None``), ``defined`` and ``live`` (:py:func:`dnsmasq_xml.read` of it, or
         ``None``), ``unfit`` (what libvirt's parser says against the wanted one, or ``None``), ``autostart``,
         ``servers`` (the file's text), ``answers`` (whether dnsmasq does), ``served`` (whether it has read the file),
-        ``ports`` (of the bridge) and ``detached`` (taps that should be).
+        ``ports`` (of the bridge), ``others`` (of a network that does not run, what :py:func:`dnsmasq_host.others`
+        answered) and ``detached`` (taps that should be).
 
     Raises ``CommandExecutionError`` when libvirt does not answer, and when dnsmasq does not take the options.
 
@@ -93,6 +94,7 @@ def observe(network):
         "answers": seen is not None,
         "served": __salt__["dnsmasq_texts.marked"](servers) in (seen or {}),
         "ports": sorted(device for device, link in links.items() if bridge and link["master"] == bridge),
+        "others": "" if live else __salt__["dnsmasq_host.others"](network["network"], bridge),
         "detached": {tap: guest for tap, guest in taps.items() if links.get(tap, {}).get("master") != bridge},
     }
 
@@ -126,6 +128,11 @@ def plan(network, observed, restart=False):
     _refuse_others(network, observed)
     if observed["unfit"]:
         raise SaltInvocationError(f"libvirt does not take the definition of {network['name']}: {observed['unfit']}")
+    if observed["others"]:
+        raise SaltInvocationError(
+            f"{network['network']} of {network['name']} is in use on this host already, by {observed['others']}: "
+            f"give another address"
+        )
     xml = __salt__["dnsmasq_xml.xml"](network, observed["xml"])
     wanted, live = __salt__["dnsmasq_xml.read"](xml), observed["live"]
     again = bool(live) and _restart_step(network["name"], live, wanted, observed["answers"])
@@ -335,7 +342,7 @@ def _unfit(xml):
     with tempfile.NamedTemporaryFile("w", prefix="libvirt-", suffix=".xml") as file:
         file.write("<node/>")
         file.flush()
-        connection = libvirt.open(f"test://{file.name}")
+        connection = __salt__["libvirt_host.connect"](f"test://{file.name}")
         try:
             connection.networkDefineXML(xml)
         except libvirt.libvirtError as err:

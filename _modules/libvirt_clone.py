@@ -280,10 +280,9 @@ def plan(template, *names, **options):
     _check({"template": template, "names": names, **options})
     left = __salt__["libvirt_plan.missing"](template, names)
     prepared = __salt__["libvirt_make.prepare"](template, left, options) if left else None
-    there = __salt__["libvirt_host.domains"]()
     return {
         name: {
-            "state": __salt__["libvirt_plan.state"](name, template, there.get(name))[0],
+            "state": __salt__["libvirt_plan.state"](name, template, __salt__["libvirt_host.domain"](name))[0],
             **(_planned(prepared, name) if name in left else {}),
         }
         for name in names

@@ -159,7 +159,7 @@ def _refuse_collisions(prepared, names):
         if name not in names
     }
     wrong = []
-    taken, others = {}, _others(*names)
+    taken, others = {}, _others(there, names)
     for name in names:
         planned = wanted(prepared, name)
         wrong += [
@@ -379,7 +379,7 @@ def remove(name):
     .. versionadded:: 0.1.0
     """
     found = own(name)
-    removed, spared = removable(found, _others(name))
+    removed, spared = removable(found, _others(__salt__["libvirt_host.domains"](), [name]))
     if found["ours"]["state"] == "ready":
         __salt__["libvirt_host.mark"](name, {**found["ours"], "state": "unfinished"})
     __salt__["libvirt_host.power"](name, False)
@@ -442,10 +442,10 @@ def place(path):
     return posixpath.join(os.path.realpath(directory), name)
 
 
-def _others(*names):
+def _others(there, names):
     """Places that domains other than these name, or have below their disks: place to one of the domains."""
-    there = __salt__["libvirt_host.domains"]()
-    named = {place(path): name for name, found in there.items() if name not in names for path in found["paths"]}
+    paths = [*((name, found["paths"]) for name, found in there.items()), *__salt__["libvirt_host.opened"]().items()]
+    named = {place(path): name for name, held in paths if name not in names for path in held}
     below = __salt__["libvirt_template.users"](there)
     return {**{place(path): min(users - {*names}) for path, users in below.items() if users - {*names}}, **named}
 

@@ -258,6 +258,12 @@ ERRORS = {
             "Give the network a bridge of its own. One that nobody needs any more: ip link delete dev NAME.",
         ),
         (
+            "is in use on this host already, by *",
+            "Another device of this host has an address in that network, or a route leads to it, as a VPN's. Guests "
+            "and whoever is reached there would not be told apart.",
+            "Give the network another address; or take that device's away (ip address; ip route).",
+        ),
+        (
             "is on the bridge *: give bridge: *",
             "The network was made with another bridge, which would stay with its address and its guests.",
             "Keep that bridge, or take the network away first (dnsmasq_fwd.absent) and make it anew.",
