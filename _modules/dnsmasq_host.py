@@ -70,6 +70,7 @@ def attach(device, bridge):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     __salt__["onepass_host.run"](["ip", "link", "set", "dev", device, "master", bridge, "up"])
     seen = links()[device]
     if seen["master"] != bridge or not seen["up"]:
@@ -134,6 +135,7 @@ def hang_up(pid):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGHUP)
 
@@ -153,10 +155,11 @@ def syntax(options, beside=()):
 
     .. code-block:: bash
 
-        salt-call --local -m . dnsmasq_host.syntax '[no-ping]'
+        salt-call --local -m . sys.doc dnsmasq_host.syntax
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with tempfile.NamedTemporaryFile("w", prefix="dnsmasq-", suffix=".conf") as file:
         lines = [each for each in (*beside, *options) if not each.startswith("servers-file=")]
         file.write("".join(f"{line}\n" for line in lines))

@@ -161,10 +161,11 @@ def seal(path: str, image_format: str, generation: int) -> str:
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_disk.seal /var/lib/libvirt/images/debian12.qcow2 qcow2 1
+        salt-call --local -m . sys.doc libvirt_disk.seal
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     sealed, new = base(path, generation), f"{path}.new"
     kept_format = "qcow2"
     with __salt__["onepass_host.told"](path):
@@ -200,6 +201,7 @@ def empty(base: str, base_format: str) -> bytes:
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with tempfile.TemporaryDirectory(prefix="onepass-") as work:
         path = Path(work, "overlay")
         __salt__["onepass_host.run"](["qemu-img", "create", "-f", "qcow2", "-b", base, "-F", base_format, path])
@@ -223,6 +225,7 @@ def write(path: str, data: bytes):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with (
         __salt__["onepass_host.told"](path),
         open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file,
@@ -241,10 +244,11 @@ def flatten(path: str):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_disk.flatten /var/lib/libvirt/images/virtual1.qcow2
+        salt-call --local -m . sys.doc libvirt_disk.flatten
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     __salt__["onepass_host.run"](["qemu-img", "rebase", "-f", "qcow2", "-b", "", path], timeout=None)
 
 
@@ -265,6 +269,7 @@ def iso(path: str, files: dict):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     import pycdlib  # takes as long as a clone, and few templates need it
 
     image = pycdlib.PyCdlib()
@@ -310,10 +315,11 @@ def inspect(path: str, image_format: str = "qcow2", directories=(), texts=(), mo
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_disk.inspect /var/lib/libvirt/images/debian12.qcow2 directories='[/etc]'
+        salt-call --local -m . sys.doc libvirt_disk.inspect
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     seen = []
     with _export(path, image_format) as device:
         for offset in _partitions(device):
@@ -352,6 +358,7 @@ def edit(path: str, offset: int, filesystem: str, edits: dict, files: dict):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with _export(path, "qcow2", writable=True) as device:
         directories = {posixpath.dirname(each) for each in (*edits["write"], *edits["remove"])}
         now = WRITERS[filesystem](device, offset, edits, files, directories)

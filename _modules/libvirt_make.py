@@ -252,6 +252,7 @@ def make(prepared, name, timeout):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     found = __salt__["libvirt_host.domain"](name)
     if found and found["ours"] and found["ours"]["state"] == "ready":
         raise CommandExecutionError(f"{name} is a clone already; libvirt_clone.destroy {name} first")
@@ -295,6 +296,7 @@ def new_identity(prepared, vm):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     identity = __salt__["libvirt_identity.new"](vm["name"], prepared["domain"], prepared["options"]["minion"])
     old = [interface["mac"] for interface in prepared["template"]["interfaces"]]
     return {**identity, "macs": dict(zip(old, vm["macs"], strict=True))}
@@ -373,10 +375,11 @@ def remove(name):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_make.remove virtual2
+        salt-call --local -m . sys.doc libvirt_make.remove
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     found = own(name)
     removed, spared = removable(found, _others(name))
     if found["ours"]["state"] == "ready":

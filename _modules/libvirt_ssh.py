@@ -78,6 +78,7 @@ def identify(name: str, identity: dict, timeout: float):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     __salt__["libvirt_host.power"](name, True)
     address, files = __salt__["onepass.wait"](lambda: _look(name), f"root's login on {name} as its template", timeout)
     edits = __salt__["libvirt_identity.edits"](identity, files)

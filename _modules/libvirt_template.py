@@ -89,10 +89,11 @@ def seal(template):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_template.seal debian12
+        salt-call --local -m . sys.doc libvirt_template.seal
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     found = sealable(template)
     if found["next"] is None:
         return {"generation": found["generation"], "changed": False, "pinned": []}
@@ -221,10 +222,11 @@ def gc(template):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_template.gc debian12
+        salt-call --local -m . sys.doc libvirt_template.gc
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     needed = users()
     removed, kept = [], {}
     for disk in source(template)["disks"]:

@@ -30,6 +30,13 @@ ERRORS = {
             "Install the package that has it, then run again.",
         ),
         (
+            "* is not for callers from outside",
+            "The function runs a program, or writes what it is given: that is for Onepass's own modules, states and "
+            "runners, and for no job of a master's, salt-call, module.run or template.",
+            "Call what stands for it: a state, or a function such as libvirt_clone.clone, dnsmasq_fwd.apply or "
+            "bridge_nat.apply. For a program of your own there is Salt's cmd.run.",
+        ),
+        (
             "* was ended after * s without an answer",
             "A program that answers at once elsewhere hangs on this host: what it asks, a daemon or a disk, hangs.",
             "Run it by hand there and see what it waits for (ps -o stat,wchan); then run again.",
