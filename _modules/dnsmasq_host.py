@@ -12,7 +12,6 @@ import contextlib
 import json
 import os
 import signal
-import tempfile
 from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
@@ -160,12 +159,11 @@ def syntax(options, beside=()):
     .. versionadded:: 0.1.0
     """
     __salt__["onepass_host.internal"]()
-    with tempfile.NamedTemporaryFile("w", prefix="dnsmasq-", suffix=".conf") as file:
+    with __salt__["onepass_host.workplace"]() as work:
         lines = [each for each in (*beside, *options) if not each.startswith("servers-file=")]
-        file.write("".join(f"{line}\n" for line in lines))
-        file.flush()
+        (work / "dnsmasq.conf").write_text("".join(f"{line}\n" for line in lines))
         try:
-            __salt__["onepass_host.run"](["dnsmasq", "--test", f"--conf-file={file.name}"])
+            __salt__["onepass_host.run"](["dnsmasq", "--test", f"--conf-file={work}/dnsmasq.conf"])
         except CommandExecutionError as err:
             said = str(err).rpartition("dnsmasq: ")[2]
             number = said.partition(" at line ")[2].split(" ")[0]

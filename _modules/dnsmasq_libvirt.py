@@ -13,7 +13,6 @@ Requires libvirt's Python binding, root, and iproute2.
 """
 
 import contextlib
-import tempfile
 import xml.etree.ElementTree as ET
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
@@ -333,10 +332,9 @@ def _refuse_others(network, observed):
 
 def _unfit(xml):
     """What libvirt's own parser says against a definition; the driver for tests keeps nothing and starts nothing."""
-    with tempfile.NamedTemporaryFile("w", prefix="libvirt-", suffix=".xml") as file:
-        file.write("<node/>")
-        file.flush()
-        connection = libvirt.open(f"test://{file.name}")
+    with __salt__["onepass_host.workplace"]() as work:
+        (work / "node.xml").write_text("<node/>")
+        connection = libvirt.open(f"test://{work}/node.xml")
         try:
             connection.networkDefineXML(xml)
         except libvirt.libvirtError as err:

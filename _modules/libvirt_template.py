@@ -259,8 +259,9 @@ def users(there=None) -> dict:
     found_users = {}
     for name, found in (there or __salt__["libvirt_host.domains"]()).items():
         for disk in found["disks"]:
-            path = disk["path"]
-            while path and os.path.exists(path):
+            path, passed = disk["path"], set()
+            while path and os.path.exists(path) and os.path.realpath(path) not in passed:
+                passed.add(os.path.realpath(path))
                 path = __salt__["libvirt_disk.header"](path)["backing"]
                 if path:
                     found_users.setdefault(path, set()).add(name)

@@ -12,8 +12,10 @@ import contextlib
 import contextvars
 import ctypes
 import errno
+import fcntl
 import glob
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -27,6 +29,7 @@ from salt.exceptions import CommandExecutionError
 CLONE_NEWNET = 0x40000000
 # Whatever bytes a file of others holds.
 AS_IT_IS = {"encoding": "utf-8", "errors": "surrogateescape"}
+WORK = "onepass-work-"
 # Where the bundle's own functions are: beside this file's directory, in each way to install them. Not all that is
 # below it, as a checkout has Salt itself in its .venv.
 OWN = tuple(
@@ -187,6 +190,36 @@ def told(path):
         raise CommandExecutionError(f"{err.filename or path}: {err.strerror}") from err
 
 
+@contextlib.contextmanager
+def workplace():
+    """
+    A directory of the caller's own, until the end of a block: in it are files that programs are given.
+
+    What is left of blocks whose process was killed is removed by the next one; a lock tells them from living ones.
+
+    Raises ``CommandExecutionError`` when there can be none.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc onepass_host.workplace
+
+    .. versionadded:: 0.1.0
+    """
+    for left in glob.glob(os.path.join(tempfile.gettempdir(), f"{WORK}*")):
+        _remove_left(left)
+    with told(tempfile.gettempdir()):
+        work = tempfile.mkdtemp(prefix=WORK)
+    held = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield Path(work)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        os.close(held)
+
+
 def has_systemd():
     """
     Whether systemd runs this host.
@@ -231,6 +264,19 @@ def _caller(frame):
     while frame and frame.f_globals.get("__name__", "").startswith("salt.loader."):
         frame = frame.f_back
     return frame
+
+
+def _remove_left(work):
+    """A workplace that nobody holds any more; one that is a minute old has been locked, if its process lives."""
+    with contextlib.suppress(OSError):
+        held = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            there = os.fstat(held)
+            if there.st_uid == os.geteuid() and there.st_mtime < time.time() - 60:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(work, ignore_errors=True)
+        finally:
+            os.close(held)
 
 
 def _sweep(path):
