@@ -70,6 +70,7 @@ def prepare(template, names, options):
         "way": way,
         "why": why,
         "system": system,
+        "host_keys": __salt__["libvirt_ssh.host_keys"](template, list(bases.values())) if way == "ssh" else [],
         "pool": __salt__["libvirt_host.pool"](options["pool"], found["disks"][0]["path"]),
         "domain": options["domain"] or _network_domain(found, options),
         "host": __salt__["libvirt_host.uuid"](),
@@ -269,7 +270,7 @@ def make(prepared, name, timeout):
         __salt__["libvirt_host.define"](xml)
         _fill(prepared, vm, identity)
         if prepared["way"] == "ssh":
-            __salt__["libvirt_ssh.identify"](name, identity, timeout)
+            __salt__["libvirt_ssh.identify"](name, identity, timeout, prepared["host_keys"])
             _release(own(name))
         if prepared["options"]["autostart"]:
             __salt__["libvirt_host.change"](name, "autostart", True)
