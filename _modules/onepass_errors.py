@@ -165,6 +165,12 @@ ERRORS = {
             "The last line of them names the cause. Mend that and run again: what is done has nothing to do.",
         ),
         (
+            "The job cache has no return of the master's own for this job",
+            "A job of that id is an orchestration, and what is kept of it comes from minions alone: it was killed, or "
+            "a minion has returned something in its name.",
+            "salt-run jobs.lookup_jid shows what is there, and from whom; run the orchestration again.",
+        ),
+        (
             "does not run any more and has not told its end",
             "The process of the run, or the master, was killed. What the minions were doing they have finished by "
             "themselves.",
