@@ -259,3 +259,19 @@ def test_a_kernel_whose_namespaces_have_no_switches_of_their_own_has_the_hosts(t
     trial.__salt__ = {**host, "onepass_host.in_new_network": lambda _: trial._cross()}
     with pytest.raises(CommandExecutionError, match="bridge-nf-call-iptables: Is a directory"):
         trial.passes("virbr0", "eth0", [], {})
+
+
+def test_a_libvirtd_that_hangs_costs_the_hosts_rules_ten_seconds(tmp_path, monkeypatch):
+    asked = []
+
+    def run(argv, timeout):
+        asked.append(timeout)
+        raise CommandExecutionError(f"{' '.join(argv)} was ended after {timeout} s without an answer")
+
+    salt, opts = {"onepass_host.run": run}, {"root_dir": str(tmp_path)}
+    module = tree.load("_modules/bridge_nat.py", __salt__=salt, __opts__=opts)
+    monkeypatch.setattr(module.salt.utils.path, "which", lambda program: program)
+    (tmp_path / "run/libvirt").mkdir(parents=True)
+    (tmp_path / "run/libvirt/libvirt-sock").touch()
+    assert module._refuse_wrong_macs([VM, {**VM, "name": "win-018"}]) is None
+    assert asked == [10]
