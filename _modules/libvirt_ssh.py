@@ -121,7 +121,7 @@ def identify(name: str, identity: dict, timeout: float, trusted: list):
     """
     __salt__["onepass_host.internal"]()
     __salt__["libvirt_host.power"](name, True)
-    with _ssh(trusted) as ssh:
+    with _ssh([*trusted, identity["host_key_public"]]) as ssh:  # once written, its sshd shows the new one
         what = f"root's login on {name} as its template"
         address, files = __salt__["onepass.wait"](lambda: _look(name, ssh), what, timeout)
         edits = __salt__["libvirt_identity.edits"](identity, files)
