@@ -7,7 +7,7 @@ Rules can be read in many wrong ways (a jump, a wildcard, a state, an address th
 them right. The namespace has a bridge and ports of the same names, with this host's addresses and routes on the bridge;
 nobody sees it, and it is gone with the trial::
 
-    salt-call --local -m . bridge_nat_trial.passes virbr0 eth0 '[10.20.30.17]' '{nft: "table inet empty {}"}'
+    salt-call --local -m . sys.doc bridge_nat_trial.passes
 
 Requires root, iproute2, the module ``br_netfilter``, and what loads the rules.
 """
@@ -58,10 +58,11 @@ def passes(bridge: str, uplink: str, addresses: list, rules: dict) -> bool:
 
     .. code-block:: bash
 
-        salt-call --local -m . bridge_nat_trial.passes virbr0 eth0 '[10.20.30.17]' '{nft: "table inet empty {}"}'
+        salt-call --local -m . sys.doc bridge_nat_trial.passes
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     text = "\n".join(rules.values())
     here = [name for _, name in socket.if_nameindex()]
     named = [each for each in here if re.search(rf"(?<![\w.-]){re.escape(each)}(?![\w.-])", text)]

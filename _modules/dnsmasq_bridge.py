@@ -176,6 +176,7 @@ def act(step):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     ACTS[step["act"]](step)
 
 

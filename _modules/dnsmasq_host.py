@@ -13,7 +13,6 @@ import ipaddress
 import json
 import os
 import signal
-import tempfile
 from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
@@ -100,6 +99,7 @@ def attach(device, bridge):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     __salt__["onepass_host.run"](["ip", "link", "set", "dev", device, "master", bridge, "up"])
     seen = links()[device]
     if seen["master"] != bridge or not seen["up"]:
@@ -164,6 +164,7 @@ def hang_up(pid):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGHUP)
 
@@ -183,16 +184,16 @@ def syntax(options, beside=()):
 
     .. code-block:: bash
 
-        salt-call --local -m . dnsmasq_host.syntax '[no-ping]'
+        salt-call --local -m . sys.doc dnsmasq_host.syntax
 
     .. versionadded:: 0.1.0
     """
-    with tempfile.NamedTemporaryFile("w", prefix="dnsmasq-", suffix=".conf") as file:
+    __salt__["onepass_host.internal"]()
+    with __salt__["onepass_host.workplace"]() as work:
         lines = [each for each in (*beside, *options) if not each.startswith("servers-file=")]
-        file.write("".join(f"{line}\n" for line in lines))
-        file.flush()
+        (work / "dnsmasq.conf").write_text("".join(f"{line}\n" for line in lines))
         try:
-            __salt__["onepass_host.run"](["dnsmasq", "--test", f"--conf-file={file.name}"])
+            __salt__["onepass_host.run"](["dnsmasq", "--test", f"--conf-file={work}/dnsmasq.conf"])
         except CommandExecutionError as err:
             said = str(err).rpartition("dnsmasq: ")[2]
             number = said.partition(" at line ")[2].split(" ")[0]

@@ -13,7 +13,6 @@ Requires libvirt's Python binding, root, and iproute2.
 """
 
 import contextlib
-import tempfile
 import xml.etree.ElementTree as ET
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
@@ -211,6 +210,7 @@ def act(step):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     ACTS[step["act"]](step)
 
 
@@ -339,10 +339,9 @@ def _refuse_others(network, observed):
 
 def _unfit(xml):
     """What libvirt's own parser says against a definition; the driver for tests keeps nothing and starts nothing."""
-    with tempfile.NamedTemporaryFile("w", prefix="libvirt-", suffix=".xml") as file:
-        file.write("<node/>")
-        file.flush()
-        connection = __salt__["libvirt_host.connect"](f"test://{file.name}")
+    with __salt__["onepass_host.workplace"]() as work:
+        (work / "node.xml").write_text("<node/>")
+        connection = __salt__["libvirt_host.connect"](f"test://{work}/node.xml")
         try:
             connection.networkDefineXML(xml)
         except libvirt.libvirtError as err:

@@ -305,6 +305,7 @@ def act(step):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     if step["path"] is None:
         _tell(step)
         return _prove(step) if step["sought"] else None

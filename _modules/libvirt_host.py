@@ -229,10 +229,11 @@ def xml(name: str, secrets: bool = False) -> str:
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_host.xml debian12
+        salt-call --local -m . sys.doc libvirt_host.xml
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     flags = libvirt.VIR_DOMAIN_XML_INACTIVE | (libvirt.VIR_DOMAIN_XML_SECURE if secrets else 0)
     with _libvirt(f"read {name}") as host:
         return host.lookupByName(name).XMLDesc(flags)
@@ -253,6 +254,7 @@ def define(xml: str):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with _libvirt("define the domain") as host:
         host.defineXML(xml)
 
@@ -304,6 +306,7 @@ def mark(name: str, ours: dict):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     text = __salt__["libvirt_xml.metadata"](ours)
     namespace = __salt__["libvirt_xml.namespace"]()
     with _libvirt(f"mark {name}") as host:
@@ -329,6 +332,7 @@ def undefine(name: str, nvram: bool = False, tpm: bool = False):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     wanted = ["MANAGED_SAVE", "SNAPSHOTS_METADATA", "CHECKPOINTS_METADATA"]
     wanted += ["NVRAM" if nvram else "KEEP_NVRAM", "TPM" if tpm else "KEEP_TPM"]
     flags = sum(getattr(libvirt, f"VIR_DOMAIN_UNDEFINE_{flag}", 0) for flag in wanted)
@@ -349,10 +353,11 @@ def power(name: str, on: bool):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_host.power virtual1 True
+        salt-call --local -m . sys.doc libvirt_host.power
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with _libvirt(f"{'start' if on else 'stop'} {name}") as host:
         found = host.lookupByName(name)
         if on and not found.isActive():
@@ -376,10 +381,11 @@ def change(name: str, what: str, value):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_host.change virtual1 memory 512
+        salt-call --local -m . sys.doc libvirt_host.change
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with _libvirt(f"change {what} of {name}") as host:
         found = host.lookupByName(name)
         if what == "autostart":
@@ -410,10 +416,11 @@ def pool(name: str | None, path: str) -> dict:
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_host.pool None /var/lib/libvirt/images/debian12.qcow2
+        salt-call --local -m . sys.doc libvirt_host.pool
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with _libvirt(f"use the storage pool {name}" if name else "read the storage pools") as host:
         pools = {each.name(): each for each in host.listAllStoragePools()}
         directories = {each: ET.fromstring(found.XMLDesc()).findtext("target/path") for each, found in pools.items()}
@@ -443,10 +450,11 @@ def forget_files(directory: str):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_host.forget_files /var/lib/libvirt/images
+        salt-call --local -m . sys.doc libvirt_host.forget_files
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with _libvirt("refresh the storage pools") as host:
         for each in host.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
             if ET.fromstring(each.XMLDesc()).findtext("target/path") == directory:

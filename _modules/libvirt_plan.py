@@ -121,6 +121,7 @@ def act(name, template, options, timeout, step):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     if step["do"] == "clone":
         result = __salt__["libvirt_clone.make"](template, [name], options, timeout)[name]
         if not result["result"]:
