@@ -411,7 +411,8 @@ def entries() -> list:
 
     .. versionadded:: 0.1.0
     """
-    parts = [ERRORS, __salt__["onepass_backend_errors.known"](), __salt__["onepass_pillar_errors.known"]()]
+    others = ("onepass_backend_errors", "onepass_directory_errors", "onepass_pillar_errors")
+    parts = [ERRORS, *(__salt__[f"{name}.known"]() for name in others)]
     return [
         {"error": error, "area": area, "meaning": meaning, "solution": solution}
         for part in parts

@@ -84,7 +84,11 @@ def _listed(kind):
 
 def _errors_page():
     """A section per message, by area; Sphinx makes its anchor from the title."""
-    parts = {**functions("onepass_backend_errors"), **functions("onepass_pillar_errors")}
+    parts = {
+        **functions("onepass_backend_errors"),
+        **functions("onepass_directory_errors"),
+        **functions("onepass_pillar_errors"),
+    }
     known = functions("onepass_errors", __salt__=parts)["onepass_errors.entries"]()
     lines = ["# Errors and solutions\n", "… stands for what differs from case to case. The same from a terminal:\n"]
     lines.append("```console\n# salt-run onepass.solution 'the message'\n```\n")

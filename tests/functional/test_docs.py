@@ -211,7 +211,11 @@ def words(element):
 
 
 def test_the_site_shows_messages_and_remedies_as_the_modules_have_them(generated, site):
-    parts = {**tree.functions("onepass_backend_errors"), **tree.functions("onepass_pillar_errors")}
+    parts = {
+        **tree.functions("onepass_backend_errors"),
+        **tree.functions("onepass_directory_errors"),
+        **tree.functions("onepass_pillar_errors"),
+    }
     known = tree.functions("onepass_errors", __salt__=parts)["onepass_errors.entries"]()
     found = [[words(part) for part in title.parent.find_all(["h3", "p"])] for title in site["errors"].find_all("h3")]
     shown = [generated._shown(entry) for entry in known]

@@ -15,8 +15,12 @@ from tree import KINDS, functions, load, sources
 
 # Functions that make a fault, and which argument of theirs is its text.
 MAKERS = {"Finding": 1, "_fault": -2, "_said": -2, "_refusal": 1}
-RAISED = ("CommandExecutionError", "SaltInvocationError", "CloudError", "Refusal")
-PARTS = {**functions("onepass_backend_errors"), **functions("onepass_pillar_errors")}
+RAISED = ("CommandExecutionError", "SaltInvocationError", "CloudError", "Refusal", "Silence")
+PARTS = {
+    **functions("onepass_backend_errors"),
+    **functions("onepass_directory_errors"),
+    **functions("onepass_pillar_errors"),
+}
 ENTRIES = functions("onepass_errors", __salt__=PARTS)["onepass_errors.entries"]()
 SOLUTION = load("_modules/onepass_solution.py", __salt__={"onepass_errors.entries": lambda: ENTRIES})
 
@@ -61,7 +65,8 @@ def message(node):
 
 
 TEXTS = list(texts())
-FORMS = [entry["error"] for entry in ENTRIES if not entry["error"].startswith("Lesson: ")]
+OUTSIDE = "What 389 Directory Server itself says"
+FORMS = [e["error"] for e in ENTRIES if e["area"] != OUTSIDE and not e["error"].startswith("Lesson: ")]
 
 
 @pytest.mark.parametrize(

@@ -23,8 +23,10 @@ PACKAGES = [
     "Keystone",
     "Neutron",
     "openstacksdk",
+    "ldap3",
 ]
 DEBIAN = {
+    "389 Directory Server": "389-ds-base",
     "dnsmasq": "dnsmasq-base",
     "docker": "docker.io",
     "ebtables": "ebtables",

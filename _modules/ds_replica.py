@@ -1,0 +1,162 @@
+"""
+389 Directory Server: who replicates with whom, how far behind, what is wrong and what to do. Nothing is ever written.
+
+.. versionadded:: 0.1.0
+
+On a host with a server, as root, without any password; and of other servers by a login::
+
+    salt-call --local -m . ds_replica.status
+    salt-call ds_replica.status '[ldaps://ds1.dc, ldaps://ds2.dc]' login=ds389:login
+
+An agreement's own words are no proof. They are green on a target that was rebuilt and lacks everything, on an
+agreement that is switched off, and beside clocks that keep servers apart; and red where the next try will do. So each
+target that is read too is judged by what it has: its generation, and the last change of every replica
+(:py:mod:`ds_rules` has all conditions).
+
+The functions take ``servers``, ``login`` and ``timeout``, which :py:mod:`ds_client` explains. The least account that
+can see everything, and its ACIs, stand in ``docs/ds_replica.md``. They require ldap3 in Salt's Python.
+"""
+
+import contextlib
+import time
+from pathlib import Path
+
+from salt.exceptions import CommandExecutionError, SaltInvocationError
+
+__virtualname__ = "ds_replica"
+
+# Seconds in which a change gets everywhere in a sound estate.
+SETTLE = 3
+# Codes of LDAP by which an agreement says that it cannot connect, whatever the cause.
+NO_CONTACT = (-1, -11, 81, 91)
+
+
+def __virtual__():
+    if "ds_client.session" not in __salt__:
+        return False, "ds_replica needs ldap3 in Salt's Python: salt-pip install 'ldap3>=2.9'"
+    return __virtualname__
+
+
+def status(servers=None, login=None, timeout=5):
+    """
+    The servers with their replicas and agreements, and a line per thing that needs somebody.
+
+    ``salt-call`` ends with exit code 1 when there is such a line. A server that is off, frozen or late costs
+    ``timeout`` seconds, all of them together once.
+
+    servers
+        List of addresses. Default: all servers of this host, by ldapi.
+    login
+        Path of a mapping with ``bind_dn``, ``password`` and ``ca_file``, for addresses other than ldapi. Default: none.
+    timeout
+        Seconds for each server. Default 5.
+
+    Returns:
+        ``servers``: name to ``address``, ``version``, ``clock`` (seconds ahead of this host), ``certificate`` (days
+        that it has), and ``suffixes``: name to ``role``, ``id``, ``generation``, ``conflicts`` (how many) and
+        ``agreements``: name to ``to``, ``enabled``, ``lag`` (seconds by what the target has; ``None``: it was not
+        read), ``initialisation`` (``None``, ``armed``, ``running`` or ``stopped``) and ``says``, the agreement's own
+        words. ``needs``: list of lines.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . ds_replica.status
+
+    .. versionadded:: 0.1.0
+    """
+    seen = _seen(servers, login, timeout)
+    found = __salt__["ds_rules.conditions"](seen, time.time())
+    needs = [_line(each) for each in found if each["state"] == "broken"]
+    if needs:
+        __context__["retcode"] = 1
+    return {"servers": __salt__["ds_report.servers"](seen), "needs": needs}
+
+
+def check(servers=None, login=None, timeout=5):
+    """
+    Every condition of a sound replication, each ``ok``, ``broken`` or ``unseen``, with the evidence and what to do.
+
+    Where an agreement says that it has no contact, the target's port is asked from here, which tells a server that is
+    off from one whose certificate has another name or an unknown signer, and from TLS that is spoken to a plain port.
+    No login is tried.
+
+    servers, login, timeout
+        As for :py:func:`status`.
+
+    Returns:
+        Name of the object and condition, ``ds1.dc:389: dc=bank,dc=example: to ds2: in sync``, to ``state``,
+        ``evidence`` and, unless it is ok, ``remedy``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . ds_replica.check
+
+    .. versionadded:: 0.1.0
+    """
+    seen = _seen(servers, login, timeout)
+    found = [*__salt__["ds_rules.conditions"](seen, time.time()), *_contacts(seen, timeout)]
+    if any(each["state"] == "broken" for each in found):
+        __context__["retcode"] = 1
+    return {_name(each): {key: each[key] for key in ("state", "evidence", "remedy") if key in each} for each in found}
+
+
+def _seen(servers, login, timeout):
+    if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout <= 600:
+        raise SaltInvocationError(f"timeout is {timeout!r}; seconds are wanted, more than 0 and up to 600")
+    if servers is None:
+        servers = __salt__["ds_client.local"]()
+    servers = [servers] if isinstance(servers, str) else servers
+    if not isinstance(servers, list) or not servers:
+        raise SaltInvocationError(f"servers is {servers!r}; a list of addresses is wanted, such as [ldaps://ds1.dc]")
+    seen = __salt__["ds_read.all_of"](list(dict.fromkeys(servers)), login, timeout)
+    return _settled(seen, login, timeout) if __salt__["ds_rules.behind"](seen) else seen
+
+
+def _settled(seen, login, timeout):
+    """What was written just now is on its way: those that answer are read again, for some seconds."""
+    known = {each["server"]: each for each in seen}
+    living = [server for server, each in known.items() if not each["fault"]]
+
+    def look():
+        known.update({each["server"]: each for each in __salt__["ds_read.all_of"](living, login, timeout)})
+        return not __salt__["ds_rules.behind"]([*known.values()]), "a target is behind"
+
+    with contextlib.suppress(CommandExecutionError):
+        __salt__["onepass.wait"](look, "all targets to have all", SETTLE, interval=0.5)
+    return [*known.values()]
+
+
+def _contacts(seen, timeout):
+    """What the ports answer whose agreements have no contact; a signer is trusted as their own server trusts it."""
+    for one in seen:
+        for suffix, held in one["suffixes"].items():
+            for agreement in held["agreements"]:
+                update = agreement["update"]
+                if update and update["ldap"] in NO_CONTACT:
+                    place = {
+                        "server": __salt__["ds_rules.named"](one),
+                        "suffix": suffix,
+                        "agreement": agreement["name"],
+                    }
+                    yield {**place, **_contact(agreement, one, timeout)}
+
+
+def _contact(agreement, one, timeout):
+    trust = (one["settings"] or {}).get("certificates")
+    trust = trust if trust and Path(trust).is_dir() else None
+    probed = __salt__["ds_probe.port"](agreement["host"], agreement["port"], agreement["transport"], trust, timeout)
+    state = "ok" if probed["kind"] == "ok" else "broken"
+    remedy = {} if state == "ok" else {"remedy": __salt__["ds_rules.remedy_of_port"](probed["kind"])}
+    return {"what": "contact", "state": state, "evidence": probed["evidence"], **remedy}
+
+
+def _line(each):
+    return f"{_name(each)}: {each['evidence']}; {each['remedy']}"
+
+
+def _name(each):
+    return ": ".join(each[key] for key in ("server", "suffix", "agreement", "what") if each.get(key))

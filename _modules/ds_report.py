@@ -1,0 +1,69 @@
+"""
+What there is to say of a replicated directory: servers, replicas and agreements in few words. Pure.
+
+.. versionadded:: 0.1.0
+
+Used by :py:mod:`ds_replica`. ``seen`` is what :py:func:`ds_read.all_of` answered::
+
+    salt-call --local -m . ds_report.servers '[]'
+"""
+
+__virtualname__ = "ds_report"
+
+
+def __virtual__():
+    return __virtualname__
+
+
+def servers(seen):
+    """
+    Each server with its suffixes and agreements.
+
+    seen
+        List of observations, see :py:func:`ds_read.observe`.
+
+    Returns:
+        See :py:func:`ds_replica.status`.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . ds_report.servers '[]'
+
+    .. versionadded:: 0.1.0
+    """
+    return {__salt__["ds_rules.named"](one): _server(one, seen) for one in seen}
+
+
+def _server(one, seen):
+    suffixes = {
+        suffix: _suffix(suffix, held, seen) for suffix, held in sorted(one["suffixes"].items()) if held["replica"]
+    }
+    return {
+        "address": one["server"],
+        "version": one["version"],
+        "clock": one["clock"],
+        "certificate": one["certificate"] and one["certificate"]["days"],
+        "suffixes": suffixes,
+    }
+
+
+def _suffix(suffix, held, seen):
+    return {
+        "role": held["replica"]["role"],
+        "id": held["replica"]["id"],
+        "generation": held["ruv"] and held["ruv"]["generation"],
+        "conflicts": len(held["conflicts"]),
+        "agreements": {each["name"]: _agreement(each, suffix, held, seen) for each in held["agreements"]},
+    }
+
+
+def _agreement(each, suffix, held, seen):
+    return {
+        "to": f"{each['host']}:{each['port']}",
+        "enabled": each["enabled"],
+        "lag": __salt__["ds_rules.lag"](each, suffix, held, seen),
+        "initialisation": __salt__["ds_rules.initialisation"](each),
+        "says": each["update"] and each["update"]["message"],
+    }
