@@ -365,6 +365,7 @@ FORMS = {
     "password": _password,
     "file": _one(_is_path, "an absolute path"),
     "files": _files,
+    "configuration": _options,
     "together": _files,
     "turn": _or_none(_fields(_turn_fields, list(_turn_fields), "a mapping with address, peers, replset and hosts")),
 }

@@ -30,6 +30,7 @@ import json
 import os
 import re
 import socket
+import time
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
@@ -67,6 +68,8 @@ READS = (
     *("hello", "ping", "connectionStatus", "find", "listIndexes", "usersInfo"),
     *("replSetGetConfig", "replSetGetStatus", "getShardMap", "getDefaultRWConcern"),
 )
+# A server whose disk hangs for longer costs a run no more than this.
+FROZEN_SECONDS = 60
 LOGIN_KEYS = ("username", "password", "authSource", "authMechanism")
 # A dead host costs two seconds and no more; a connection may say otherwise.
 DEFAULTS = {
@@ -79,11 +82,12 @@ DEFAULTS = {
 
 
 class ServerError(CommandExecutionError):
-    """A server's refusal, or its silence, with MongoDB's error code in ``code``."""
+    """A server's refusal, or its silence, with MongoDB's error code in ``code``; ``frozen``: it listens, though."""
 
-    def __init__(self, message, code):
+    def __init__(self, message, code, frozen=False):
         super().__init__(message)
         self.code = code
+        self.frozen = frozen
 
 
 def __virtual__():
@@ -186,7 +190,8 @@ def login_works(connection=None, timeout=5):
 
 def wait(condition, what, timeout, interval=0.1, also=()):
     """
-    :py:func:`onepass.wait`, with the errors that a starting or electing server gives counted as "not yet".
+    :py:func:`onepass.wait`, with the errors that a starting or electing server gives counted as "not yet". A server
+    that takes connections and answers nobody for a minute ends the wait.
 
     condition, what, timeout, interval
         As there.
@@ -201,7 +206,7 @@ def wait(condition, what, timeout, interval=0.1, also=()):
 
     .. versionadded:: 0.1.0
     """
-    return __salt__["onepass.wait"](condition, what, timeout, interval, (*NOT_YET, *also))
+    return __salt__["onepass.wait"](_thawing(condition), what, timeout, interval, (*NOT_YET, *also))
 
 
 def insist(act, what, timeout=30):
@@ -233,7 +238,8 @@ def insist(act, what, timeout=30):
 
 def gate(name, condition, what, timeout, test=False):
     """
-    :py:func:`onepass.gate`, with the errors that a starting or electing server gives counted as "not yet".
+    :py:func:`onepass.gate`, with the errors that a starting or electing server gives counted as "not yet"; see
+    :py:func:`wait`.
 
     name, condition, what, timeout, test
         As there.
@@ -246,7 +252,7 @@ def gate(name, condition, what, timeout, test=False):
 
     .. versionadded:: 0.1.0
     """
-    return __salt__["onepass.gate"](name, condition, what, timeout, test, NOT_YET)
+    return __salt__["onepass.gate"](name, _thawing(condition), what, timeout, test, NOT_YET)
 
 
 def look(read, blank, test=False):
@@ -453,6 +459,24 @@ def from_extended(value):
         raise SaltInvocationError(f"{value} is no value in MongoDB's extended JSON: {err}") from None
 
 
+def _thawing(condition):
+    """The condition, until its server has been frozen for too long."""
+    since = []
+
+    def look():
+        try:
+            found = condition()
+        except ServerError as err:
+            since[:] = since or [time.monotonic()] if err.frozen else []
+            if since and time.monotonic() - since[0] >= FROZEN_SECONDS:
+                raise CommandExecutionError(f"{err}; so it has been for {FROZEN_SECONDS} s") from None
+            raise
+        since.clear()
+        return found
+
+    return look
+
+
 def _from_uri(uri):
     """A URI's options as MongoClient takes them; no message has a part of it, as any may be one of a password."""
     try:
@@ -564,7 +588,7 @@ def _server_error(err, where, name, timeout):
         return ServerError(f"{where}: {name}: {err}", None)
     if code is None and _is_frozen(err, where):
         fault = f"{where} takes connections, but does not answer {name}: it is frozen, or its disk hangs"
-        return ServerError(fault, HOST_UNREACHABLE)
+        return ServerError(fault, HOST_UNREACHABLE, frozen=True)
     if code is None:
         return ServerError(f"{where}: nothing answers {name} ({_cause(err)})", HOST_UNREACHABLE)
     label = details.get("codeName", "") if isinstance(details, dict) else ""

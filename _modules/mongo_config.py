@@ -35,9 +35,9 @@ def settings(minion_id=None, pillar=None):
     Returns:
         ``method``, ``version``, ``source``, ``source_hash``, ``home``, ``programs`` (installation); ``kernel``,
         ``huge_pages`` (tuning); ``daemons`` (``name``, ``what``, ``program``, ``file``, ``config``, ``secret`` (options
-        of the site's own may hold one), ``data``, ``replset``, ``turn``, ``connection``); ``replsets``, ``router``,
-        ``cluster``, ``shards``, ``all_members``, ``databases``, ``collections``, ``users``, ``default_rw_concern``,
-        ``admin``, ``timeout`` (arguments of the states).
+        of the site's own may hold one), ``data``, ``replsets`` (whose members have to be in their places), ``turn``,
+        ``connection``); ``replsets``, ``router``, ``cluster``, ``shards``, ``all_members``, ``databases``,
+        ``collections``, ``users``, ``default_rw_concern``, ``admin``, ``timeout`` (arguments of the states).
 
     CLI Example:
 
@@ -55,13 +55,13 @@ def settings(minion_id=None, pillar=None):
         **installation(pillar),
         "timeout": pillar.get("timeout", DEFAULT_TIMEOUT),
         "admin": _at(pillar, "auth", "admin").get("username"),
-        "daemons": _daemons(pillar, node, site["routers"]),
+        "daemons": _daemons(pillar, node, site),
         "replsets": [_replset(pillar, replset) for replset in node["replsets"]],
         "router": connection(pillar, router["port"]) if router else None,
         "cluster": bool(router.get("cluster")),
         "default_rw_concern": {"write": None, "read": None, **_at(pillar, "default_rw_concern")},
         "shards": [each for each in site["sets"] if each["role"] == "shard"],
-        "all_members": {each["name"]: each["members"] for each in site["sets"]},
+        "all_members": _all_members(site),
         "databases": site["databases"],
         "collections": __salt__["mongo_pillar.collections"](pillar)["collections"],
         "users": [_user(key, user) for key, user in _at(pillar, "users").items() if isinstance(user, dict)],
@@ -182,7 +182,11 @@ def connection(pillar, port):
     return {"host": "localhost", "port": port, "credentials": LOGIN_PATH, **options}
 
 
-def _daemons(pillar, node, routers):
+def _all_members(site):
+    return {each["name"]: each["members"] for each in site["sets"]}
+
+
+def _daemons(pillar, node, site):
     programs = installation(pillar)["programs"]
     daemons = [
         {
@@ -192,7 +196,7 @@ def _daemons(pillar, node, routers):
             "config": mongod(pillar, replset),
             "secret": bool(_at(pillar, "options")),
             "data": _at(mongod(pillar, replset), "storage").get("dbPath"),
-            "replset": replset["name"],
+            "replsets": {replset["name"]: replset["members"]},
             "turn": _turn(replset["host"], None, replset["name"], [each["host"] for each in replset["members"]]),
             "connection": connection(pillar, replset["port"]),
         }
@@ -207,8 +211,8 @@ def _daemons(pillar, node, routers):
             "config": mongos(pillar, node["router"]),
             "secret": bool(_at(pillar, "router_options")),
             "data": None,
-            "replset": None,
-            "turn": _turn(node["router"]["host"], routers, keeper, hosts.split(",")),
+            "replsets": _all_members(site),
+            "turn": _turn(node["router"]["host"], site["routers"], keeper, hosts.split(",")),
             "connection": connection(pillar, node["router"]["port"]),
         }
         daemons.append(router)

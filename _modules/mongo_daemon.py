@@ -15,11 +15,9 @@ Requires systemd, and PyMongo (see :py:mod:`mongo_client`).
 
 import contextlib
 import os
-import socket
 import time
 
 import psutil
-import salt.utils.yaml
 from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "mongo_daemon"
@@ -89,45 +87,10 @@ def plan(unit, observed, changed=False):
     return [{**step, "newer": observed["newer"]}]
 
 
-def refuse_moved(replset, file, connection=None):
-    """
-    Refuse to give a living member another port or another set's name: no set would know it there.
-
-    replset
-        The replica set of the daemon that is to be here.
-    file
-        Absolute path of its configuration, as it was written last.
-    connection
-        The daemon over loopback, at the port that it is to have.
-
-    Raises ``CommandExecutionError`` with what is where. Nobody is asked while the file says the same set and port.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . mongo_daemon.refuse_moved s1 /etc/mongodb/mongod-s1.conf
-
-    .. versionadded:: 0.1.0
-    """
-    host, _, port = __salt__["mongo_client.address"](connection).rpartition(":")
-    former, named, tls = _place(file)
-    if (str(former), named) == (port, replset):
-        return
-    formerly = _with_tls(tls, connection)
-    there = _set_at(connection) or _set_at(formerly)
-    if there and there != replset:
-        raise CommandExecutionError(
-            f"Port {port} is that of a living member of replica set {there}, so {replset} cannot be there; call the "
-            f"set {there} again, or take this member out of it and stop its daemon first"
-        )
-    if former and str(former) != port and _set_at(__salt__["mongo_client.at"](f"{host}:{former}", formerly)):
-        _refuse_move(replset, former, port)
-
-
 def restart(unit, files=(), turn=None, connection=None, timeout=120):
     r"""
     Restart a unit; with ``turn`` only when the others are healthy and none of them is at it, and until it serves again.
+    One that listens nowhere has nobody to lose, and waits for nobody.
 
     unit
         The systemd unit's name.
@@ -154,12 +117,13 @@ def restart(unit, files=(), turn=None, connection=None, timeout=120):
     .. versionadded:: 0.1.0
     """
     __salt__["onepass_host.internal"]()
-    if turn:
-        _refuse_elsewhere(unit, turn, connection)
-    if not turn or _alone(turn, connection):
+    ports = None if not turn or __salt__["mongo_place.listens"](connection) else _ports(unit)
+    if ports:
+        _refuse_elsewhere(ports, turn, connection)
+    if not turn or ports == [] or _alone(turn, connection):
         _restart(unit)
         return
-    take_turn(turn, connection, timeout, max(map(_written, files), default=0))
+    take_turn(turn, connection, timeout, max(map(_written, files), default=0), ports or ())
     try:
         _restart(unit)
         __salt__["mongo_client.wait"](lambda: _serves(unit, connection), f"{turn['address']} to serve again", timeout)
@@ -171,7 +135,7 @@ def restart(unit, files=(), turn=None, connection=None, timeout=120):
         end_turn(turn, connection)
 
 
-def take_turn(turn, connection=None, timeout=120, written=0):
+def take_turn(turn, connection=None, timeout=120, written=0, ports=()):
     r"""
     Wait until all peers are healthy and none of them has the turn, and take it, for a minute. A member that the set has
     not yet is not waited for.
@@ -182,6 +146,8 @@ def take_turn(turn, connection=None, timeout=120, written=0):
         Seconds in which what is seen of the others has to change. Default 120.
     written
         When the files were written, in seconds since 1970. Default 0.
+    ports
+        Where a router may still serve that is to have another port, as this one does. Default none.
 
     Raises ``CommandExecutionError`` when the time is up, and at once when a peer did not serve again after a restart
     later than ``written``.
@@ -198,7 +164,7 @@ def take_turn(turn, connection=None, timeout=120, written=0):
     what, last = f"the turn of {turn['address']} to restart", {"seen": None, "at": time.monotonic()}
 
     def taken():
-        value, seen = _taken(turn, connection, written)
+        value, seen = _taken(turn, connection, written, ports)
         if seen != last["seen"]:
             last.update(seen=seen, at=time.monotonic())
         elif not value and time.monotonic() - last["at"] >= timeout:
@@ -260,61 +226,13 @@ def _state(connection):
     return "ROUTER" if said.get("msg") == "isdbgrid" else __salt__["mongo_replset.member_state"](said)
 
 
-def _set_at(connection):
-    """The replica set of what answers there; ``None`` when nothing does."""
-    if not _listens(connection):
-        return None
-    try:
-        return __salt__["mongo_client.hello"](__salt__["mongo_client.anonymous"](connection)).get("setName")
-    except CommandExecutionError:
-        return None
-
-
-def _listens(connection):
-    """Whether the port is open; PyMongo would look for two seconds for one that is not."""
-    host, _, port = __salt__["mongo_client.address"](connection).rpartition(":")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=2).close()
-    except ConnectionRefusedError:
-        return False
-    except (OSError, ValueError):  # a socket file, or several hosts: not a daemon of the formula
-        pass
-    return True
-
-
-def _place(file):
-    """The port, the replica set and TLS in a daemon's configuration; ``None`` where there is none."""
-    try:
-        with open(file, encoding="utf-8") as text:
-            config = salt.utils.yaml.safe_load(text)
-        return config["net"]["port"], config.get("replication", {}).get("replSetName"), config["net"].get("tls")
-    except (OSError, TypeError, KeyError, AttributeError, salt.utils.yaml.YAMLError):
-        return None, None, None
-
-
-def _with_tls(tls, connection):
-    """The connection with the TLS that a daemon's configuration has, in the place of its own."""
-    own = {key: value for key, value in __salt__["mongo_client.resolve"](connection).items() if key[:3] != "tls"}
-    options = __salt__["mongo_config.connection"]({"tls": tls}, None)
-    return {**own, **{key: value for key, value in options.items() if key[:3] == "tls"}}
-
-
-def _refuse_elsewhere(unit, turn, connection):
+def _refuse_elsewhere(ports, turn, connection):
     """A living member at another port would come back as a stranger to its set, as would all others."""
-    if _kind(turn) != "members" or _listens(connection):
-        return
-    host, _, port = __salt__["mongo_client.address"](connection).rpartition(":")
-    for other in _ports(unit):
-        there = _set_at(__salt__["mongo_client.at"](f"{host}:{other}", connection))
-        if there and str(other) != port:
-            _refuse_move(there, other, port)
-
-
-def _refuse_move(replset, port, wanted):
-    raise CommandExecutionError(
-        f"The living member of {replset} here is at port {port}, not {wanted}; its set knows it by that port only: put "
-        f"{port} back, or change its host in the set first, one member at a time (onepass.solution tells how)"
-    )
+    host, _, wanted = __salt__["mongo_client.address"](connection).rpartition(":")
+    for port in ports if _kind(turn) == "members" else ():
+        there = __salt__["mongo_place.set_at"](__salt__["mongo_client.at"](f"{host}:{port}", connection))
+        if there and str(port) != wanted:
+            __salt__["mongo_place.refuse_move"](there, "this host", port, wanted)
 
 
 def _ports(unit):
@@ -344,12 +262,12 @@ def _alone(turn, connection):
     return not own.get("setName") or __salt__["mongo_user.userless"](connection)
 
 
-def _taken(turn, connection, written):
+def _taken(turn, connection, written, ports):
     """Who has the turn is read first, and what is taken at the end is taken from exactly that one."""
     # What has passed since then by this host's clock, and since a failure by the keeper's, both of this moment.
     age, found = time.time() - written, _holder(turn, connection)
     holder = found.get("holder", {})
-    states = {peer: _state(__salt__["mongo_client.at"](peer, connection)) for peer in _peers(turn, connection)}
+    states = {peer: _peer_state(peer, turn, connection, ports) for peer in _peers(turn, connection)}
     sick = {peer: state for peer, state in states.items() if state not in READY}
     others = holder and holder["host"] != turn["address"]
     if others and holder["host"] in sick and found["failed"] is not None and found["failed"] < age:
@@ -362,6 +280,15 @@ def _taken(turn, connection, written):
     if others and found["failed"] is None and found["left"] > 0:
         return False, f"{holder['host']} has it"
     return _write(turn, connection, holder, _claim(turn)), "another one was faster"
+
+
+def _peer_state(peer, turn, connection, ports):
+    """A member is looked for where its set has it; routers whose port changes serve at either until all have moved."""
+    places = [peer]
+    if _kind(turn) == "routers":
+        places += [f"{peer.rpartition(':')[0]}:{port}" for port in ports]
+    states = (_state(__salt__["mongo_client.at"](place, connection)) for place in places)
+    return next((state for state in states if state != "DOWN"), "DOWN")
 
 
 def _peers(turn, connection):

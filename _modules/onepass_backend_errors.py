@@ -41,6 +41,12 @@ ERRORS = {
             "run again.",
         ),
         (
+            "; so it has been for * s",
+            "A server takes connections and answers nobody, for a minute by now: a run does not wait longer for it. "
+            "Hosts that do not wait for it have done their part.",
+            "Thaw that process, or restart its unit (systemctl kill --signal=KILL where a stop hangs too); run again.",
+        ),
+        (
             "No credentials at *",
             "The path in the connection leads to nothing in this host's pillar or configuration. Passwords are "
             "never taken from the command line.",
@@ -110,20 +116,36 @@ ERRORS = {
             "the data of a server that belonged elsewhere.",
         ),
         (
-            "is that of a living member of replica set",
+            "is a living member of replica set *, so * cannot be there",
             "Another replica set's member answers at the port that this one is to have; a set was renamed in "
             "the pillar, or two share a port. MongoDB cannot rename a set.",
             "Give the set its former name, or end the other member's life in its own set first.",
         ),
         (
-            "The living member of * here is at port",
+            "The living member of * on * is at port",
             "A set knows its members by host and port. All members that come back at another port are strangers"
-            " to it, and the set is gone for its clients.",
-            "Put the former port back. To move a set of three or more, one member after another, the primary last: "
-            "say this one's port alone (host: ..., port: ...) in the pillar; where it is primary, rs.stepDown() "
-            "there; on the primary, c = rs.conf(), c.members[N].host = 'HOST:NEWPORT', rs.reconfig(c); then run. The "
-            "member comes back there with its data, and the next one follows when it is SECONDARY. At the end "
-            "mongodb:port can say it for all.",
+            " to it, and the set is gone for its clients. Routers look for them where the pillar says, so a router does"
+            " not change either while members would have to move with it.",
+            "Put the former port back; to move the routers alone, say their ports (routers: ['r1.dc:27117']). To move "
+            "a set of three or more, one member after another, the primary last: say this one's port alone (host: ..., "
+            "port: ...) in the pillar; where it is primary, rs.stepDown() there; on the primary, c = rs.conf(), "
+            "c.members[N].host = 'HOST:NEWPORT', rs.reconfig(c); then run. The member comes back there with its data, "
+            "and the next one follows when it is SECONDARY. At the end mongodb:port can say it for all.",
+        ),
+        (
+            "The data of * here is in *, not in *",
+            "storage:dbPath of a member that has data was changed. It would start without them: a set of one "
+            "loses all, a larger one copies everything to each member anew.",
+            "Put the former path back. Or, on one member after another: stop its daemon, move the directory, say the "
+            "path in the pillar, run. A member that is to get its data anew from its set: stop its daemon and delete "
+            "the former directory.",
+        ),
+        (
+            "The data of * here was made with *, not *, which counts at birth only",
+            "MongoDB makes a member's files one way or the other when it starts for the first time, and does not start "
+            "with an option that says otherwise.",
+            "Put the option back. Or, on one member after another, a secondary first: stop its daemon, empty its "
+            "directory, run; it gets its data from its set.",
         ),
         (
             "is a member of replica set *, not of *",

@@ -67,48 +67,54 @@ def current(name, files, together=None, turn=None, connection=None, timeout=120)
     return dict(_current(name, files, together, turn, connection, timeout), skip_watch=not __opts__["test"])
 
 
-def in_place(name, file, connection=None):
+def in_place(name, file, configuration, replsets, connection=None):
     """
-    A daemon that is a living member of a replica set stays where its set knows it. Changes nothing; refuses.
+    A daemon's new configuration leaves it where its set, its data and its cluster know it. Changes nothing; refuses.
 
-    A member is known by its address alone. One that comes back at another port, or with another set's name, is in no
-    set, and a set whose members all do has lost its data to its clients. Let the daemon's files require this state.
+    A member is known by its address alone, and its data is where it was made. One that comes back at another port, with
+    another set's name or on an empty directory is a stranger to its set, and a set whose members all do has lost its
+    data to its clients. A router may have another port, as long as the cluster's members stay. Let all that is written
+    for the daemon require this state.
 
     name
-        The replica set that the daemon is to be a member of.
+        The systemd unit.
     file
-        The daemon's configuration; as it was written last, it tells the port that the daemon has.
+        The daemon's configuration; as it was written last, it tells where the daemon and its cluster have been.
+    configuration
+        The configuration that it is to have, see :py:func:`mongo_config.mongod` and :py:func:`mongo_config.mongos`.
+    replsets
+        Mapping of replica set to its members as they are to be: a member's own set; for a router all sets.
     connection
         The daemon over loopback, at the port that it is to have.
 
     .. code-block:: yaml
 
-        s1:
+        mongod-s1:
           mongo_daemon.in_place:
             - file: /etc/mongodb/mongod-s1.conf
+            - configuration: {net: {port: 27017}, replication: {replSetName: s1}}
+            - replsets: {s1: [s1a.dc:27017, s1b.dc:27017, s1c.dc:27017]}
 
-        mongodb-mongod-s1-place:
+        mongodb-mongos-place:
           mongo_daemon.in_place:
-            - name: s1
-            - file: /etc/mongodb/mongod-s1.conf
+            - name: mongos
+            - file: /etc/mongodb/mongos.conf
+            - configuration: {net: {port: 27017}, sharding: {configDB: 'cfg/cfg1.dc:27017'}}
+            - replsets: {cfg: [cfg1.dc:27017], s1: [s1a.dc:27017, s1b.dc:27017, s1c.dc:27017]}
             - connection: {port: 27017}
             - require_in:
-              - file: mongodb-mongod-s1-config
+              - file: mongodb-mongos-config
 
     .. versionadded:: 0.1.0
     """
-    given = {"file": file, "connection": connection}
-    refused = __salt__["mongo_arguments.refusal"](name, f"member of {name}", given)
+    given = {"file": file, "configuration": configuration, "replsets": replsets, "connection": connection}
+    refused = __salt__["mongo_arguments.refusal"](name, f"daemon {name}", given)
     if refused:
         return refused
-    ret = {
-        "name": name,
-        "result": True,
-        "changes": {},
-        "comment": f"No other member of a set is in the place of {name}",
-    }
+    sets = {replset: [_host(each) for each in members] for replset, members in replsets.items()}
+    ret = {"name": name, "result": True, "changes": {}, "comment": f"{name} stays where it is known"}
     try:
-        __salt__["mongo_daemon.refuse_moved"](name, file, connection)
+        __salt__["mongo_place.refuse"](file, configuration, sets, connection)
     except (CommandExecutionError, SaltInvocationError) as err:
         return {**ret, "result": False, "comment": str(err)}
     return ret
@@ -147,3 +153,7 @@ def _current(name, files, together, turn, connection, timeout, changed=False):
         fact=lambda observed: f"{name} runs with its files" if observed["running"] else f"{name} does not run",
         test=__opts__["test"],
     )
+
+
+def _host(member):
+    return member if isinstance(member, str) else member["host"]

@@ -2,6 +2,20 @@
 {% set quoted = salt['onepass.quoted'] %}
 {% set settings = salt['mongo_config.settings']() %}
 
+# Nothing is written on a host before each of its daemons is known to stay where its set and its cluster look for it.
+{% for daemon in settings.daemons %}
+{{ quoted('mongodb-' ~ daemon.name ~ '-place') }}:
+  mongo_daemon.in_place:
+    - name: {{ quoted(daemon.name) }}
+    - file: {{ quoted(daemon.file) }}
+    - configuration: {{ quoted(daemon.config) }}
+    - replsets: {{ quoted(daemon.replsets) }}
+    - connection: {{ quoted(daemon.connection) }}
+    - require_in:
+      - file: mongodb-directories
+      - file: mongodb-etc
+{% endfor %}
+
 mongodb-directories:
   file.directory:
     - names:
@@ -42,18 +56,6 @@ mongodb-keyfile:
       - service: {{ quoted('mongodb-' ~ daemon.name) }}
 {% endif %}
 
-{% if daemon.replset %}
-{{ quoted('mongodb-' ~ daemon.name ~ '-place') }}:
-  mongo_daemon.in_place:
-    - name: {{ quoted(daemon.replset) }}
-    - file: {{ quoted(daemon.file) }}
-    - connection: {{ quoted(daemon.connection) }}
-    - require_in:
-      - file: {{ quoted('mongodb-' ~ daemon.name ~ '-config') }}
-      - file: {{ quoted('mongodb-' ~ daemon.name ~ '-unit') }}
-      - service: {{ quoted('mongodb-' ~ daemon.name) }}
-{% endif %}
-
 {{ quoted('mongodb-' ~ daemon.name ~ '-config') }}:
   file.serialize:
     - name: {{ quoted(daemon.file) }}
@@ -73,6 +75,8 @@ mongodb-keyfile:
     - template: jinja
     - mode: '0644'
     - context: {{ quoted({'what': daemon.what, 'program': daemon.program, 'config': daemon.file}) }}
+    - require:
+      - file: mongodb-etc
 
 {{ quoted('mongodb-' ~ daemon.name) }}:
   service.running:

@@ -62,6 +62,7 @@ def every_argument():
 
 GOOD = {
     "file": "/etc/mongodb/mongod-s1.conf",
+    "configuration": {"net": {"port": 1}, "replication": {"replSetName": "s1"}, "storage": {"dbPath": 5}},
     "files": [],
     "members": ["s1a.dc:27017"],
     "key": {"account": 1},

@@ -1,18 +1,13 @@
 """A server is who it is, not how it is spelled: on real mongods that are reached by several names of loopback."""
 
-import contextlib
 import socket
 import time
 
 import pytest
-import yaml
-from pymongo.errors import OperationFailure
 from salt.exceptions import CommandExecutionError
-from test_daemon import unit
 from test_replset import ADMIN, KEYFILE, admin_client, arguments, replset, run, seen_config  # noqa: F401
 
 from segments import wait_until
-from tree import functions
 
 
 def hosts(client):
@@ -136,164 +131,6 @@ def test_a_member_goes_under_the_sets_own_spelling(capitals, states):
     wanted = {"name": "up", "members": listed, "connection": connection, "timeout": 30}
     assert list(run(states, wanted, remove_extra=True)) == [f"member {spelled[2]}"]
     assert hosts(members[0].client()) == spelled[:2]
-
-
-# A living member keeps its port and its set's name
-
-
-@pytest.fixture
-def living(replset, states):  # noqa: F811
-    members, wanted = replset(3)
-    run(states, wanted)
-    for member in members:
-        connection = {**wanted["connection"], "port": member.port}
-        assert states.mongo_replset.member_ready(name="s1", connection=connection, timeout=60).result is True
-    return members, wanted
-
-
-def elsewhere(members, mongods):
-    """Ports on which nothing listens."""
-    spare = mongods(len(members), replset="s1")
-    for each in spare:
-        each.kill()
-    return [each.port for each in spare]
-
-
-def test_another_port_or_name_for_a_living_member_is_refused(living, mongods, states, tmp_path):
-    members, wanted = living
-    file, (port, *_) = tmp_path / "mongod-s1.conf", elsewhere(members[:1], mongods)
-    file.write_text(yaml.safe_dump({"net": {"port": members[0].port, "bindIpAll": True}}))
-    here, there = wanted["connection"], {**wanted["connection"], "port": port}
-
-    def said(name, connection):
-        ret = states.mongo_daemon.in_place(name=name, file=str(file), connection=connection)
-        assert ret.changes == {}
-        return ret.result, ret.comment
-
-    assert said("s1", here)[0] is True
-    assert said("shard1", here) == (
-        False,
-        f"Port {members[0].port} is that of a living member of replica set s1, so shard1 cannot be there; call the set "
-        "s1 again, or take this member out of it and stop its daemon first",
-    )
-    assert "at port" in said("s1", there)[1]
-    assert said("s1", there)[0] is False
-    members[0].stop()
-    began = time.monotonic()
-    assert said("s1", there)[0] is True, "whoever does not live may move"
-    assert time.monotonic() - began < 10, "a blank host is not waited for"
-    file.unlink()
-    assert said("s1", there)[0] is True
-
-
-def test_the_ports_of_a_living_set_are_moved_as_the_explanation_says(living, mongods, states, modules, tmp_path):
-    """One member after another, the primary last: its host in the set first, then the run; each keeps its data."""
-    members, wanted = living
-    ports, addresses = elsewhere(members, mongods), list(wanted["members"])
-    admin_client(members[0]).bank.transfers.insert_one({"_id": 1})
-    for number in (1, 2, 0):
-        member, port, file = members[number], ports[number], tmp_path / f"{number}.conf"
-        file.write_text(yaml.safe_dump({"net": {"port": member.port}, "replication": {"replSetName": "s1"}}))
-        place = {"name": "s1", "file": str(file), "connection": {**wanted["connection"], "port": port}}
-        refused = states.mongo_daemon.in_place(**place).comment
-        assert f"at port {member.port}, not {port}" in refused
-        if number == 0:
-            admin_client(member).admin.command("replSetStepDown", 60)
-        assert wait_until(lambda: primary_of(members), 60)
-        addresses[number] = f"127.0.0.1:{port}"
-        rename(admin_client(primary_of(members)), number, addresses[number])
-        assert wait_until(lambda place=place: states.mongo_daemon.in_place(**place).result, 30)
-
-        def bounce(member=member, port=port):
-            member.stop()
-            member.move(port)
-            member.start()
-            return True
-
-        asked, fakes = unit(bounce, member.pid)
-        turn = {"address": addresses[number], "peers": addresses, "replset": "s1", "hosts": addresses}
-        tested = functions("mongo_daemon", __salt__={**modules, **fakes})
-        tested["mongo_daemon.restart"]("mongod-s1", [], turn, place["connection"], 60)
-        assert (asked, primary_of(members) is not None) == (["mongod-s1"], True)
-        again = states.mongo_replset.replset_present(
-            **{**wanted, "members": addresses, "connection": place["connection"]}
-        )
-        assert (again.result, again.changes) == (True, {}), again.comment
-    for member in members:
-        assert admin_client(member).bank.transfers.count_documents({}) == 1
-
-
-def rename(client, number, address):
-    """What a person types, again while the set is busy with a configuration of its own."""
-
-    def taken():
-        config = client.admin.command("replSetGetConfig")["config"]
-        config["members"][number]["host"] = address
-        config["version"] += 1
-        with contextlib.suppress(OperationFailure):
-            return client.admin.command("replSetReconfig", config)["ok"]
-
-    assert wait_until(taken, 30)
-
-
-def primary_of(members):
-    running = [member for member in members if member.running]
-    return next((each for each in running if each.client().admin.command("hello")["isWritablePrimary"]), None)
-
-
-def test_a_turn_at_other_ports_restarts_nobody(living, mongods, modules):
-    """As one more daemon that does not answer where the pillar says; and with one that has moved there alone."""
-    members, wanted = living
-    ports = elsewhere(members, mongods)
-    addresses = [f"127.0.0.1:{port}" for port in ports]
-    [moved] = mongods(1, replset="s1", keyfile=KEYFILE)
-    for hosts_there in (addresses, [moved.address, *addresses[1:]]):
-        asked, fakes = unit(lambda: True, members[1].pid)
-        turn = {"address": addresses[1], "peers": hosts_there, "replset": "s1", "hosts": hosts_there}
-        tested = functions("mongo_daemon", __salt__={**modules, **fakes})
-        with pytest.raises(CommandExecutionError, match=f"The living member of s1 here is at port {members[1].port}"):
-            tested["mongo_daemon.restart"]("mongod-s1", [], turn, {**wanted["connection"], "port": ports[1]}, 1)
-        assert asked == []
-
-
-def test_a_member_that_is_still_starting_is_in_its_place(living, modules):
-    members, wanted = living
-    members[1].kill()
-    members[1].launch()
-    addresses = [member.address for member in members]
-    turn = {"address": addresses[1], "peers": addresses, "replset": "s1", "hosts": addresses}
-    asked, fakes = unit(lambda: True, members[1].pid)
-    tested = functions("mongo_daemon", __salt__={**modules, **fakes})
-    tested["mongo_daemon.restart"]("mongod-s1", [], turn, {**wanted["connection"], "port": members[1].port}, 60)
-    assert asked == ["mongod-s1"]
-
-
-def test_whoever_is_in_no_set_may_listen_elsewhere(mongods, modules):
-    """A blank member whose port was mended before the set was born, and a router that waits for its config servers."""
-    [blank, other] = mongods(2, replset="s1", keyfile=KEYFILE)
-    other.kill()
-    member = {"address": other.address, "peers": [other.address], "replset": "s1", "hosts": [other.address]}
-    router = {**member, "address": "127.0.0.1:1", "peers": ["127.0.0.1:1"]}
-    for turn, pid in ((member, blank.pid), (router, 1)):
-        asked, fakes = unit(lambda: True, pid)
-        tested = functions("mongo_daemon", __salt__={**modules, **fakes})
-        tested["mongo_daemon.restart"]("mongod-s1", [], turn, {"host": "127.0.0.1", "port": other.port}, 1)
-        assert asked == ["mongod-s1"]
-
-
-def test_a_server_whose_set_does_not_know_its_address_is_not_initiated(living, mongods, states, mongod_binary):
-    """As after a change of ports by hand: three members that think themselves alone."""
-    members, wanted = living
-    ports = elsewhere(members, mongods)
-    for member, port in zip(members, ports, strict=True):
-        member.stop()
-        member.move(port)
-        member.start()
-    moved = {**wanted, **arguments(members), "timeout": 5}
-    for test in (True, False):
-        ret = states.mongo_replset.replset_present(**moved, test=test)
-        assert (ret.result, ret.changes) == (False, {})
-        assert "does not know it by its address" in ret.comment
 
 
 def test_a_blank_server_that_lets_nobody_make_its_first_user_is_refused_at_once(mongods, states, pillar):

@@ -3,12 +3,15 @@
 import base64
 import os
 import signal
+import threading
+import time
 
 import pytest
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 from saltfactories.utils.functional import Loaders
 
 from segments import wait_until
+from tree import functions
 
 KEYFILE = base64.b64encode(os.urandom(96)).decode()
 ADMIN = {"mongodb": {"auth": {"admin": {"username": "admin", "password": "kept-out-of-sight"}}}}
@@ -348,6 +351,30 @@ def test_a_server_that_is_frozen_is_told_from_one_that_is_off(mongods, modules):
     member.kill()
     with pytest.raises(CommandExecutionError, match="nothing answers"):
         modules.mongo_client.hello(talk)
+
+
+@pytest.mark.parametrize("role", ["member", "config server"])
+def test_a_server_that_stays_frozen_ends_a_wait_before_its_time(mongods, states, modules, role, monkeypatch):
+    """One that thaws does not."""
+    [member] = mongods(1, replset="s1", role="configsvr" if role == "config server" else "shardsvr")
+    wanted = {**arguments([member]), "connection": {"host": "127.0.0.1", "port": member.port}}
+    assert states.mongo_replset.replset_present(**wanted, config_server=role == "config server").result is True
+    tested = functions("mongo_client", __salt__=modules, __context__={})
+    monkeypatch.setitem(tested["mongo_client.gate"].__globals__, "FROZEN_SECONDS", 3)
+
+    def ready():
+        return tested["mongo_client.hello"](wanted["connection"]).get("setName") == "s1", "blank"
+
+    os.kill(member.pid, signal.SIGSTOP)
+    began = time.monotonic()
+    ret = tested["mongo_client.gate"]("s1", ready, "s1", 300)
+    assert (ret["result"], ret["changes"]) == (False, {})
+    assert f"{member.address} takes connections, but does not answer hello: it is frozen" in ret["comment"]
+    assert "so it has been for 3 s" in ret["comment"]
+    assert time.monotonic() - began < 60
+    monkeypatch.setitem(tested["mongo_client.gate"].__globals__, "FROZEN_SECONDS", 300)
+    threading.Timer(4, os.kill, (member.pid, signal.SIGCONT)).start()
+    assert tested["mongo_client.gate"]("s1", ready, "s1", 300)["result"] is True
 
 
 def test_a_question_whose_connection_is_closed_is_asked_again_and_an_order_is_not(mongods, modules):

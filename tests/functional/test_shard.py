@@ -127,6 +127,16 @@ def test_the_router_is_waited_for(states, connection, servers):
     assert "is no router" in no_router.comment
 
 
+def test_routers_whose_port_changes_take_turns_wherever_they_still_serve(modules, connection, servers):
+    """None of them serves at the new port before it has had its turn."""
+    keeper = {"replset": "cfg", "hosts": [servers["cfg"].address]}
+    turn = {"address": "127.0.0.1:1", "peers": ["127.0.0.1:1", "127.0.0.1:2"], **keeper}
+    with pytest.raises(CommandExecutionError, match="127.0.0.1:2 is DOWN"):
+        modules.mongo_daemon.take_turn(turn, connection, timeout=0)
+    modules.mongo_daemon.take_turn(turn, connection, timeout=5, ports=[servers["port"]])
+    modules.mongo_daemon.end_turn(turn, connection)
+
+
 def test_default_concerns(states, connection, router):
     arguments = {"name": "cluster", "write": "majority", "read": "local", "connection": connection}
     assert run(states.mongo_shard.default_rw_concern, **arguments) == {

@@ -119,11 +119,22 @@ def test_a_living_member_whose_port_and_tls_change_together_is_refused(states, m
     }
     net = {"net": {"port": server.port, "tls": tls}, "replication": {"replSetName": "s1"}}
     file.write_text(yaml.safe_dump(net))
-    ret = states.mongo_daemon.in_place(name="s1", file=str(file), connection={**host, "port": 1})
+    ret = judged(states, file, "s1", {**host, "port": 1})
     assert (ret.result, ret.changes) == (False, {})
-    assert f"The living member of s1 here is at port {server.port}, not 1" in ret.comment
-    ret = states.mongo_daemon.in_place(name="s2", file=str(file), connection={**host, "port": server.port})
-    assert "is that of a living member of replica set s1" in ret.comment
+    assert f"is at port {server.port}, not 1" in ret.comment
+    ret = judged(states, file, "s2", {**host, "port": server.port})
+    assert "is a living member of replica set s1, so s2 cannot be there" in ret.comment
+
+
+def judged(states, file, name, connection):
+    """What is said of another port or set for a member, which is on this host alone."""
+    return states.mongo_daemon.in_place(
+        name=f"mongod-{name}",
+        file=str(file),
+        configuration={"net": {"port": connection["port"]}, "replication": {"replSetName": name}},
+        replsets={name: [f"127.0.0.1:{connection['port']}"]},
+        connection=connection,
+    )
 
 
 def test_a_living_member_that_gets_tls_at_another_port_is_refused(states, mongods, certificates, tmp_path):
@@ -134,5 +145,5 @@ def test_a_living_member_that_gets_tls_at_another_port_is_refused(states, mongod
     file = tmp_path / "mongod-s1.conf"
     file.write_text(yaml.safe_dump({"net": {"port": server.port}, "replication": {"replSetName": "s1"}}))
     tls = {"tls": True, "tlsCAFile": str(certificates / "ca.pem")}
-    ret = states.mongo_daemon.in_place(name="s1", file=str(file), connection={**plain, **tls, "port": 1})
-    assert f"The living member of s1 here is at port {server.port}, not 1" in ret.comment
+    ret = judged(states, file, "s1", {**plain, **tls, "port": 1})
+    assert f"is at port {server.port}, not 1" in ret.comment

@@ -115,7 +115,7 @@ class Lab:
     def highstate(self, target="*.dc"):
         """``salt '*.dc' state.highstate``: exit code, and the states as ``orchestrate`` gives them."""
         code, out, _ = self.run("salt", "--out=json", "--static", "--timeout=300", target, "state.highstate")
-        return code, _flat(json.loads(out))
+        return code, flat(json.loads(out))
 
     def disturb(self, disturbances, sls="orchestrate.mongodb"):
         """Run an orchestration, let each disturbance loose when its step begins; exit code, and steps that did not."""
@@ -276,7 +276,7 @@ def minion_states(steps):
     """``{(minion, state id): return}`` of an orchestration's states, quiet ones included, and its own that failed."""
     found = {("", step["__id__"]): {**step, "changes": {}} for step in steps.values() if step["result"] is False}
     for step in steps.values():
-        found.update(_flat(step.get("changes", {}).get("ret", {})))
+        found.update(flat(step.get("changes", {}).get("ret", {})))
     return found
 
 
@@ -301,7 +301,7 @@ def command_lines():
     return lines
 
 
-def _flat(minions):
+def flat(minions):
     return {
         (minion, state["__id__"]): state
         for minion, states in minions.items()

@@ -1,11 +1,12 @@
 """The bank's cluster on a lab of real hosts, by one orchestration: blank, dry, real, again, disturbed, grown."""
 
 import contextlib
+import json
 import re
 import threading
 
 import pytest
-from labs import Lab, changed, command_lines, failed
+from labs import Lab, changed, command_lines, failed, flat
 
 SEEN = """
 shards = router.admin.command("listShards")["shards"]
@@ -245,6 +246,84 @@ def test_a_run_that_was_cut_before_a_restart_is_made_up_for(bank, first_run):
     for words in (["test=True"], []):
         code, states = bank.orchestrate(*words)
         assert (code, failed(states), set(changed(states))) == (0, {}, wanted)
+
+
+UNITS = "systemctl show --value --property=MainPID 'mongod-*' mongos; find /etc/mongodb -type f | sort | xargs md5sum"
+
+
+def untouched(lab):
+    """Which process each daemon of each host is, and the files that they read."""
+    return json.loads(lab.run("salt", "--out=json", "--static", "*.dc", "cmd.run", UNITS)[1])
+
+
+REFUSED = {
+    "fork": ({"options": {"processManagement": {"fork": True}}}, "is true, but systemd runs the daemon"),
+    "loopback only": ({"options": {"net": {"bindIp": "127.0.0.1"}}}, "lets nobody in but this host itself"),
+    "another port": ({"port": 27117}, "its set knows it by that port only"),
+    "another directory": (
+        {"options": {"storage": {"dbPath": "/data/db"}}},
+        "is in /var/lib/mongodb/s1, not in /data/db",
+    ),
+}
+BEFORE = {"port": 27017, "options": {}}
+
+
+@pytest.mark.parametrize("pillar, words", REFUSED.values(), ids=REFUSED)
+def test_what_would_cost_a_living_set_its_members_is_refused_before_a_daemon_is_touched(bank, first_run, pillar, words):
+    before = untouched(bank)
+    bank.overlay(**pillar)
+    code, out, _ = bank.run("salt-run", "state.orchestrate", "orchestrate.mongodb")
+    bank.overlay(**BEFORE)
+    assert (code, words in out) == (1, True), out[-3000:]
+    assert untouched(bank) == before
+
+
+def test_a_port_for_all_is_refused_by_each_host_in_a_plain_highstate_too(bank, first_run):
+    """By the routers as well: in the cluster that they would look for there is nobody."""
+    before = untouched(bank)
+    bank.overlay(port=27117)
+    _, states = bank.highstate()
+    bank.overlay(**BEFORE)
+    refused = {host for (host, _), words in failed(states).items() if "its set knows it by that port only" in words}
+    assert refused == set().union(*KINDS.values())
+    assert untouched(bank) == before
+
+
+def test_a_set_with_another_name_is_refused_where_its_members_live(bank, first_run):
+    members = ["s1a.dc:27017", "s1b.dc:27017", "s1c.dc:27017"]
+    renamed = {
+        "name": "mongod-shard1",
+        "file": "/etc/mongodb/mongod-shard1.conf",
+        "configuration": {"net": {"port": 27017}, "replication": {"replSetName": "shard1"}},
+        "replsets": {"shard1": members},
+        "connection": {"port": 27017},
+    }
+    words = [f"{key}={json.dumps(value)}" for key, value in renamed.items()]
+    out = bank.run("salt", "s1b.dc", "state.single", "mongo_daemon.in_place", *words)[1]
+    assert "At port 27017 is a living member of replica set s1, so shard1 cannot be there" in out
+
+
+def test_routers_move_to_another_port_by_themselves_and_back(bank, first_run):
+    """One after the other, in one run; what was refused before has left nothing to do."""
+    for routers in (["r1.dc:27117", "r2.dc:27117"], KINDS["routers"]):
+        bank.overlay(routers=routers)
+        code, states = bank.orchestrate()
+        assert (code, failed(states)) == (0, {})
+        files = {(host, f"mongodb-mongos-{kind}") for host in KINDS["routers"] for kind in ("config", "current")}
+        assert set(changed(states)) == files
+
+
+def test_who_looks_at_jobs_and_a_highstate_beside_it_disturb_no_run(bank, first_run):
+    bank.exec("s1b.dc", "touch /etc/mongodb/mongod-s1.conf")
+    looking = bank.spawn("sh", "-c", "while salt-run --out=quiet jobs.active; do :; done")
+    beside = bank.spawn("salt", "--out=json", "--static", "--timeout=300", "s1b.dc", "state.highstate", "queue=True")
+    code, states = bank.orchestrate()
+    bank.exec("hq", "pkill -f [j]obs.active || true")
+    looking.communicate()
+    other = flat(json.loads(beside.communicate()[0]))
+    assert (code, failed(states), failed(other), beside.returncode) == (0, {}, {}, 0)
+    restarted = [key for key in (*restarts(states), *restarts(other)) if key[0] == "s1b.dc"]
+    assert restarted == [("s1b.dc", "mongodb-mongod-s1-current")]
 
 
 def test_growth_under_load_loses_nothing(bank, first_run):

@@ -170,6 +170,27 @@ def test_an_orchestration_has_no_phase_without_a_host_or_a_state(modules, pillar
     assert all(chunk["tgt"] for chunk in chunks)
 
 
+def test_nothing_is_written_on_a_host_where_one_of_its_daemons_would_be_lost(modules, pillar):
+    """Neither the key file, which its other daemons share."""
+    shard = {"role": "shard", "members": ["minion:27018"]}
+    replsets = {"cfg": {"role": "config", "members": ["minion:27019"]}, "s1": shard}
+    pillar({"mongodb": {**PILLAR, "replsets": replsets, "routers": ["minion"]}})
+    chunks = {chunk["__id__"]: chunk for chunk in modules["state.show_low_sls"]("mongodb.daemon")}
+    places = {id for id in chunks if id.endswith("-place")}
+    assert places == {f"mongodb-{name}-place" for name in ("mongod-cfg", "mongod-s1", "mongos")}
+    assert set(chunks["mongodb-mongos-place"]["replsets"]) == {"cfg", "s1"}
+
+    def named(id, *kinds):
+        return {one for kind in kinds for each in chunks[id].get(kind, []) for one in each.values()}
+
+    def needed(id):
+        own = named(id, "require", "watch") | {other for other in chunks if id in named(other, "require_in")}
+        return own.union(*map(needed, own))
+
+    for id in set(chunks) - places:
+        assert places <= needed(id), id
+
+
 def test_names_that_look_like_numbers_or_truth_stay_names(modules, pillar):
     auth = {"keyfile": "a" * 8, "admin": {"username": "007", "password": "kept-out-of-sight"}}
     shard = {"role": "shard", "members": ["minion:27018"]}
