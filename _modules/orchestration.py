@@ -17,8 +17,6 @@ import re
 
 __virtualname__ = "orchestration"
 
-SILENT = "no answer; the minion is off, cut off, or busy"
-UNHEARD = "no answer; the master was restarted during the run, and what hosts answered meanwhile did not reach it"
 GATED = "One or more requisite failed"
 WAIT = "Would wait for"
 WAITED = re.compile(r"Waited [\d.]+ s for (?P<wanted>.+?); last seen: (?P<seen>.*)", re.DOTALL)
@@ -117,7 +115,7 @@ def causes(steps, restarted=False):
     groups = {}
     for step in _ordered(steps):
         for host, cause in _first_causes(step).items():
-            cause = _unheard(cause) if restarted and cause["seen"] == SILENT else cause
+            cause = _unheard(cause) if restarted and cause["seen"] == _returned(None) else cause
             key = (step["__id__"], *(_without(host, cause[part]) for part in ("state", "wanted", "seen")))
             tolerated = step["result"] is not False
             group = groups.setdefault(key, {"phase": step["__id__"], "hosts": [], **cause, "tolerated": tolerated})
@@ -303,7 +301,11 @@ def _cause(state):
 
 
 def _unheard(cause):
-    return {**cause, "seen": UNHEARD, "next": "run again; what is done has nothing to do"}
+    return {**cause, "seen": _lost(), "next": "run again; what is done has nothing to do"}
+
+
+def _lost():
+    return "no answer; the master was restarted during the run, and what hosts answered meanwhile did not reach it"
 
 
 def _lines(comment):
@@ -312,7 +314,7 @@ def _lines(comment):
 
 def _returned(answer):
     if answer is False or answer is None:
-        return SILENT
+        return "no answer; the minion is off, cut off, or busy"
     return "; ".join(map(str, answer)) if isinstance(answer, (list, tuple)) else str(answer)
 
 

@@ -22,6 +22,9 @@ SHORT, MANY = 60, 6  # characters of a list that is written out; lines and keys 
 PRESENT = ("present", "installed", "created", "written")
 SETTING = re.compile(r"\s*(?P<key>[\w.$-]+)\s*[:=]\s*(?P<value>\S.*)")
 KERNEL = re.compile(r"Sysctl option (?P<key>\S+) set to be changed to (?P<value>.*)")
+# Of a rule of nft: the port that it is for, and what it does.
+PORT = re.compile(r"\b(tcp|udp) dport (\S+)")
+VERDICT = re.compile(r"\b([sd]nat to \S+|redirect( to \S+)?|masquerade|drop|accept)$")
 NEW_FILE = ("newfile", "New file")
 # States of Salt's: what they make, and what says that it was not there.
 MADE = {
@@ -202,12 +205,19 @@ def _words(value, level=0):
         tables = [line[6:].removesuffix(" {") for line in map(str, value) if line.startswith("table ")]
         lines = [_words(each, level + 1) for each in itertools.islice(value, MANY)]
         if tables or len(value) > MANY or sum(map(len, lines)) > 2 * SHORT:
-            return _number(value, "line") + f" of table {', '.join(tables)}" * bool(tables)
+            return _number(value, "line") + f" of table {', '.join(tables)}" * bool(tables) + _verdicts(value)
         return ", ".join(lines) or "none"
     if isinstance(value, dict) and level < SHOWN:
         words = _some([f"{key} {_words(each, level + 1)}" for key, each in itertools.islice(value.items(), MANY + 2)])
         return (f"({words})" if level else words) if value else "none"
     return "none" if value is None else _text(value)
+
+
+def _verdicts(lines):
+    """What rules do with packets: ``: tcp 22 redirect, drop``."""
+    found = [(PORT.search(line), VERDICT.search(line)) for line in map(str, lines)]
+    words = [" ".join([*(port.groups() if port else ()), verdict[0]]) for port, verdict in found if verdict]
+    return f": {_some(list(dict.fromkeys(words)))}" if words else ""
 
 
 def _line(text):

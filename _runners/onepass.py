@@ -419,7 +419,7 @@ def plan(name: str = SITE, every: int = 10, format: str = "text", full: bool = F
     if format not in (known := modules["orchestration_plan.forms"]()):
         raise Refusal(f"format: {format!r} is unknown; known are {', '.join(known)}")
     check(areas=_areas_of(name))
-    beside = _beside(__salt__["onepass_begin.others"](__salt__["onepass_begin.areas_of"](name)))
+    beside = _beside(__salt__["onepass_begin.others"](name))
     job = __salt__["onepass_jobs.run"](name, test=True, every=every)
     return _told(**modules["orchestration_told.planned"]({**job, "beside": beside}, _width(), format, full))
 
@@ -463,11 +463,10 @@ def run(name: str = SITE, plan: str | None = None, every: int = 10, wait: bool |
     .. versionadded:: 0.1.0
     """
     check(areas=_areas_of(name))
-    areas = __salt__["onepass_begin.areas_of"](name)
     if wait:
-        __salt__["onepass_begin.wait"](areas, HOUR if wait is True else wait)
+        __salt__["onepass_begin.wait"](name, HOUR if wait is True else wait)
     elif not beside:
-        __salt__["onepass_begin.refuse"](areas, hint=ALL_THE_SAME)
+        __salt__["onepass_begin.refuse"](name, hint=ALL_THE_SAME)
     if plan:
         __salt__["onepass_begin.as_planned"](name, plan, every, _width())
     job = __salt__["onepass_jobs.run"](name, every=every, pillar=BESIDE if beside else None)

@@ -6,7 +6,7 @@ Whether a run may begin: nobody else's of the same areas goes on, and the world 
 A run concerns the areas that its steps ``onepass.checked`` check, so an orchestration of one's own that includes
 ``orchestrate.mongodb`` concerns ``mongodb``. Dry runs are in nobody's way::
 
-    salt-run onepass_begin.others '[mongodb]'
+    salt-run onepass_begin.others orchestrate.mongodb
 """
 
 import sys
@@ -28,10 +28,12 @@ def __virtual__():
     return "onepass_begin"
 
 
-def others(areas: list | None = None, family: str | None = None) -> list:
+def others(name: str | None = None, areas: list | None = None, family: str | None = None) -> list:
     """
     The runs of some areas that go on, the newest first.
 
+    name
+        An orchestration, whose areas these are. Default: ``areas`` says which.
     areas
         Areas of the pillar. Default: all.
     family
@@ -42,13 +44,14 @@ def others(areas: list | None = None, family: str | None = None) -> list:
     .. code-block:: bash
 
         salt-run onepass_begin.others
-        salt-run onepass_begin.others '[mongodb]'
+        salt-run onepass_begin.others orchestrate.mongodb
 
     .. versionadded:: 0.1.0
     """
     runs = [job for job in __salt__["onepass_jobs.running"]() if not job["test"]]
     runs = [job for job in runs if not family or job["family"] < str(family)]
-    return [job for job in runs if set(areas or AREAS) & set(areas_of(job["name"]))]
+    wanted = set(areas_of(name) if name and runs else areas or AREAS)
+    return [job for job in runs if wanted & set(areas_of(job["name"]))]
 
 
 def areas_of(name: str) -> list:
@@ -66,17 +69,20 @@ def areas_of(name: str) -> list:
 
     .. versionadded:: 0.1.0
     """
-    chunks = [chunk for chunk in _execution_modules()["state.show_low_sls"](name) if isinstance(chunk, dict)]
-    steps = [chunk for chunk in chunks if (chunk["state"], chunk["fun"]) == ("onepass", "checked")]
-    named = {area for step in steps for area in step.get("areas") or AREAS}
-    return [area for area in AREAS if area in named]
+    known = __context__.setdefault("onepass_begin.areas", {})
+    if name not in known:
+        chunks = [chunk for chunk in _execution_modules()["state.show_low_sls"](name) if isinstance(chunk, dict)]
+        steps = [chunk for chunk in chunks if (chunk["state"], chunk["fun"]) == ("onepass", "checked")]
+        named = {area for step in steps for area in step.get("areas") or AREAS}
+        known[name] = [area for area in AREAS if area in named]
+    return known[name]
 
 
-def refuse(areas: list | None = None, family: str | None = None, hint: str = "") -> None:
+def refuse(name: str | None = None, areas: list | None = None, family: str | None = None, hint: str = "") -> None:
     """
     No run of these areas goes on; else this is an error that tells since when, by whom, and how to follow it.
 
-    areas, family
+    name, areas, family
         See :py:func:`others`.
     hint
         How to begin all the same. Default: nothing is said of that.
@@ -87,21 +93,21 @@ def refuse(areas: list | None = None, family: str | None = None, hint: str = "")
 
     .. code-block:: bash
 
-        salt-run onepass_begin.refuse '[mongodb]'
+        salt-run onepass_begin.refuse orchestrate.mongodb
 
     .. versionadded:: 0.1.0
     """
-    for job in others(areas, family)[:1]:
+    for job in others(name, areas, family)[:1]:
         follow = f"  follow it:\n  salt-run onepass.watch {job['jid']}"
         raise Refusal(f"{since(job)}; nothing was begun beside it\n{follow}{hint}")
 
 
-def wait(areas: list | None = None, seconds: int = HOUR) -> None:
+def wait(name: str, seconds: int = HOUR) -> None:
     """
-    The runs of these areas that went on have ended.
+    The runs of an orchestration's areas that went on have ended.
 
-    areas
-        See :py:func:`others`.
+    name
+        The orchestration.
     seconds
         How long they are waited for. Default 3600.
 
@@ -111,12 +117,12 @@ def wait(areas: list | None = None, seconds: int = HOUR) -> None:
 
     .. code-block:: bash
 
-        salt-run onepass_begin.wait '[mongodb]' 60
+        salt-run onepass_begin.wait orchestrate.mongodb 60
 
     .. versionadded:: 0.1.0
     """
     told, deadline = None, time.monotonic() + seconds
-    while found := others(areas):
+    while found := others(name):
         if time.monotonic() > deadline:
             raise Refusal(f"{since(found[0])}, still after {seconds} s of waiting for its end: nothing was begun")
         if found[0]["jid"] != told:

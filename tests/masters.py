@@ -45,7 +45,7 @@ class Master:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(30)
+        self.process.wait(120)
 
     def wait(self):
         """Its event bus can be heard."""
@@ -67,6 +67,6 @@ class Master:
         return Path(sys.executable).with_name(name)
 
 
-def ended(process, seconds=120):
+def ended(process, seconds=300):
     out, _ = process.communicate(timeout=seconds)
     return process.returncode, out
