@@ -143,7 +143,7 @@ def _of_salts(state, rest):
     said = comment.strip().partition("\n")[0]
     noun, new = MADE.get(function, ("", None))
     kernel = KERNEL.match(comment)
-    if any(each in NEW_FILE for each in [*rest, *map(str, rest.values())]):
+    if any(isinstance(each, str) and each in NEW_FILE for each in [*rest, *rest.values()]):
         return _row(name, None, "present", verb="new", noun="file", thing=_base(name))
     if isinstance(rest.get("diff"), str):
         return _of_file(name, rest)

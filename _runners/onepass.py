@@ -25,7 +25,7 @@ AREAS = {"mongodb": "mongo_pillar", "openstack": "neutron_rules", "branches": "b
 ESTATES = {"mongodb": "mongo_estate", "openstack": "neutron_estate", "branches": "branch_estate"}
 SITE = "orchestrate.site"
 MOST, HOUR = 100, 3600  # faults that are written out; seconds that another run is waited for
-ALL_THE_SAME = "\n  after it: onepass.run with wait=True; beside it, on purpose: beside=True"
+ALL_THE_SAME = "\n  to run after it: wait=True\n  to run beside it, on purpose: beside=True"
 BESIDE = {"onepass": {"beside": True}}  # what an orchestration's pillar then says to its first steps
 HINT = "What a message means, and what to do: salt-run onepass.solution 'the message'"
 
@@ -462,11 +462,11 @@ def run(name: str = SITE, plan: str | None = None, every: int = 10, wait: bool |
 
     .. versionadded:: 0.1.0
     """
-    check(areas=_areas_of(name))
     if wait:
         __salt__["onepass_begin.wait"](name, HOUR if wait is True else wait)
     elif not beside:
         __salt__["onepass_begin.refuse"](name, hint=ALL_THE_SAME)
+    check(areas=_areas_of(name))
     if plan:
         __salt__["onepass_begin.as_planned"](name, plan, every, _width())
     job = __salt__["onepass_jobs.run"](name, every=every, pillar=BESIDE if beside else None)
@@ -574,7 +574,9 @@ def _beside(runs: list) -> str:
     """What a plan says of a run that goes on."""
     if not runs:
         return ""
-    return f"{__salt__['onepass_begin.since'](runs[0])}: what it still changes is in this plan too"
+    return (
+        f"{__salt__['onepass_begin.since'](runs[0])} (job {runs[0]['jid']}); what it still changes is in this plan too"
+    )
 
 
 def _areas_of(name: str) -> list | None:

@@ -99,7 +99,7 @@ def refuse(name: str | None = None, areas: list | None = None, family: str | Non
     """
     for job in others(name, areas, family)[:1]:
         follow = f"  follow it:\n  salt-run onepass.watch {job['jid']}"
-        raise Refusal(f"{since(job)}; nothing was begun beside it\n{follow}{hint}")
+        raise Refusal(f"{since(job)};\nnothing was begun beside it\n{follow}{hint}")
 
 
 def wait(name: str, seconds: int = HOUR) -> None:
@@ -126,7 +126,7 @@ def wait(name: str, seconds: int = HOUR) -> None:
         if time.monotonic() > deadline:
             raise Refusal(f"{since(found[0])}, still after {seconds} s of waiting for its end: nothing was begun")
         if found[0]["jid"] != told:
-            print(f"{since(found[0])}; waiting for its end", file=sys.stderr, flush=True)
+            print(f"{since(found[0])}; waiting for its end (job {found[0]['jid']})", file=sys.stderr, flush=True)
             told = found[0]["jid"]
         try:
             time.sleep(LOOK_SECONDS)
@@ -187,7 +187,7 @@ def since(job: dict) -> str:
     jid = job["jid"]
     day = f"{jid[:4]}-{jid[4:6]}-{jid[6:8]} " if jid[:8] != time.strftime("%Y%m%d") else ""
     who = f", by {user}" if (user := (job.get("user") or "UNKNOWN").removeprefix("sudo_")) != "UNKNOWN" else ""
-    return f"{job['name']} is going on since {day}{jid[8:10]}:{jid[10:12]}:{jid[12:14]} (job {jid}{who})"
+    return f"{job['name']} is going on since {day}{jid[8:10]}:{jid[10:12]}:{jid[12:14]}{who}"
 
 
 def _execution_modules():

@@ -468,7 +468,8 @@ def _show(lines: list, below: list, now: float, screen: dict, every: int) -> Non
         due = below and (passed > MINUTE or (passed > every and timeless != screen.get("said")))
         for line in [*lines, *(_stamped(below, now) if due else [])]:
             print(line, file=sys.stderr)
-        screen |= {"told": time.monotonic(), "said": timeless} if due else {}
+        screen["told"] = time.monotonic() if lines or due else screen["told"]
+        screen["said"] = timeless if due else screen.get("said")
     sys.stderr.flush()
 
 

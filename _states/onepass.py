@@ -10,7 +10,7 @@ __virtualname__ = "onepass"
 
 # An area of the pillar, and the function that checks it on the minion that is given it.
 PILLARS = {"branch": "branch_pillar.check", "mongodb": "mongo_pillar.check", "openstack": "neutron_vlan.lint"}
-ALL_THE_SAME = "\n  begin again after it; or beside it, on purpose: pillar='{onepass: {beside: True}}'"
+ALL_THE_SAME = "\n  to run beside it, on purpose: pillar='{onepass: {beside: True}}'"
 
 
 def __virtual__():

@@ -73,7 +73,7 @@ def nested(levels):
 
 
 @pytest.mark.parametrize(
-    "value", [nested(5), nested(200), {None: 1, "a": 2}, [[["a"]]], b"\xff", {1: {2: [3]}}, "a\nb"]
+    "value", [nested(5), nested(200), nested(5000), {None: 1, "a": 2}, [[["a"]]], b"\xff", {1: {2: [3]}}, "a\nb"]
 )
 def test_whatever_a_minion_returns_has_a_line_and_is_json(value):
     for given in ({"a": value}, {"a": {"old": None, "new": value}}, {"a": {"old": value, "new": "b"}}):
