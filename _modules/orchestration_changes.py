@@ -61,9 +61,9 @@ def rows(state):
     """
     changes = state["changes"] or {}
     changes = changes if isinstance(changes, dict) else {"changes": changes}
-    pairs = list(_pairs(changes))
-    rest = {what: how for what, how in changes.items() if not _is_pair(how) and not _is_pairs(how)}
-    found = [_row(what, how["old"], how["new"], **_told(str(what), how["old"], how["new"])) for what, how in pairs]
+    pairs = [(str(what), _plain(how["old"]), _plain(how["new"])) for what, how in _pairs(changes)]
+    rest = {what: _plain(how) for what, how in changes.items() if not _is_pair(how) and not _is_pairs(how)}
+    found = [_row(what, old, new, **_told(what, old, new)) for what, old, new in pairs]
     if rest or (not pairs and state["result"] is None and not str(state.get("comment", "")).startswith(WAIT)):
         found.append(_of_salts(state, rest))
     return found
@@ -71,7 +71,7 @@ def rows(state):
 
 def _row(what, old, new, change="", verb="", noun="", thing=""):
     change = _line(change or " ".join(filter(None, (verb, noun, thing))))
-    row = {"object": str(what), "old": _plain(old), "new": _plain(new), "change": change}
+    row = {"object": what, "old": old, "new": new, "change": change}
     return {**row, "verb": verb, "noun": noun, "thing": _line(thing)}
 
 
