@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-branch demo-clone demo-openstack test test-3008 test-3006 test-python313 test-site test-labs test-areas test-faults test-fast fast-unit fast-functional lint docs bench lab-down clean environments packages all-packages fresh fresh-orders bench-start ci-times
+.PHONY: help demo demo-branch demo-clone demo-openstack test test-3008 test-3006 test-python313 test-site test-labs test-areas test-faults test-fast fast-unit fast-functional lint docs bench findings lab-down clean environments packages all-packages fresh fresh-orders bench-start ci-times
 
 # What a login's environment may hold, and would lead elsewhere.
 export LC_ALL := C.UTF-8
@@ -15,7 +15,7 @@ export ONEPASS_MONGOD ?= $(FETCHED_MONGOD)
 RESOLVED := .venv/resolved/lib/systemd/systemd-resolved
 NEIGHBOURS := docker.io containerd runc busybox-static firewalld python3-firewall python3-nftables gir1.2-nm-1.0 \
     network-manager libnm0 libndp0 libteamdctl0 libbluetooth3 libmm-glib0 libnewt0.52 libpolkit-agent-1-0 \
-    libpolkit-gobject-1-0 libnss-libvirt
+    libpolkit-gobject-1-0 libnss-libvirt nscd
 PIP := .venv/tools/bin/python -m pip --disable-pip-version-check --no-input -qq
 PYTEST_3006 := .venv/3006/bin/python -m pytest
 PYTEST_3008 := .venv/3008/bin/python -m pytest
@@ -33,6 +33,7 @@ help:
 	@echo "make lint            ruff, vermin, yamllint, salt-lint"
 	@echo "make docs            the site, into build/docs; any warning is an error"
 	@echo "make bench           measure, and write docs/benchmarks*.md and docs/scale.md"
+	@echo "make findings        run the surprises of findings/, and say which no longer hold; as root, half an hour"
 	@echo "make fresh COMMAND='make demo'   a command on a new Debian 12 that has nothing but git and make; BOOT=1: systemd runs it"
 	@echo "make fresh-orders    what README and docs tell to type first, each on a new machine: hours"
 	@echo "make clean           remove .venv and what tools left in the tree"
@@ -102,6 +103,10 @@ bench bench-start: environments .venv/bench/done .venv/openstack/done .venv/3008
 	.venv/3008/bin/python tests/bench/clones.py $(ONCE)
 	.venv/3008/bin/python tests/bench/vlans.py $(ONCE) $(if $(ONCE),--without-peer)
 	.venv/3008/bin/python tests/bench/scale.py $(if $(ONCE),--minions 10)
+
+# A finding that does not hold says nothing of Onepass: no part of `make test`, nor of CI.
+findings:
+	findings/all
 
 # On a new machine (.ci/fresh): any command; the first hours in other orders than .ci/run's; what .ci/run takes, for the docs.
 fresh:
@@ -189,7 +194,7 @@ $(RESOLVED): | all-packages
 	@cd .venv/resolved && apt-get -qq download systemd-resolved 2>/dev/null && dpkg -x *.deb . && rm *.deb
 
 .venv/neighbours/done: | all-packages
-	@echo "Fetching docker, firewalld, NetworkManager and libvirt's NSS"
+	@echo "Fetching docker, firewalld, NetworkManager, nscd and libvirt's NSS"
 	@rm -rf $(@D) && mkdir -p $(@D)
 	@cd $(@D) && apt-get -qq download $(NEIGHBOURS) 2>/dev/null && for each in *.deb; do dpkg -x $$each .; done && rm *.deb
 	@cp -a $(@D)/lib/. $(@D)/usr/lib && touch $@

@@ -19,7 +19,6 @@ import posixpath
 import shutil
 import uuid
 
-import salt.utils.atomicfile
 from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "libvirt_make"
@@ -70,6 +69,7 @@ def prepare(template, names, options):
         "way": way,
         "why": why,
         "system": system,
+        "host_keys": __salt__["libvirt_ssh.host_keys"](template, list(bases.values())) if way == "ssh" else [],
         "pool": __salt__["libvirt_host.pool"](options["pool"], found["disks"][0]["path"]),
         "domain": options["domain"] or _network_domain(found, options),
         "host": __salt__["libvirt_host.uuid"](),
@@ -160,7 +160,7 @@ def _refuse_collisions(prepared, names):
         if name not in names
     }
     wrong = []
-    taken, others = {}, _others(*names)
+    taken, others = {}, _others(there, names)
     for name in names:
         planned = wanted(prepared, name)
         wrong += [
@@ -252,6 +252,7 @@ def make(prepared, name, timeout):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     found = __salt__["libvirt_host.domain"](name)
     if found and found["ours"] and found["ours"]["state"] == "ready":
         raise CommandExecutionError(f"{name} is a clone already; libvirt_clone.destroy {name} first")
@@ -268,7 +269,7 @@ def make(prepared, name, timeout):
         __salt__["libvirt_host.define"](xml)
         _fill(prepared, vm, identity)
         if prepared["way"] == "ssh":
-            __salt__["libvirt_ssh.identify"](name, identity, timeout)
+            __salt__["libvirt_ssh.identify"](name, identity, timeout, prepared["host_keys"])
             _release(own(name))
         if prepared["options"]["autostart"]:
             __salt__["libvirt_host.change"](name, "autostart", True)
@@ -282,7 +283,8 @@ def make(prepared, name, timeout):
 
 def new_identity(prepared, vm):
     """
-    A new identity for a clone, with the MACs that it has for its template's. It holds private keys.
+    A new identity for a clone, with the MACs that it has for its template's, and the instance id on its ISO. It holds
+    private keys.
 
     prepared, vm
         What :py:func:`prepare` and :py:func:`wanted` answered.
@@ -295,9 +297,11 @@ def new_identity(prepared, vm):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     identity = __salt__["libvirt_identity.new"](vm["name"], prepared["domain"], prepared["options"]["minion"])
     old = [interface["mac"] for interface in prepared["template"]["interfaces"]]
-    return {**identity, "macs": dict(zip(old, vm["macs"], strict=True))}
+    instance = vm["uuid"] if vm["cidata"] else None
+    return {**identity, "macs": dict(zip(old, vm["macs"], strict=True)), "instance": instance}
 
 
 def _fill(prepared, vm, identity):
@@ -373,12 +377,13 @@ def remove(name):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_make.remove virtual2
+        salt-call --local -m . sys.doc libvirt_make.remove
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     found = own(name)
-    removed, spared = removable(found, _others(name))
+    removed, spared = removable(found, _others(__salt__["libvirt_host.domains"](), [name]))
     if found["ours"]["state"] == "ready":
         __salt__["libvirt_host.mark"](name, {**found["ours"], "state": "unfinished"})
     __salt__["libvirt_host.power"](name, False)
@@ -441,10 +446,10 @@ def place(path):
     return posixpath.join(os.path.realpath(directory), name)
 
 
-def _others(*names):
+def _others(there, names):
     """Places that domains other than these name, or have below their disks: place to one of the domains."""
-    there = __salt__["libvirt_host.domains"]()
-    named = {place(path): name for name, found in there.items() if name not in names for path in found["paths"]}
+    paths = [*((name, found["paths"]) for name, found in there.items()), *__salt__["libvirt_host.opened"]().items()]
+    named = {place(path): name for name, held in paths if name not in names for path in held}
     below = __salt__["libvirt_template.users"](there)
     return {**{place(path): min(users - {*names}) for path, users in below.items() if users - {*names}}, **named}
 
@@ -489,15 +494,10 @@ def _trust(name, ours):
     path = __salt__["config.get"]("libvirt_clone:known_hosts", "/etc/ssh/ssh_known_hosts")
     if not path:
         return
-    with __salt__["onepass_host.told"](path):
-        try:
-            with open(path) as file:
-                old = file.read().splitlines()
-        except FileNotFoundError:
-            old = []
-        new = [line for line in old if not line.endswith(f" onepass:{name}")]
-        new += [line(name, ours)] if ours and ours.get("host_key_public") else []
-        if new != old:
-            with salt.utils.atomicfile.atomic_open(path, "w") as file:
-                file.write("".join(f"{line}\n" for line in new))
-            os.chmod(path, 0o644)
+    text = __salt__["onepass_host.read"](path) or ""
+    # Not splitlines(), which parts others' lines at characters that are part of them.
+    old = text.removesuffix("\n").split("\n") if text else []
+    new = [each for each in old if not each.endswith(f" onepass:{name}")]
+    new += [line(name, ours)] if ours and ours.get("host_key_public") else []
+    if new != old:
+        __salt__["onepass_host.write"](path, "".join(f"{each}\n" for each in new))

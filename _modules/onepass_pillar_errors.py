@@ -83,6 +83,16 @@ ERRORS = {
             "Write the value in full there.",
         ),
         (
+            "half of a character in it, a surrogate",
+            "A pair such as \\ud83d\\ude00 was cut, or stands where no pairs are known; no text can hold one half.",
+            "Write the character itself, or \\U0001f600 with its eight digits.",
+        ),
+        (
+            "is a key of * characters",
+            "Names become parts of states' ids, and keys in YAML have 1024 characters at most.",
+            "Give a shorter name; a sign that has to be written as \\u and four digits counts as six.",
+        ),
+        (
             "is no UTF-8, with the byte *",
             "The file was saved in another encoding, such as Latin-1; Salt reads UTF-8.",
             "Save it as UTF-8: iconv -f latin1 -t utf-8 does it.",
@@ -270,6 +280,13 @@ ERRORS = {
             "does not answer within",
             "The minion's key is accepted, and it is off, cut off or busy.",
             "salt ID test.ping; systemctl status salt-minion on that host. A busy master: a longer timeout.",
+        ),
+        (
+            "is busy with",
+            "The minion runs, and the function that it was asked for has not come to its end: a daemon or a disk that "
+            "it asks hangs.",
+            "salt ID saltutil.running, and the log of salt-minion on that host; then systemctl status of what the "
+            "function asks (libvirtd, mongod, NetworkManager). salt ID saltutil.term_job JID ends it.",
         ),
         (
             "cannot be looked at from",

@@ -1,10 +1,12 @@
 """Clones, without any libvirt: the XML derived from a template's, the identity's files, the steps, bad arguments."""
 
+import json
 import re
 import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -286,6 +288,37 @@ def test_edits_for_a_minion_and_for_what_the_template_has(modules):
     assert write["/var/lib/dbus/machine-id"] == write["/etc/machine-id"]
 
 
+SEED = "/var/lib/cloud/seed/nocloud-net/meta-data"
+SEEDED = [  # the template's own seed, the instance id on the clone's ISO, the clone's seed
+    (
+        "instance-id: template\npublic-keys: [one]\n",
+        "1111",
+        {"instance-id": "1111", "public-keys": ["one"], "local-hostname": "vm1"},
+    ),
+    ("made: 2026-01-01", "1111", {"made": "2026-01-01", "instance-id": "1111", "local-hostname": "vm1"}),
+    ("instance-id: [template", "1111", {"instance-id": "1111", "local-hostname": "vm1"}),
+    ("template", "1111", {"instance-id": "1111", "local-hostname": "vm1"}),
+    ("instance-id: template\n", None, None),
+]
+
+
+@pytest.mark.parametrize("text, instance, wanted", SEEDED)
+def test_a_templates_own_seed_names_the_clones_instance(modules, text, instance, wanted):
+    identity = {**modules.libvirt_identity.new("vm1"), "instance": instance}
+    found = {**FOUND, SEED: {"kind": "file", "text": text, "mode": 0o600}}
+    held = modules.libvirt_identity.edits(identity, found)["write"].get(SEED)
+    assert (held and json.loads(held["text"])) == wanted
+    assert SEED in modules.libvirt_identity.texts()
+    assert SEED.rpartition("/")[0] in modules.libvirt_identity.directories()
+
+
+def test_an_identity_knows_the_instance_id_of_an_iso_alone(modules):
+    prepared = {"domain": None, "options": {"minion": None}, "template": {"interfaces": [{"mac": "a"}, {"mac": "b"}]}}
+    new = modules.libvirt_make.new_identity
+    assert new(prepared, {**CLONE, "cidata": "/images/virtual1-cidata.iso"})["instance"] == CLONE["uuid"]
+    assert new(prepared, CLONE)["instance"] is None
+
+
 def test_keys_are_pairs_and_never_twice_the_same(modules):
     one, two = (modules.libvirt_identity.new("vm1", "lab.test", {"master": "salt"}) for _ in range(2))
     for private, public in ((one["host_key"], one["host_key_public"]),):
@@ -525,3 +558,31 @@ def test_what_one_system_alone_can_have_is_named(modules, path, text, said):
     found = modules.libvirt_identity.pins({path: {"kind": "file", "text": text}}, [OLD])
     assert len(found) == (1 if said else 0)
     assert not said or (found[0].startswith(f"{path} ") and said in found[0])
+
+
+# What is asked of libvirt
+
+
+class Running:
+    """A running domain that counts how often its XML is read."""
+
+    def __init__(self, name):
+        self.read = []
+        self.name = lambda: name
+        self.isActive = self.autostart = self.hasManagedSaveImage = lambda: 1
+
+    def XMLDesc(self, flags=0):  # noqa: N802
+        self.read.append(flags)
+        return f"/{self.name()}/{flags}"
+
+
+def test_a_domains_xml_is_read_once_for_what_it_is_and_once_for_what_it_has_open():
+    domains = [Running("one"), Running("two")]
+    host = SimpleNamespace(getLibVersion=int, listAllDomains=lambda *_: domains)
+    salt = {"libvirt_xml.read": lambda text: {"paths": [text]}}
+    module = load("_modules/libvirt_host.py", __salt__=salt, __context__={"libvirt_host.connection": host})
+    flags = {"VIR_DOMAIN_XML_INACTIVE": 2, "VIR_CONNECT_LIST_DOMAINS_ACTIVE": 1}
+    module.libvirt = SimpleNamespace(libvirtError=OSError, **flags)
+    assert {name: found["paths"] for name, found in module.domains().items()} == {"one": ["/one/2"], "two": ["/two/2"]}
+    assert [each.read for each in domains] == [[2], [2]]
+    assert module.opened() == {"one": ["/one/0"], "two": ["/two/0"]}
