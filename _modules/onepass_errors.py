@@ -144,6 +144,35 @@ ERRORS = {
             "salt ID test.ping; systemctl status salt-minion there. Then run again: what is done has nothing to do.",
         ),
         (
+            "nothing was begun beside it",
+            "Another run of the same area goes on, and two at once would wait for each other, or undo each other's "
+            "waiting. The message tells since when, by whom, and the command that follows it.",
+            "Follow that one, and run again when it has ended; or let the run wait: onepass.run with wait=True. "
+            "To have both at once, on purpose: beside=True; of a plain state.orchestrate "
+            "pillar='{onepass: {beside: True}}'.",
+        ),
+        (
+            "still after * s of waiting for its end: nothing was begun",
+            "onepass.run was to wait for another run of the same area, which did not end in that time.",
+            "salt-run onepass.watch shows what that run waits for. Run again with a longer wait, in seconds.",
+        ),
+        (
+            "Stopped while waiting for the end of job *: nothing was begun",
+            "Ctrl-C, while onepass.run waited for another run. That one goes on; of this one nothing was begun.",
+            "Run again when you want it.",
+        ),
+        (
+            "no answer; the master was restarted during the run",
+            "The run outlives a restart of the master, but what hosts answered while there was none is lost to it. The "
+            "hosts are probably well, and have done their work.",
+            "Run again: what is done has nothing to do.",
+        ),
+        (
+            "format: * is unknown; known are *",
+            "A plan is told as text, or as Markdown or HTML for a ticket.",
+            "Give one of the formats that the message names; for programs there is --out=json.",
+        ),
+        (
             "No orchestration began within * s",
             "onepass.watch waits for a run that somebody else starts; none was started on this master.",
             "Start one, or give the job's id to watch one that has begun already.",

@@ -11,7 +11,6 @@ of the world. The runner ``onepass`` gets the steps from a run or from the maste
 A plain job of minions (``salt '*' state.highstate``) is read as an orchestration of one step.
 """
 
-import contextlib
 import hashlib
 import json
 import re
@@ -22,7 +21,6 @@ GATED = "One or more requisite failed"
 WAIT = "Would wait for"
 WAITED = re.compile(r"Waited [\d.]+ s for (?P<wanted>.+?); last seen: (?P<seen>.*)", re.DOTALL)
 DAY = 86400
-HOLDERS, DEEPEST = (dict, list, tuple), 100
 LETTERS = str.maketrans("0123456789", "ghijklmnop")
 ASSUMED = re.compile(r"\((?P<assumed>(if|before) [^()]*(\([^()]*\)[^()]*)*)\)$")
 
@@ -31,17 +29,19 @@ def __virtual__():
     return __virtualname__
 
 
-def summary(steps):
+def summary(steps, test=False):
     """
     An orchestration's result in short, with what failed apart from what was not begun and from what went on.
 
     steps
         The states of the master in an orchestration's return.
+    test
+        It was a dry run: what is counted are the changes that it would make. Default ``False``.
 
     Returns:
         ``phases`` (list of mappings: ``phase``, ``result``, ``seconds``, ``changes``, ``comment``), ``changes`` (how
-        many states changed something) and the names of the phases that ``failed``, were ``not begun`` because a gate
-        before them failed, and are ``done``.
+        many, counted as :py:func:`orchestration_changes.rows` does) and the names of the phases that ``failed``, were
+        ``not begun`` because a gate before them failed, and are ``done``.
 
     CLI Example:
 
@@ -51,7 +51,7 @@ def summary(steps):
 
     .. versionadded:: 0.1.0
     """
-    phases = [_phase(step) for step in _ordered(steps)]
+    phases = [_phase(step, test) for step in _ordered(steps)]
     by_result = {kind: [each["phase"] for each in phases if each["result"] == kind] for kind in RESULTS}
     return {"phases": phases, "changes": sum(each["changes"] for each in phases), **by_result}
 
@@ -67,8 +67,9 @@ def plan(steps):
         The states of the master in the return of an orchestration with ``test=True``.
 
     Returns:
-        ``hash``, ``rows`` (list of mappings: ``phase``, ``host``, ``state``, ``change``), ``done`` (rows of what was
-        done in spite of the dry run, such as bringing modules) and ``unknown`` (sentences on what it cannot know).
+        ``hash``, ``rows`` (list of mappings: ``phase``, ``host``, ``state``, and what
+        :py:func:`orchestration_changes.rows` has of a change), ``done`` (rows of what was done in spite of the dry run,
+        such as bringing modules) and ``unknown`` (what it cannot know: ``phase``, ``host``, ``state``, ``change``).
 
     CLI Example:
 
@@ -81,11 +82,13 @@ def plan(steps):
     found = [each for step in _ordered(steps) for each in _looked_at(step)]
     rows = [row for phase, host, state in found if state["result"] is None for row in _rows(phase, host, state)]
     done = [row for phase, host, state in found if state["result"] is True for row in _rows(phase, host, state)]
-    unknown = [line for step in _ordered(steps) for line in _unknown(step)]
-    return {"hash": _hash(rows), "rows": rows, "done": done, "unknown": list(dict.fromkeys(unknown))}
+    parts = ("phase", "host", "state", "change")
+    unknown = dict.fromkeys((step["__id__"], *each) for step in _ordered(steps) for each in _unknown(step))
+    unknown = [dict(zip(parts, each, strict=True)) for each in unknown]
+    return {"hash": _hash(rows), "rows": rows, "done": done, "unknown": unknown}
 
 
-def causes(steps):
+def causes(steps, restarted=False):
     """
     The first cause of failure on each host, hosts that fail alike together.
 
@@ -94,6 +97,8 @@ def causes(steps):
 
     steps
         The states of the master in an orchestration's return.
+    restarted
+        The master was restarted meanwhile, so that a host without an answer may well have given one. Default ``False``.
 
     Returns:
         List of mappings: ``phase``, ``hosts`` (none for a step of the master), ``state`` (its id), ``function``,
@@ -110,11 +115,12 @@ def causes(steps):
     groups = {}
     for step in _ordered(steps):
         for host, cause in _first_causes(step).items():
+            cause = _unheard(cause) if restarted and cause["seen"] == _returned(None) else cause
             key = (step["__id__"], *(_without(host, cause[part]) for part in ("state", "wanted", "seen")))
             tolerated = step["result"] is not False
             group = groups.setdefault(key, {"phase": step["__id__"], "hosts": [], **cause, "tolerated": tolerated})
             group["hosts"] += [host] if host else []
-    return [{**group, "next": _next(group)} for group in groups.values()]
+    return [{**group, "next": group.get("next") or _next(group)} for group in groups.values()]
 
 
 def job(function, answers):
@@ -177,12 +183,12 @@ def _seconds(time):
     return int(hours) * 3600 + int(minutes) * 60 + float(seconds)
 
 
-def _phase(step):
+def _phase(step, test):
     return {
         "phase": step["__id__"],
         "result": _result(step),
         "seconds": round(step.get("duration", 0) / 1000, 1),
-        "changes": _changes(step),
+        "changes": _changes(step, test),
         "comment": step["comment"],
     }
 
@@ -197,11 +203,13 @@ def _is_gated(state):
     return str(state.get("comment", "")).startswith(GATED)
 
 
-def _changes(step):
-    """How many states of minions changed something; of a step on the master itself, how many things it changed."""
-    if "ret" in step["changes"]:
-        return sum(bool(state["changes"]) for _, state in _states(step))
-    return len(step["changes"])
+def _changes(step, test):
+    """How many changes were made on minions or on the master; of a dry run, how many would be."""
+    return sum(
+        len(_rows(phase, host, state))
+        for phase, host, state in _looked_at(step)
+        if (state["result"] is None if test else bool(state["changes"]))
+    )
 
 
 def _states(step):
@@ -231,70 +239,35 @@ def _looked_at(step):
 
 
 def _rows(phase, host, state):
-    """A row per change; a state of Salt's that says only in words what it would do gives its first line."""
     named = {"phase": phase, "host": host, "state": state.get("__id__") or phase}
-    changes = state["changes"] if isinstance(state["changes"], dict) else {"changes": state["changes"]}
-    said = str(state.get("comment", "")).partition("\n")[0]
-    words = [] if changes or state["result"] is True or said.startswith(WAIT) else [said]
-    return [{**named, "change": text} for text in [*(_change(what, how) for what, how in changes.items()), *words]]
-
-
-def _change(what, how):
-    if isinstance(how, dict) and {"old", "new"} == set(how):
-        return (
-            f"{what}: {_text(how['new'])}"
-            if how["old"] is None
-            else f"{what}: {_text(how['old'])} -> {_text(how['new'])}"
-        )
-    return f"{what}: {_text(how)}"
-
-
-def _text(value):
-    """Of keys that no order is known of, in theirs; what is nested deeper than anybody reads is not shown."""
-    if isinstance(value, str):
-        return value
-    if not _is_deep(value):
-        with contextlib.suppress(TypeError):
-            return json.dumps(value, sort_keys=True, default=str)
-        with contextlib.suppress(TypeError):
-            return json.dumps(value, default=str)
-    return f"a {type(value).__name__} that cannot be shown"
-
-
-def _is_deep(value):
-    """Counted, as each Python ends a recursion at another depth, and some in no error."""
-    level = [value]
-    for _ in range(DEEPEST + 1):
-        held = [each.values() if isinstance(each, dict) else each for each in level if isinstance(each, HOLDERS)]
-        if not held:
-            return False
-        level = [each for values in held for each in values]
-    return True
+    return [{**named, **row} for row in __salt__["orchestration_changes.rows"](state)]
 
 
 def _hash(rows):
     """Letters only: a command line would read some hashes with digits as numbers."""
-    lines = sorted("\0".join(row[key] for key in ("phase", "host", "state", "change")) for row in rows)
+    parts = ("phase", "host", "state", "object", "change")
+    told = [[*(row[part] for part in parts), json.dumps([row["old"], row["new"]], sort_keys=True)] for row in rows]
+    lines = sorted("\0".join(row) for row in told)
     return hashlib.sha256("\1".join(lines).encode()).hexdigest()[:12].translate(LETTERS)
 
 
 def _unknown(step):
-    """What a dry run of this step could not see, as sentences."""
-    phase, states = step["__id__"], list(_states(step))
+    """What a dry run of this step could not see, of each host and state, in words."""
+    states = list(_states(step))
     if _is_gated(step):
-        yield f"{phase}: not looked at, since a phase before it failed"
+        yield "", "", "not looked at, since a phase before it failed"
     elif step["result"] is None and not step["changes"]:
-        yield f"{phase}: {step['comment'] or 'not looked at'}"
+        yield "", "", step["comment"] or "not looked at"
     for host, answer in sorted(step["changes"].get("ret", {}).items()):
         if not isinstance(answer, dict):
-            yield f"{phase}: {host} did not look: {_returned(answer)}"
+            yield host, "", f"did not look: {_returned(answer)}"
     for host, state in states:
-        comment = str(state.get("comment", ""))
+        comment, name = str(state.get("comment", "")), str(state.get("__id__"))
         assumed = ASSUMED.search(comment)
         if state["result"] is None and comment.startswith(WAIT):
-            yield f"{phase}: {host} w{comment.partition('; now:')[0][1:]}"
+            yield host, name, f"w{comment.partition('; now:')[0][1:]}"
         elif state["result"] is None and assumed:
-            yield f"{phase}: {host}: {state.get('__id__')}, {assumed['assumed']}"
+            yield host, name, f"{name}, {assumed['assumed']}"
 
 
 # Causes
@@ -325,6 +298,14 @@ def _cause(state):
         "wanted": waited["wanted"] if waited else does,
         "seen": waited["seen"] if waited else _lines(comment),
     }
+
+
+def _unheard(cause):
+    return {**cause, "seen": _lost(), "next": "run again; what is done has nothing to do"}
+
+
+def _lost():
+    return "no answer; the master was restarted during the run, and what hosts answered meanwhile did not reach it"
 
 
 def _lines(comment):

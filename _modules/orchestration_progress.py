@@ -110,7 +110,7 @@ def _phase_begins(progress, data, now):
     arguments = (data.get("args") or {}).get("arg") or [None]
     phase = {"waiting": set(hosts), "hosts": len(hosts), "sls": arguments[0], "since": now, "ended": None}
     progress["begun"][name] = phase
-    parts = [_count(len(hosts))] * bool(hosts) + [f"some {_seconds(some)}" for some in _expected(progress, name)]
+    parts = [_count(len(hosts))] * bool(hosts) + [f"about {_seconds(each)}" for each in _expected(progress, name)]
     return [*said, f"{name}: {', '.join(parts)}" if parts else name]
 
 
@@ -141,7 +141,7 @@ def _host_returns(progress, data, now):
 
 
 def _described(progress, name, phase, now):
-    time = _of_some(now - phase["since"], _expected(progress, name))
+    time = _of_about(now - phase["since"], _expected(progress, name))
     hosts = f"{phase['hosts'] - len(phase['waiting'])} of {_count(phase['hosts'])}, " if phase["hosts"] else ""
     yield f"{name}: {hosts}{time}"
     waits = {}
@@ -159,15 +159,16 @@ def _whole(progress, now):
     needed = {need for name in progress["begun"] for need in progress["needs"].get(name, ())}
     ahead = [name for name in progress["needs"] if name not in progress["begun"] and name not in needed]
     then = f"; then {_names(ahead, 3, in_order=True)}" if ahead else ""
-    return _of_some(now, _expected(progress, "")) + then
+    return _of_about(now, _expected(progress, "")) + then
 
 
 def _expected(progress, name):
     return [progress["expected"][name]] if progress["expected"].get(name) else []
 
 
-def _of_some(seconds, expected):
-    return " of some ".join(map(_seconds, [seconds, *expected]))
+def _of_about(seconds, expected):
+    """An expectation that the world has passed by twice says nothing any more."""
+    return " of about ".join(map(_seconds, [seconds, *(each for each in expected if seconds <= 2 * each)]))
 
 
 def _seconds(seconds):

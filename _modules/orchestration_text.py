@@ -1,5 +1,5 @@
 """
-An orchestration's plan, end and failures as text for a terminal.
+An orchestration's beginning, end and failures as text for a terminal.
 
 .. versionadded:: 0.1.0
 
@@ -8,8 +8,6 @@ What is shown here is what :py:mod:`orchestration` answers::
     salt-call --local -m . orchestration_text.causes '[]'
 """
 
-import itertools
-import re
 import textwrap
 
 __virtualname__ = "orchestration_text"
@@ -20,40 +18,6 @@ ABOVE, CLEAR, DIM, PLAIN = "\x1b[{}F", "\x1b[J", "\x1b[2m", "\x1b[0m"
 
 def __virtual__():
     return __virtualname__
-
-
-def plan(name, found, width=120):
-    """
-    A plan as a table of phase, host and change; hosts that would change alike share their lines.
-
-    name
-        The orchestration: ``orchestrate.site``.
-    found
-        What :py:func:`orchestration.plan` answered.
-    width
-        Columns of the terminal. Default 120.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . orchestration_text.plan orchestrate.site '{hash: 0, rows: [], done: [], unknown: []}'
-
-    .. versionadded:: 0.1.0
-    """
-    hosts = {row["host"] for row in found["rows"]}
-    head = f"{name} would change nothing"
-    if found["rows"]:
-        head = f"{name} would change {_number(found['rows'], 'thing')} on {_number(hosts, 'host')}"
-    parts = [head, *_table(found["rows"], width)]
-    if found["done"]:
-        said = f"{row['host'] or 'the master'} ({row['change'].partition(':')[0]})" if (row := found["done"][0]) else ""
-        parts += ["", f"Done already, in spite of the dry run: {said}{_more(found['done'], 1)}"]
-    if found["unknown"]:
-        parts += ["", "What a dry run cannot know:", *_some(found["unknown"], width)]
-    if found["rows"]:
-        parts += ["", f"To run exactly this: salt-run onepass.run {name} plan={found['hash']}"]
-    return "\n".join(parts)
 
 
 def moved(old, new, width=120):
@@ -81,40 +45,129 @@ def moved(old, new, width=120):
     return _some([*gone, *come], width, "")
 
 
-def end(name, found, seconds, jid):
+def named(job):
     """
-    The end of a run: its phases, and, when it failed, what failed apart from what was not begun and what went on.
+    What a job is called: ``orchestrate.site``, or ``the dry run of orchestrate.site``.
 
-    name
-        The orchestration.
-    found
-        What :py:func:`orchestration.summary` answered.
-    seconds
-        How long it took.
-    jid
-        Its job id.
+    job
+        A job of the runner ``onepass_jobs``: ``jid``, ``name``, ``test``.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt-call --local -m . orchestration_text.end orchestrate.site '{phases: [], changes: 0, failed: []}' 1.5 1
+        salt-call --local -m . orchestration_text.named '{name: orchestrate.site, test: true}'
 
     .. versionadded:: 0.1.0
     """
-    bad = bool(found["failed"])
-    changes = f"{found['changes']} change{'s' * (found['changes'] != 1)}"
-    head = f"{name} {'failed' if bad else 'is done'}: {changes} in {seconds:.1f} s (job {jid})"
+    return f"the dry run of {job['name']}" if job["test"] else job["name"]
+
+
+def begins(job):
+    """
+    That a job begins; a dry run that a run has before it says what for.
+
+    job
+        A job of the runner ``onepass_jobs``; ``compares`` of one that a run has before it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . orchestration_text.begins '{jid: "1", name: orchestrate.site, test: true}'
+
+    .. versionadded:: 0.1.0
+    """
+    if job.get("compares"):
+        return f"looking whether the world is still as planned (dry run, job {job['jid']}); then the run begins"
+    return f"{named(job)} begins (job {job['jid']})"
+
+
+def interrupted(job):
+    """
+    What Ctrl-C has ended, and what goes on.
+
+    job
+        A job of the runner ``onepass_jobs``; ``compares`` of one that a run has before it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . orchestration_text.interrupted '{jid: "1", name: orchestrate.site, test: false}'
+
+    .. versionadded:: 0.1.0
+    """
+    if job.get("compares"):
+        return (
+            f"Stopped before the run began: nothing was begun, and nothing was changed\n"
+            f"  the dry run (job {job['jid']}) ends by itself"
+        )
+    goes_on = "; it changes nothing" if job["test"] else ", and so does what its hosts are doing"
+    return f"Watching ended; {named(job)} goes on{goes_on}\n  watch it again:\n  salt-run onepass.watch {job['jid']}"
+
+
+def end(job, found, width=120):
+    """
+    The end of a job: its phases, and, when it failed, what failed apart from what was not begun and what went on.
+
+    job
+        A job of the runner ``onepass_jobs`` that has ended.
+    found
+        What :py:func:`orchestration.summary` answered.
+    width
+        Columns of the terminal. Default 120.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . orchestration_text.end '{jid: "1", name: x, test: false, seconds: 1.5}' \
+            '{phases: [], changes: 0, failed: []}'
+
+    .. versionadded:: 0.1.0
+    """
+    bad, dry = bool(found["failed"]), job["test"]
+    time, verb = f"{job['seconds']:.1f} s", "failed" if bad else "is done"
+    head = f"{named(job)} {verb}: {_changes(found)} in {time} (job {job['jid']})"
+    if dry:
+        would = f"it would make {_changes(found)}; nothing was changed"
+        head = f"{named(job)} {verb}: {would} ({time}, job {job['jid']})"
     wide = max((len(each["phase"]) for each in found["phases"]), default=0)
     lines = [_phase_line(each, wide) for each in found["phases"]]
     if not bad:
-        return "\n".join([head, *lines])
+        return "\n".join([*fitting(head, width), *lines])
     words = {
         "failed": "failed",
         "not begun": "not begun, a gate before it failed",
         "done": "done, for it stands on nothing that failed",
     }
-    return "\n".join([head, *(line for kind in words for line in _kind(kind, words[kind], found, wide))])
+    return "\n".join(
+        [*fitting(head, width), *(line for kind in words for line in _kind(kind, words[kind], found, wide))]
+    )
+
+
+def fitting(line, width, indent=2):
+    """
+    A line in as many as the width needs; no word is broken, so that a job's id can be copied.
+
+    line
+        The line.
+    width
+        Columns.
+    indent
+        Blanks before all lines but the first. Default 2.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . orchestration_text.fitting 'orchestrate.site begins' 60
+
+    .. versionadded:: 0.1.0
+    """
+    wrap = textwrap.TextWrapper(width, subsequent_indent=" " * indent, break_long_words=False, break_on_hyphens=False)
+    return [line] if len(line) <= width else wrap.wrap(line)
 
 
 def causes(found, width=120):
@@ -163,41 +216,12 @@ def screen(lines, footer, before, width):
     return up + CLEAR + "".join(f"{line}\n" for line in [*lines, *below])
 
 
-def _table(rows, width):
-    """Phase and hosts are written where they change."""
-    groups = list(_alike(rows))
-    if not groups:
-        return
-    wide = max(len(phase) for phase, *_ in groups)
-    hosts_wide = max(8, min(40, max(len(hosts) for _, hosts, _ in groups)))
-    yield ""
-    last = None
-    for phase, hosts, changes in [("phase", "hosts", ["change"]), *groups]:
-        named = textwrap.wrap(hosts, hosts_wide, break_long_words=False)
-        for number, (host, change) in enumerate(itertools.zip_longest(named, changes, fillvalue="")):
-            first = phase if not number and phase != last else ""
-            yield _cut(f"{first:{wide}}  {host:{hosts_wide}}  {change}", width).rstrip()
-        last = phase
-
-
-def _alike(rows):
-    """Phase, hosts and changes; hosts whose changes differ in nothing but their own name stand together."""
-    for phase, of_phase in itertools.groupby(rows, lambda row: row["phase"]):
-        groups = {}
-        for host, own in itertools.groupby(of_phase, lambda row: row["host"]):
-            groups.setdefault(tuple(f"{row['state']}: {_blank(host, row['change'])}" for row in own), []).append(host)
-        for changes, hosts in groups.items():
-            alone = hosts[0] if len(hosts) == 1 else "*"
-            yield phase, _names(hosts) or "the master", [change.replace("{host}", alone) for change in changes]
-
-
-def _blank(host, change):
-    return re.sub(rf"\b{re.escape(host)}\b", "{host}", change) if host else change
-
-
 def _phase_line(each, wide):
-    changes = f"{each['changes']} change{'s' * (each['changes'] != 1)}"
-    return f"  {each['phase']:{wide}}  {each['seconds']:6.1f} s  {changes}"
+    return f"  {each['phase']:{wide}}  {each['seconds']:6.1f} s  {_changes(each)}"
+
+
+def _changes(counted):
+    return f"{counted['changes']} change{'s' * (counted['changes'] != 1)}"
 
 
 def _kind(kind, words, found, wide):
@@ -243,10 +267,6 @@ def _names(names):
 
 def _more(names, shown):
     return f" and {len(names) - shown} more" if len(names) > shown else ""
-
-
-def _number(things, what):
-    return f"{len(things)} {what}{'s' * (len(things) != 1)}"
 
 
 def _cut(line, width):

@@ -24,7 +24,9 @@ AREAS = {"mongodb": "mongo_pillar", "openstack": "neutron_rules", "branches": "b
 # The module of each area that knows what to ask and how to draw it, by questions, seen and drawn.
 ESTATES = {"mongodb": "mongo_estate", "openstack": "neutron_estate", "branches": "branch_estate"}
 SITE = "orchestrate.site"
-NO_CAUSE, MOST = "nothing failed", 100  # faults that are written out
+MOST, HOUR = 100, 3600  # faults that are written out; seconds that another run is waited for
+ALL_THE_SAME = "\n  to run after it: wait=True\n  to run beside it, on purpose: beside=True"
+BESIDE = {"onepass": {"beside": True}}  # what an orchestration's pillar then says to its first steps
 HINT = "What a message means, and what to do: salt-run onepass.solution 'the message'"
 
 
@@ -375,22 +377,30 @@ def _aligned(lines: dict) -> list:
 # What would happen, what happens, what happened
 
 
-def plan(name: str = SITE, every: int = 10):
+def plan(name: str = SITE, every: int = 10, format: str = "text", full: bool = False):
     """
-    An orchestration's dry run as a table of phase, host and change, with a hash over what would be changed.
+    An orchestration's dry run as a table of phase, hosts and change, with a hash over what would be changed.
 
     The pillar is checked first. A dry run asks each host, and sees the world as it is before the run: what it had to
     assume, and what it did not see at all, is said. It is a job of its own, and it does what an orchestration does in
-    a dry run too: it brings the master's modules to hosts that have others.
+    a dry run too: it brings the master's modules to hosts that have others. Beside a run that goes on it says so.
+
+    Changes that differ in nothing but the name of a host or of a set are told once.
 
     name
         The orchestration. Default ``orchestrate.site``.
     every
-        Seconds between two lines on a phase that goes on, where no terminal is. Default 10.
+        Seconds between two lines on what goes on, where no terminal is; what stays the same is told once a minute.
+        Default 10.
+    format
+        ``text``, or ``markdown`` or ``html`` for a ticket. Default ``text``.
+    full
+        A line for each change of each host. Default ``False``.
 
     Returns:
-        A table; with ``--out=json`` or for another function ``jid``, ``hash``, ``rows``, ``done`` and ``unknown``, see
-        :py:func:`orchestration.plan`. The progress goes to standard error.
+        A table; with ``--out=json`` or for another function ``jid``, ``hash``, ``rows`` (each change with ``old`` and
+        ``new``), ``done``, ``unknown`` and ``causes``, see :py:func:`orchestration.plan`; and ``beside`` when a run
+        goes on. The progress goes to standard error.
 
     Raises ``CommandExecutionError`` for a pillar with faults, and, with the plan and the causes, for a dry run that
     failed somewhere.
@@ -400,37 +410,47 @@ def plan(name: str = SITE, every: int = 10):
     .. code-block:: bash
 
         salt-run onepass.plan
+        salt-run onepass.plan orchestrate.mongodb format=markdown
         salt-run onepass.plan orchestrate.mongodb --out=json
 
     .. versionadded:: 0.1.0
     """
+    modules = _execution_modules()
+    if format not in (known := modules["orchestration_plan.forms"]()):
+        raise Refusal(f"format: {format!r} is unknown; known are {', '.join(known)}")
     check(areas=_areas_of(name))
-    modules, job = _execution_modules(), __salt__["onepass_jobs.run"](name, test=True, every=every)
-    found = modules["orchestration.plan"](job["steps"])
-    text = modules["orchestration_text.plan"](name, found, _width())
-    return _told({"jid": job["jid"], **found}, _with_causes(text, job, modules), _failed(job, modules))
+    beside = _beside(__salt__["onepass_begin.others"](name))
+    job = __salt__["onepass_jobs.run"](name, test=True, every=every)
+    return _told(**modules["orchestration_told.planned"]({**job, "beside": beside}, _width(), format, full))
 
 
-def run(name: str = SITE, plan: str | None = None, every: int = 10):
+def run(name: str = SITE, plan: str | None = None, every: int = 10, wait: bool | int = False, beside: bool = False):
     """
     Check the pillar, run an orchestration, and say all the while how far it is.
 
-    The orchestration is a job of the master's own: Ctrl-C ends the watching and not the run, and says so.
+    The orchestration is a job of the master's own: Ctrl-C ends the watching and not the run, and says so. While
+    another run of the same area goes on none is begun, and it is told how to follow that one.
 
     name
         The orchestration. Default ``orchestrate.site``.
     plan
-        The hash of a plan: look again, and stop before the first write if something else would be changed by now.
-        Default: do not look.
+        The hash of a plan: look again, by a dry run, and stop before the first write if something else would be changed
+        by now. Ctrl-C meanwhile keeps the run from beginning. Default: do not look.
     every
-        Seconds between two lines on a phase that goes on, where no terminal is. Default 10.
+        Seconds between two lines on what goes on, where no terminal is; what stays the same is told once a minute.
+        Default 10.
+    wait
+        Seconds to wait for the end of another run of the same area; ``True`` is an hour. Default ``False``.
+    beside
+        Run beside another run of the same area. Default ``False``.
 
     Returns:
         The phases with their seconds and changes; with ``--out=json`` or for another function ``jid``, ``name``,
-        ``seconds``, ``causes`` and what :py:func:`orchestration.summary` answers. The progress goes to standard error.
+        ``test``, ``seconds``, ``causes`` and what :py:func:`orchestration.summary` answers. The progress goes to
+        standard error.
 
-    Raises ``CommandExecutionError`` for a pillar with faults, a world that has moved, and a run that failed: with what
-    failed, what was not begun because of that, and what went on.
+    Raises ``CommandExecutionError`` for a pillar with faults, beside another run, for a world that has moved, and for a
+    run that failed: with what failed, what was not begun because of that, and what went on.
 
     CLI Example:
 
@@ -438,14 +458,19 @@ def run(name: str = SITE, plan: str | None = None, every: int = 10):
 
         salt-run onepass.run
         salt-run onepass.run orchestrate.mongodb plan=cghpidgnajbl
+        salt-run onepass.run orchestrate.mongodb wait=True
 
     .. versionadded:: 0.1.0
     """
+    if wait:
+        __salt__["onepass_begin.wait"](name, HOUR if wait is True else wait)
+    elif not beside:
+        __salt__["onepass_begin.refuse"](name, hint=ALL_THE_SAME)
     check(areas=_areas_of(name))
-    modules = _execution_modules()
     if plan:
-        _refuse_other_plan(name, plan, every, modules)
-    return _ended(__salt__["onepass_jobs.run"](name, every=every), modules)
+        __salt__["onepass_begin.as_planned"](name, plan, every, _width())
+    job = __salt__["onepass_jobs.run"](name, every=every, pillar=BESIDE if beside else None)
+    return _told(**_execution_modules()["orchestration_told.ended"](job, _width()))
 
 
 def watch(jid: str | None = None, timeout: int = 3600, every: int = 10):
@@ -457,7 +482,8 @@ def watch(jid: str | None = None, timeout: int = 3600, every: int = 10):
     timeout
         Seconds to wait for its beginning. Default 3600.
     every
-        Seconds between two lines on a phase that goes on, where no terminal is. Default 10.
+        Seconds between two lines on what goes on, where no terminal is; what stays the same is told once a minute.
+        Default 10.
 
     Returns:
         What :py:func:`run` returns.
@@ -472,7 +498,8 @@ def watch(jid: str | None = None, timeout: int = 3600, every: int = 10):
 
     .. versionadded:: 0.1.0
     """
-    return _ended(__salt__["onepass_jobs.follow"](jid, timeout, every), _execution_modules())
+    job = __salt__["onepass_jobs.follow"](jid, timeout, every)
+    return _told(**_execution_modules()["orchestration_told.ended"](job, _width()))
 
 
 def explain(jid: str | None = None):
@@ -485,8 +512,8 @@ def explain(jid: str | None = None):
         The job id of an orchestration, or of states that minions applied. Default: the last orchestration.
 
     Returns:
-        A paragraph per cause; with ``--out=json`` or for another function ``jid``, ``name`` and ``causes``, see
-        :py:func:`orchestration.causes`.
+        A paragraph per cause; with ``--out=json`` or for another function ``jid``, ``name``, ``test`` and ``causes``,
+        see :py:func:`orchestration.causes`.
 
     Raises ``CommandExecutionError`` when the job cache does not have that job.
 
@@ -501,12 +528,8 @@ def explain(jid: str | None = None):
     modules = _execution_modules()
     job = __salt__["onepass_jobs.get"](jid)
     if "steps" not in job:
-        raise Refusal(f"{job['name']} still runs: salt-run onepass.watch {job['jid']}")
-    found = modules["orchestration.causes"](job["steps"])
-    head = f"{job['name']} (job {job['jid']}): " + (
-        f"{len(found)} cause{'s' * (len(found) > 1)}" if found else NO_CAUSE
-    )
-    return _told({"jid": job["jid"], "name": job["name"], "causes": found}, _with_causes(head, job, modules))
+        raise Refusal(f"{modules['orchestration_text.named'](job)} still runs: salt-run onepass.watch {job['jid']}")
+    return _told(**modules["orchestration_told.explained"](job, _width()))
 
 
 def solution(message: str):
@@ -547,35 +570,13 @@ def _explanation(entry: dict) -> str:
 # Ends
 
 
-def _ended(job: dict, modules):
-    found = modules["orchestration.summary"](job["steps"])
-    seconds = job.get("seconds") or modules["orchestration.span"](job["steps"])
-    text = modules["orchestration_text.end"](job["name"], found, seconds, job["jid"])
-    causes = modules["orchestration.causes"](job["steps"])
-    data = {"jid": job["jid"], "name": job["name"], "seconds": seconds, **found, "causes": causes}
-    return _told(data, _with_causes(text, job, modules), _failed(job, modules))
-
-
-def _failed(job: dict, modules) -> bool:
-    return bool(modules["orchestration.summary"](job["steps"])["failed"])
-
-
-def _with_causes(text: str, job: dict, modules) -> str:
-    found = modules["orchestration.causes"](job["steps"])
-    return f"{text}\n\n{modules['orchestration_text.causes'](found, _width())}\n\n{HINT}" if found else text
-
-
-def _refuse_other_plan(name: str, wanted: str, every: int, modules) -> None:
-    job = __salt__["onepass_jobs.run"](name, test=True, every=every)
-    found = modules["orchestration.plan"](job["steps"])
-    if found["hash"] == wanted:
-        return
-    earlier = __salt__["onepass_jobs.list"](name, test=True)
-    dry = (modules["orchestration.plan"](each["steps"]) for each in earlier)
-    old = next((each["rows"] for each in dry if each["hash"] == wanted), None)
-    lines = modules["orchestration_text.moved"](old, found["rows"], _width())
-    head = f"The world has moved: {name} would change other things now (plan {found['hash']}), nothing was run"
-    raise Refusal("\n".join([head, *lines, f"To see all of it: salt-run onepass.plan {name}"]))
+def _beside(runs: list) -> str:
+    """What a plan says of a run that goes on."""
+    if not runs:
+        return ""
+    return (
+        f"{__salt__['onepass_begin.since'](runs[0])} (job {runs[0]['jid']}); what it still changes is in this plan too"
+    )
 
 
 def _areas_of(name: str) -> list | None:
@@ -588,6 +589,8 @@ def _told(data: dict | list, text: str, failed: bool = False):
     """A command's answer: text for somebody at a terminal, else data. What failed ends with an exit code of 1."""
     if _typed() and __opts__.get("output"):
         return {**data, "retcode": 1} if failed else data
+    if isinstance(data, dict) and data.get("causes"):
+        text = f"{text}\n\n{HINT}"
     text = __salt__["onepass_answers.printable"](text)
     if failed:
         raise Refusal(text)

@@ -8,25 +8,27 @@ known from the master's job cache alone, so as far back as ``keep_jobs`` reaches
 
     salt-run onepass_jobs.list
 
-A job is a mapping: ``jid``, ``name`` (of the orchestration), ``test`` (whether it is a dry run) and, when it has ended,
-``steps`` (the states of the master), ``seconds`` and ``success``.
+A job is a mapping: ``jid``, ``name`` (of the orchestration), ``test`` (whether it is a dry run), ``user``, ``family``
+(the job id of the orchestration that it is a part of, or its own) and, when it has ended, ``steps`` (the states of the
+master), ``seconds``, ``success`` and ``restarted`` (whether the master was restarted meanwhile).
 """
 
 import contextlib
 import datetime
 import itertools
 import os
+import re
 import sys
 import time
 from pathlib import Path
 
+import psutil
 import salt.exceptions
 import salt.loader
 import salt.payload
 import salt.runner
 import salt.utils.event
 import salt.utils.jid
-import salt.utils.process
 import salt.utils.user
 from salt.exceptions import CommandExecutionError, SaltDeserializationError
 
@@ -36,6 +38,8 @@ ORCHESTRATIONS = ("runner.state.orchestrate", "runner.state.orch", "runner.state
 # Seconds after which an orchestration that was begun must be seen running, in which one that ended has told so, and
 # after which it is looked again whether it runs.
 START_SECONDS, END_SECONDS, LOOK_SECONDS = 30, 10, 1
+# Seconds after which it is told once more what goes on unchanged; the times in that; columns of a line's time.
+MINUTE, TIME, STAMP = 60, re.compile(r"\d[\d.]* (min|s)\b"), 11
 # How many orchestrations of the job cache are looked at.
 RECENT = 50
 EMPTY = salt.payload.dumps({})
@@ -50,7 +54,7 @@ def __virtual__():
     return "onepass_jobs"
 
 
-def run(name: str, test: bool = False, every: int = 10) -> dict:
+def run(name: str, test: bool = False, every: int = 10, compares: bool = False, pillar: dict | None = None) -> dict:
     """
     Begin an orchestration that runs on by itself, follow it to its end, and answer the job.
 
@@ -59,7 +63,12 @@ def run(name: str, test: bool = False, every: int = 10) -> dict:
     test
         A dry run. Default ``False``.
     every
-        Seconds between two lines on a phase that goes on, where no terminal is. Default 10.
+        Seconds between two lines on what goes on, where no terminal is; what stays the same is told once a minute.
+        Default 10.
+    compares
+        This dry run comes before a run, which Ctrl-C keeps from beginning. Default ``False``.
+    pillar
+        Values above the master's pillar, as ``state.orchestrate`` takes them. Default: none.
 
     Raises ``CommandExecutionError`` when it does not render, when it ends in an error of Salt's, when it is killed, and
     on Ctrl-C, which ends the watching alone. A phase that failed is no error here.
@@ -73,12 +82,13 @@ def run(name: str, test: bool = False, every: int = 10) -> dict:
     .. versionadded:: 0.1.0
     """
     jid = salt.utils.jid.gen_jid(__opts__)
-    low = {"arg": [name], "kwarg": {"orchestration_jid": jid, **({"test": True} if test else {})}}
+    given = {"test": True} if test else {}
+    low = {"arg": [name], "kwarg": {"orchestration_jid": jid, **given, **({"pillar": pillar} if pillar else {})}}
     with salt.runner.RunnerClient(__opts__) as client:
         user = salt.utils.user.get_specific_user()
         client.asynchronous("state.orchestrate", low, user=user, pub=client._gen_async_pub(jid))
     with _bus() as bus:  # not before: the new process would inherit it
-        return _followed({"jid": jid, "name": name, "test": test}, bus, every)
+        return _followed({"jid": jid, "name": name, "test": test, "compares": compares}, bus, every)
 
 
 def follow(jid: str | None = None, timeout: int = 3600, every: int = 10) -> dict:
@@ -90,7 +100,8 @@ def follow(jid: str | None = None, timeout: int = 3600, every: int = 10) -> dict
     timeout
         Seconds to wait for its beginning. Default 3600.
     every
-        Seconds between two lines on a phase that goes on, where no terminal is. Default 10.
+        Seconds between two lines on what goes on, where no terminal is; what stays the same is told once a minute.
+        Default 10.
 
     Raises ``CommandExecutionError`` when none begins, and for what :py:func:`run` raises it.
 
@@ -103,7 +114,7 @@ def follow(jid: str | None = None, timeout: int = 3600, every: int = 10) -> dict
     .. versionadded:: 0.1.0
     """
     with _bus() as bus:
-        job = get(jid) if jid else next(iter(_running()), None) or _next(bus, timeout)
+        job = get(jid) if jid else next(iter(running()), None) or _next(bus, timeout)
         return job if "steps" in job else _followed(job, bus, every)
 
 
@@ -126,9 +137,9 @@ def get(jid: str | None = None) -> dict:
     .. versionadded:: 0.1.0
     """
     jid = str(jid or next(_ids(), ""))
-    running = [job for job in _running() if job["jid"] == jid]
-    if running:
-        return running[0]
+    own = [job for job in running() if job["jid"] == jid]
+    if own:
+        return own[0]
     answers = _cache("get_jid", jid) if jid else {}
     if not answers:
         last = ", ".join(itertools.islice(_ids(), 3)) or "none"
@@ -140,6 +151,21 @@ def get(jid: str | None = None) -> dict:
         return _of_minions(jid, load, answers)
     function = load["fun"] if isinstance(load["fun"], str) else ", ".join(load["fun"])
     raise Refusal(f"Job {jid} is {function}, no orchestration and no states of minions")
+
+
+def running() -> list:
+    """
+    The orchestrations that run on this master, the newest first; those that another one has begun as a step too.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass_jobs.running
+
+    .. versionadded:: 0.1.0
+    """
+    return sorted(map(_named, _tracked()), key=lambda job: job["jid"], reverse=True)
 
 
 def list_(name: str | None = None, test: bool | None = None) -> list:
@@ -194,7 +220,11 @@ def _own(answers: dict):
 def _of_minions(jid: str, load: dict, answers: dict) -> dict:
     returned = __salt__["onepass_answers.states"]({**dict.fromkeys(load.get("Minions") or ()), **_returns(answers)})
     steps = _execution_modules()["orchestration.job"](load["fun"], returned)
-    return {"jid": jid, "name": load["fun"], "test": False, "steps": steps, "seconds": 0.0}
+    return {"jid": jid, "name": load["fun"], "test": _is_dry(load), "steps": steps, "seconds": 0.0}
+
+
+def _is_dry(load: dict) -> bool:
+    return any(isinstance(each, dict) and each.get("test") is True for each in load.get("arg") or ())
 
 
 def _returns(answers: dict) -> dict:
@@ -205,14 +235,16 @@ def _named(told: dict) -> dict:
     """An orchestration's job id, name and ``test``, from its event."""
     options = {key: value for each in told["fun_args"] if isinstance(each, dict) for key, value in each.items()}
     names = [each for each in told["fun_args"] if isinstance(each, str)]
-    return {"jid": told["jid"], "name": (names or [options.get("mods")])[0], "test": options.get("test") is True}
+    job = {"jid": told["jid"], "name": (names or [options.get("mods")])[0], "test": options.get("test") is True}
+    return {**job, "user": told.get("user"), "family": str(options.get("orchestration_jid") or told["jid"])}
 
 
 def _with_end(job: dict, told: dict) -> dict:
     steps = _steps(told["return"])
     steps = {tag: _judged(_completed(step) if job["test"] else step) for tag, step in steps.items()}
     seconds = _execution_modules()["orchestration.span"](steps)
-    return {**job, "steps": steps, "seconds": seconds, "success": told["success"]}
+    restarted = 0 < _master_began() - _began(job["jid"]) < seconds
+    return {**job, "steps": steps, "seconds": seconds, "success": told["success"], "restarted": restarted}
 
 
 def _completed(step: dict) -> dict:
@@ -241,11 +273,6 @@ def _steps(returned) -> dict:
     raise Refusal(f"The orchestration ended in an error of Salt's: {str(steps or returned).strip()}")
 
 
-def _running() -> list:
-    """The orchestrations that run on this master, the newest first."""
-    return sorted(map(_named, _tracked()), key=lambda job: job["jid"], reverse=True)
-
-
 def _tracked() -> list:
     """What Salt's files of running jobs tell of orchestrations.
 
@@ -255,9 +282,17 @@ def _tracked() -> list:
     for path in Path(__opts__["cachedir"], "proc").glob("[0-9]*"):
         with contextlib.suppress(OSError, SaltDeserializationError):
             told = salt.payload.loads(path.read_bytes() or EMPTY)
-            if told.get("fun") in ORCHESTRATIONS and salt.utils.process.os_is_running(told["pid"]):
+            if told.get("fun") in ORCHESTRATIONS and _is_process(told["pid"], path.stat().st_mtime):
                 found.append(told)
     return found
+
+
+def _is_process(pid: int, since: float) -> bool:
+    """Whether a process runs that was there when its file was written; later another one can have its number."""
+    try:
+        return psutil.Process(pid).create_time() < since + 1
+    except psutil.Error:
+        return False
 
 
 # Following
@@ -278,13 +313,13 @@ def _followed(job: dict, bus, every: int) -> dict:
     try:
         return _until_end(job, _progress(job), bus, every)
     except (KeyboardInterrupt, SystemExit):
-        raise Refusal(_interrupted(job)) from None
+        raise Refusal(_execution_modules()["orchestration_text.interrupted"](job)) from None
 
 
 def _progress(job: dict) -> dict:
     modules, phases = _execution_modules(), _phases(job["name"])
     progress = modules["orchestration_progress.begin"](job["jid"], phases, _expected(job))
-    _say(_age(job["jid"]), f"{job['name']} begins (job {job['jid']})")
+    _say(_age(job["jid"]), modules["orchestration_text.begins"](job))
     for tag, data, moment in _missed(job, phases):
         modules["orchestration_progress.take"](progress, tag, data, moment)
     return progress
@@ -295,7 +330,7 @@ def _until_end(job: dict, progress: dict, bus, every: int) -> dict:
     while not progress["ended"]:
         tag, data = _event(job, bus, screen)
         now = _age(job["jid"])
-        lines = modules["orchestration_progress.take"](progress, tag, data, now)
+        lines = modules["orchestration_progress.take"](progress, tag, data, now) + _restart(job, screen)
         _show(lines, modules["orchestration_progress.running"](progress, now), now, screen, every)
     _say(now, "done")
     return {**_with_end(job, data), "seconds": round(now, 1)}
@@ -309,16 +344,28 @@ def _event(job: dict, bus, screen: dict) -> tuple:
         event = _true_end(job, event)
     if event["tag"] == end or time.monotonic() - screen["looked"] < LOOK_SECONDS:
         return event["tag"], event["data"]
-    screen["looked"] = time.monotonic()
+    screen["looked"], modules = time.monotonic(), _execution_modules()
     if _age(job["jid"]) < START_SECONDS or job["jid"] in [each["jid"] for each in _tracked()]:
         return event["tag"], event["data"]
     told = _told_end(job, bus)
     if not told:
         raise Refusal(
-            f"{job['name']} (job {job['jid']}) does not run any more and has not told its end: it was killed, or the "
-            f"master was. Run it again: salt-run onepass.run {job['name']} (what is done has nothing to do)"
+            f"{modules['orchestration_text.named'](job)} (job {job['jid']}) does not run any more and has not told its "
+            f"end: it was killed, or the master was. Once more: salt-run onepass.{'plan' if job['test'] else 'run'} "
+            f"{job['name']} (what is done has nothing to do)"
         )
     return end, told
+
+
+def _restart(job: dict, screen: dict) -> list:
+    """That the master was restarted, once."""
+    if screen.get("restarted") or _master_began() <= _began(job["jid"]):
+        return []
+    screen["restarted"] = True
+    return [
+        "the master was restarted; what hosts answered meanwhile may be lost to this run, which then ends with "
+        '"no answer": run again'
+    ]
 
 
 def _true_end(job: dict, event: dict) -> dict:
@@ -386,6 +433,18 @@ def _age(jid: str) -> float:
     return (_moment(salt.utils.jid.gen_jid(__opts__)) - _moment(jid)).total_seconds()
 
 
+def _began(jid: str) -> float:
+    return time.time() - _age(jid)
+
+
+def _master_began() -> float:
+    """When the master was started, or 0 where its file does not tell."""
+    try:
+        return os.stat(__opts__["pidfile"]).st_mtime
+    except OSError:
+        return 0.0
+
+
 def _moment(jid: str):
     return datetime.datetime.strptime(jid[:20], "%Y%m%d%H%M%S%f")
 
@@ -414,29 +473,37 @@ def _bus():
 # Words
 
 
-def _interrupted(job: dict) -> str:
-    return (
-        f"Watching ended; {job['name']} (job {job['jid']}) goes on, and so does what its hosts are doing\n"
-        f"  watch it again: salt-run onepass.watch {job['jid']}"
-    )
-
-
 def _show(lines: list, below: list, now: float, screen: dict, every: int) -> None:
-    """Lines that stay; on a terminal, below them what goes on, drawn anew; elsewhere that is said now and then."""
+    """Lines that stay; on a terminal, below them what goes on, drawn anew; elsewhere that is said when it changes."""
     printable = __salt__["onepass_answers.printable"]
-    lines, below = [f"[{now:6.1f} s] {printable(line)}" for line in lines], list(map(printable, below))
+    lines, below = _stamped(map(printable, lines), now), list(map(printable, below))
     if sys.stderr.isatty():
-        width = os.get_terminal_size(sys.stderr.fileno()).columns
-        drawn = _execution_modules()["orchestration_text.screen"](lines, below, screen["below"], width)
+        drawn = _execution_modules()["orchestration_text.screen"](lines, below, screen["below"], _columns())
         print(drawn, end="", file=sys.stderr)
         screen["below"] = len(below)
     else:
-        due = below and time.monotonic() - screen["told"] > every
-        for line in [*lines, *([f"[{now:6.1f} s] {each}" for each in below] if due else [])]:
+        timeless, passed = [TIME.sub("", each) for each in below], time.monotonic() - screen["told"]
+        due = below and (passed > MINUTE or (passed > every and timeless != screen.get("said")))
+        for line in [*lines, *(_stamped(below, now) if due else [])]:
             print(line, file=sys.stderr)
         screen["told"] = time.monotonic() if lines or due else screen["told"]
+        screen["said"] = timeless if due else screen.get("said")
     sys.stderr.flush()
 
 
 def _say(now: float, text: str) -> None:
-    print(f"[{now:6.1f} s] {__salt__['onepass_answers.printable'](text)}", file=sys.stderr, flush=True)
+    for line in _stamped([__salt__["onepass_answers.printable"](text)], now):
+        print(line, file=sys.stderr, flush=True)
+
+
+def _stamped(lines, now: float) -> list:
+    """Lines with their time; on a terminal no word of them is broken."""
+    lines = [f"[{now:6.1f} s] {line}" for line in lines]
+    if not lines or not sys.stderr.isatty():
+        return lines
+    fitting = _execution_modules()["orchestration_text.fitting"]
+    return [part for line in lines for part in fitting(line, _columns(), STAMP)]
+
+
+def _columns() -> int:
+    return os.get_terminal_size(sys.stderr.fileno()).columns

@@ -10,6 +10,7 @@ __virtualname__ = "onepass"
 
 # An area of the pillar, and the function that checks it on the minion that is given it.
 PILLARS = {"branch": "branch_pillar.check", "mongodb": "mongo_pillar.check", "openstack": "neutron_vlan.lint"}
+ALL_THE_SAME = "\n  to run beside it, on purpose: pillar='{onepass: {beside: True}}'"
 
 
 def __virtual__():
@@ -55,7 +56,8 @@ def checked(name, areas=None, sync=False):
     Branches' hosts are not asked: some are always off; their rings bring modules.
 
     The runner :py:func:`onepass.check` as a state, for orchestrations. It looks in a dry run too, and brings there too
-    the modules that are asked for, without which no minion could say what it would do.
+    the modules that are asked for, without which no minion could say what it would do. A run of the same area that
+    began before, and goes on, stops this one, but for a dry run, or where the pillar says ``onepass: {beside: True}``.
 
     name
         Any text.
@@ -79,6 +81,7 @@ def checked(name, areas=None, sync=False):
     """
     ret = {"name": name, "result": False, "changes": {}, "comment": ""}
     try:
+        _refuse_beside(areas)
         said = _asked(name, "onepass.check", areas=areas, sync=sync)
     except CommandExecutionError as err:
         return dict(ret, comment=str(err))
@@ -181,10 +184,21 @@ def guest_keys(name, keys, failures=0):
     return dict(ret, result=result, changes=changes, comment="\n".join([f"{len(changes)} {verb}", *left]))
 
 
+def _refuse_beside(areas):
+    """Two runs of an area at once are one too many: the one that began later ends here."""
+    family = globals().get("__orchestration_jid__")
+    if family and not __opts__["test"] and not (__pillar__.get("onepass") or {}).get("beside"):
+        _answer("onepass_begin.refuse", areas=areas, family=family, hint=ALL_THE_SAME)
+
+
 def _asked(step, runner, **arguments):
     """What a runner answers to a step of an orchestration, whose begin and end are told; its refusal is an error."""
     with __salt__["onepass.step"](step, globals().get("__orchestration_jid__")):
-        found = __salt__["saltutil.runner"](runner, full_return=True, **arguments)
+        return _answer(runner, **arguments)
+
+
+def _answer(runner, **arguments):
+    found = __salt__["saltutil.runner"](runner, full_return=True, **arguments)
     if not found["success"]:
         raise CommandExecutionError(str(found["return"]))
     return found["return"]

@@ -1,22 +1,20 @@
 """Orchestrations as jobs of a master of the test's own: its event bus, its job cache and its files of running jobs."""
 
 import datetime
-import json
+import os
 import subprocess
-import sys
 import threading
 import time
 from pathlib import Path
 
 import pytest
-import salt.config
 import salt.payload
 import salt.runner
 import salt.utils.event
 from salt.exceptions import CommandExecutionError
 
-from mongods import free_ports
-from tree import ROOT, functions, load
+from masters import Master
+from tree import functions, load
 
 END_SECONDS, BUSY_SECONDS = 1, 20
 
@@ -24,30 +22,13 @@ END_SECONDS, BUSY_SECONDS = 1, 20
 @pytest.fixture(scope="module")
 def opts(tmp_path_factory):
     """The configuration of a master that runs."""
-    root = tmp_path_factory.mktemp("m")
-    (root / "salt").mkdir()
-    (root / "salt/good.sls").write_text("greeting:\n  test.succeed_with_changes:\n    - parallel: True\n")
-    publish, ret, tcp = free_ports(3, taken=set())
-    config = {
-        "root_dir": str(root),
-        "interface": "127.0.0.1",
-        "publish_port": publish,
-        "ret_port": ret,
-        "tcp_master_pub_port": tcp,
-        "worker_threads": 1,
-        "user": "root",
-        "file_roots": {"base": [str(root / "salt")]},
-        "module_dirs": [str(ROOT)],
-        "enable_fqdns_grains": False,
-        "id": "hq_master",
-    }
-    (root / "master").write_text(json.dumps(config))
-    master = subprocess.Popen([Path(sys.executable).with_name("salt-master"), "-c", root], start_new_session=True)
+    good = "greeting:\n  test.succeed_with_changes:\n    - parallel: True\n"
+    master = Master(tmp_path_factory.mktemp("m"), {"good.sls": good})
+    master.start()
     try:
-        yield salt.config.master_config(str(root / "master"))
+        yield master.opts
     finally:
-        master.terminate()
-        master.wait(30)
+        master.stop()
 
 
 @pytest.fixture(scope="module")
@@ -187,3 +168,36 @@ def test_what_is_shown_of_a_run_drives_no_terminal(jobs, capsys):
 def test_states_of_minions_are_one_step(jobs):
     number = job(jobs, "state.apply", {"s1a.dc": {}})
     assert list(jobs.get(number)["steps"]) == ["state.apply"]
+
+
+@pytest.mark.parametrize("test", [False, True])
+def test_a_dry_run_is_known_as_one(test, jobs, capsys):
+    told = jobs.run("good", test=test)
+    assert (told["test"], jobs.get(told["jid"])["test"]) == (test, test)
+    assert f"] {'the dry run of ' * test}good begins (job {told['jid']})" in capsys.readouterr().err
+
+
+def test_another_process_with_the_number_of_a_dead_runs_is_no_run(jobs, opts):
+    sleeper = subprocess.Popen(["sleep", "300"])
+    told = {"jid": jid(60), "fun": "runner.state.orchestrate", "fun_args": ["good"], "pid": sleeper.pid}
+    path = Path(opts["cachedir"], "proc") / told["jid"]
+    try:
+        path.write_bytes(salt.payload.dumps(told))
+        assert told["jid"] in [each["jid"] for each in jobs.running()]
+        os.utime(path, (time.time() - 60, time.time() - 60))
+        assert told["jid"] not in [each["jid"] for each in jobs.running()]
+    finally:
+        path.unlink()
+        sleeper.kill()
+        sleeper.wait()
+
+
+def test_in_a_pipe_a_wait_is_told_when_it_changes_else_once_a_minute(jobs, capsys, monkeypatch):
+    clock, screen = [0.0], {"below": 0, "told": 0.0, "looked": 0.0}
+    monkeypatch.setattr(jobs.time, "monotonic", lambda: clock[0])
+    for second in range(0, 150, 2):
+        clock[0] = float(second)
+        wait = "  s1a.dc waits for s1" if second < 90 else "  s1b.dc waits for s1"
+        jobs._show([], [f"daemons: 0 of 2 hosts, {second} s of about 2 min 3 s", wait], clock[0], screen, 10)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split()[1] for line in lines if "daemons" in line] == ["12.0", "74.0", "90.0"]

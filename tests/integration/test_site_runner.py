@@ -57,6 +57,8 @@ def test_a_plan_runs_as_long_as_the_world_has_not_moved(site, first_run):
     code, planned = site.onepass("plan", "orchestrate.mongodb")
     assert code == 0
     assert [(row["host"], row["state"]) for row in planned["rows"]][:1] == [("r1.dc", "mongodb-mongos")]
+    code, watched = site.onepass("watch", planned["jid"])
+    assert (code, watched["test"], watched["changes"]) == (0, True, len(planned["rows"]))
     site.exec("r1.dc", "chmod 644 /etc/mongodb/keyfile")
     code, out, _ = site.seen("run", "orchestrate.mongodb", f"plan={planned['hash']}")
     assert code == 1

@@ -85,11 +85,24 @@ def test_hosts_done_and_what_each_of_the_others_waits_for(told):
         expected={"daemons": 20.0, "": 150.0},
     )
     assert module.running(progress, 12.4) == [
-        "daemons: 1 of 4 hosts, 12 s of some 20 s",
+        "daemons: 1 of 4 hosts, 12 s of about 20 s",
         "  a.dc, b.dc wait for s1 with a primary; last seen: no primary",
         "  c.dc at work",
-        "12 s of some 2 min 30 s; then shards",
+        "12 s of about 2 min 30 s; then shards",
     ]
+
+
+@pytest.mark.parametrize(
+    "now, said",
+    [
+        (40, ["daemons: 0 of 1 host, 40 s of about 20 s", "  a.dc at work", "40 s of about 30 s; then shards"]),
+        (41, ["daemons: 0 of 1 host, 41 s", "  a.dc at work", "41 s of about 30 s; then shards"]),
+        (61, ["daemons: 0 of 1 host, 61 s", "  a.dc at work", "61 s; then shards"]),
+    ],
+)
+def test_an_estimate_is_dropped_after_twice_its_time(told, now, said):
+    progress, _ = told(begins("daemons", ["a.dc"]), expected={"daemons": 20.0, "": 30.0})
+    assert module.running(progress, now) == said
 
 
 def test_a_wait_that_ended_is_forgotten(told):
