@@ -398,7 +398,7 @@ def login(connection=None):
     if not isinstance(found, dict) or not found.get("username"):
         raise CommandExecutionError(
             f"No credentials at {path}: a mapping with username and password is wanted there, in the pillar or the "
-            "minion's configuration"
+            "minion's configuration; where the pillar has it, this minion has an older one: saltutil.refresh_pillar"
         )
     source = "$external" if found.get("authMechanism") == "MONGODB-X509" else "admin"
     given = {key: found[key] for key in (*LOGIN_KEYS, "roles") if key in found}

@@ -125,6 +125,32 @@ def refuse_moved(replset, file, connection=None):
         _refuse_move(replset, former, port)
 
 
+def set_of(file, connection=None):
+    """
+    The replica set that the daemon of this configuration is a member of; ``None`` when it is in none, or does not run.
+
+    file
+        Absolute path of its configuration: it has port and TLS.
+    connection
+        Further options, see :py:mod:`mongo_client`; no login is needed.
+
+    Raises ``CommandExecutionError`` when it listens and does not say it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_daemon.set_of /etc/mongodb/mongod-s1.conf
+
+    .. versionadded:: 0.1.0
+    """
+    port, _, tls = _place(file)
+    here = _with_tls(tls, __salt__["mongo_client.at"](f"localhost:{port}", connection)) if port else None
+    if not here or not _listens(here):
+        return None
+    return __salt__["mongo_client.hello"](__salt__["mongo_client.anonymous"](here)).get("setName")
+
+
 def restart(unit, files=(), turn=None, connection=None, timeout=120):
     r"""
     Restart a unit; with ``turn`` only when the others are healthy and none of them is at it, and until it serves again.

@@ -72,6 +72,8 @@ def members(connection=None):
         ``replset``, ``primary`` and ``members``: a mapping of ``host:port`` to ``PRIMARY``, ``SECONDARY``, ``ARBITER``,
         ``OTHER`` (starting, recovering, removed) or ``DOWN``.
 
+    Raises ``CommandExecutionError`` for a router, and for a server that is in no set, with what it is.
+
     CLI Example:
 
     .. code-block:: bash
@@ -80,6 +82,7 @@ def members(connection=None):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["mongo_members.refuse_kind"]("member", connection)
     own = __salt__["mongo_client.hello"](connection)
     return {
         "replset": own.get("setName"),

@@ -267,22 +267,24 @@ def status(areas: str | list | None = None, timeout: int | None = None):
         Seconds that minions have for their answer. Default: the master's ``timeout``, and 15 at least.
 
     Returns:
-        For each area a mapping of things to one line each, and ``silent``: minions that do not answer.
+        A table; with ``--out=json`` or for another function numbers and lists, see :py:func:`estate_status.told`, whose
+        ``code`` is the command's exit code: 0 all is as wanted, 1 there is a fault, 2 a host is silent, 3 something is
+        behind, or a run would change it.
 
-    Raises ``CommandExecutionError``, with all that was seen, when an area cannot be looked at.
+    Raises ``CommandExecutionError`` for areas that the pillar does not have.
 
     CLI Example:
 
     .. code-block:: bash
 
         salt-run onepass.status
+        salt-run onepass.status mongodb --out=json
 
     .. versionadded:: 0.1.0
     """
-    seen = _seen(areas, timeout, _execution_modules())
-    data = {area: {**each["lines"], **_exceptions(each)} for area, each in seen.items()}
-    text = "\n".join(line for area, lines in data.items() for line in [area, *_aligned(lines)])
-    return _told(data, text, any(each["fault"] for each in seen.values()))
+    modules = _execution_modules()
+    found = modules["estate_status.told"](_seen(areas, timeout, modules))
+    return _coded(found["data"], found["text"], found["data"]["code"])
 
 
 def graph(path: str = "estate.html", title: str = "The estate", state: bool = False, timeout: int | None = None):
@@ -357,10 +359,6 @@ def _answer(question: dict, timeout: int | None, modules) -> dict:
         return {"": str(err)}
     except KeyError as err:  # of Salt's loader: a module that needs what this master's Python does not have
         return {"": f"{function} needs {err.args[0]}, which this master's Python cannot load"}
-
-
-def _exceptions(seen: dict) -> dict:
-    return {**_only("silent", seen["silent"]), **_only("fault", [seen["fault"]] if seen["fault"] else [])}
 
 
 def _only(name: str, things: list) -> dict:
@@ -592,6 +590,27 @@ def _told(data: dict | list, text: str, failed: bool = False):
     if failed:
         raise Refusal(text)
     return text if _typed() else data
+
+
+class Screen(dict):
+    """Data that Salt's outputter ``raw`` shows as a text: Salt takes an exit code from data only."""
+
+    def __init__(self, data: dict, text: str):
+        super().__init__(data)
+        self.text = text
+
+    def __str__(self) -> str:
+        return self.text
+
+
+def _coded(data: dict, text: str, code: int):
+    """A command's answer with an exit code that tells more than whether it failed."""
+    if not code or not _typed():
+        return _told(data, text)
+    data = {**data, "retcode": code}
+    if __opts__.get("output"):
+        return data
+    return {"outputter": "raw", "data": Screen(data, __salt__["onepass_answers.printable"](text))}
 
 
 def _typed() -> bool:

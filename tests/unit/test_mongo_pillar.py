@@ -253,6 +253,7 @@ def test_hosts(pillar):
         "initiators": ["cfg1.dc", "s1a.dc", "s2a.dc"],
         "cluster": ["r1.dc"],
         "all": config + ["r1.dc", "r2.dc"] + shard,
+        "gone": [],
     }
 
 
