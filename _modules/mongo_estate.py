@@ -91,6 +91,62 @@ def seen(answers, pillar=None):
     return found
 
 
+def doubts(pillar=None):
+    """
+    What the master has to ask in order to know whether a run would refuse the pillar: sets that would lose a member.
+
+    pillar
+        The value of the pillar's key ``mongodb``. Default: this minion's.
+
+    Returns:
+        As for :py:func:`questions`; none where each set may lose members.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . --pillar-root pillar --id r1.dc mongo_estate.doubts
+
+    .. versionadded:: 0.1.0
+    """
+    hosts, site = __salt__["mongo_pillar.hosts"](pillar), __salt__["mongo_pillar.site"](pillar)
+    sets = {
+        each["name"]: [m["host"] for m in each["members"] if m] for each in site["sets"] if not each["remove_extra"]
+    }
+    return [{"minions": hosts["members"], "function": "mongo_daemon.extras", "arg": [sets]}] if sets else []
+
+
+def refused(answers, pillar=None):
+    """
+    What a run would refuse: faults as :py:func:`mongo_pillar.faults` has them.
+
+    answers
+        Minion to answer, for each question of :py:func:`doubts`.
+    pillar
+        The value of the pillar's key ``mongodb``. Default: this minion's.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . --pillar-root pillar mongo_estate.refused '[{s1a.dc: {s1: ["s1x.dc:27017"]}}]'
+
+    .. versionadded:: 0.1.0
+    """
+    found = {}
+    for told in answers:
+        for answer in told.values():
+            found.update({name: extra for name, extra in answer.items() if extra} if isinstance(answer, dict) else {})
+    return [
+        {
+            "path": f"mongodb:replsets:{name}:members",
+            "fault": f"the set has members that are not listed: {', '.join(extra)}",
+            "remedy": "add them, or remove_extra: true at the set, which removes them once the others have all data",
+        }
+        for name, extra in sorted(found.items())
+    ]
+
+
 def _take_sets(found, topology, site):
     """The sets as they tell of themselves, beside what the pillar says of them."""
     wanted = {each["name"]: each for each in site["sets"]}

@@ -218,6 +218,38 @@ def _inside(primary, said, wanted, connection):
     return found
 
 
+def refusal(name, wanted, connection=None, settings=None, remove_extra=False):
+    """
+    Why the set will never become as it is wanted, as a sentence; ``""`` when it will, or nobody can know yet.
+
+    name, wanted
+        As for :py:func:`plan`.
+    connection
+        Any server that is to be a member, with the credentials to use.
+    settings, remove_extra
+        As for :py:func:`plan`.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.refusal s1 '[s1a.dc:27017, s1b.dc:27017]'
+
+    .. versionadded:: 0.1.0
+    """
+    try:
+        others = hellos([member(entry)["host"] for entry in wanted], connection)
+        if not any(said and said.get("setName") == name for said in others.values()):
+            return ""
+        observed = observe(name, wanted, connection)
+        if not unsettled(observed):
+            plan(name, wanted, observed, settings, remove_extra=remove_extra)
+    except CommandExecutionError as err:
+        # What a server answered, or that none did, may be another thing in a moment; what we refuse stays.
+        return "" if hasattr(err, "code") else str(err)
+    return ""
+
+
 def unsettled(observed):
     """
     What keeps a plan from being made, or from being executed, as a sentence; ``""`` when nothing does. Pure.

@@ -184,6 +184,19 @@ ERRORS = {
             "others.",
         ),
         (
+            "*, which brings the members into *, refuses: *",
+            "This member waits to be taken into its set, which the set's first member does; and that will not, for "
+            "the reason after the colon.",
+            "Mend that reason; it is told for the first member too. Then run again.",
+        ),
+        (
+            "the set has members that are not listed: *",
+            "The pillar leaves out members that the living set has. They are never removed unasked, so a run would "
+            "refuse it.",
+            "Add them to the set's members; or, if they are replaced or go, say remove_extra: true at that set, and "
+            "take it away again after the run.",
+        ),
+        (
             "* is no unit of the formula's",
             "Only units that the formula makes are removed by name: mongod- with the set's name, or mongos.",
             "Correct the name; anything else is removed by hand.",

@@ -48,13 +48,16 @@ def check(areas: str | list | None = None, sync: bool = False, timeout: int | No
     areas
         Parts of the pillar to check, such as ``mongodb`` or a list. Default: all that are there.
     sync
-        Bring the master's modules and states to the hosts that have others, once no fault is left. Default ``False``.
+        Bring the master's modules and states to the hosts that have others, once no fault is left, and have all of them
+        read their pillar anew. Default ``False``.
     timeout
         Seconds that minions have for their answer. Default: the master's ``timeout``, and 15 at least.
 
     Returns:
         For each area ``ok`` and what it describes; ``modules``: ``ok``, or the hosts that have others than the master
-        (``differ on``) or had (``brought to``).
+        (``to be brought by the run to``) or had (``brought to``). With ``--out=json`` numbers and lists instead:
+        ``code`` (0, or 1: there are faults), ``faults`` (each with ``path``, ``fault``, ``remedy`` and, where it is
+        known, ``place``), each area's counts, and ``modules`` with ``others``.
 
     Raises ``CommandExecutionError`` with one line per fault: path, fault, remedy; never a secret. So ``salt-run`` ends
     with an exit code other than 0, and the step of an orchestration fails.
@@ -79,12 +82,18 @@ def check(areas: str | list | None = None, sync: bool = False, timeout: int | No
     modules = _execution_modules()
     faults, named = _judged(modules, wanted, pillar)
     places = {minion: path for area in reversed(wanted) for minion, path in named[area].items()}
-    hosts = __salt__["onepass_hosts.look"](places, timeout)
-    faults += hosts["faults"]
+    hosts = __salt__["onepass_hosts.look"](places, timeout, refresh=sync)
+    faults = faults + hosts["faults"] or _refused(modules, wanted, pillar, timeout)
+    faults = _located(faults, modules)
+    if faults and _wants_data():
+        return {"code": 1, "faults": faults, "retcode": 1}
     if faults:
-        raise Refusal(_report(_located(faults, modules)))
-    counted = {area: f"ok: {_counted(_ask(modules, area, 'summary', pillar[area]))}" for area in wanted}
-    return {**counted, "modules": _modules(hosts["others"], sync)}
+        raise Refusal(_report(faults))
+    counts = {area: _ask(modules, area, "summary", pillar[area]) for area in wanted}
+    said = _modules(hosts["others"], sync)
+    if _wants_data():
+        return {"code": 0, "faults": [], **counts, "modules": {"others": [] if sync else hosts["others"]}}
+    return {**{area: f"ok: {_counted(each)}" for area, each in counts.items()}, "modules": said}
 
 
 def _judged(modules, wanted: list, pillar: dict) -> tuple:
@@ -96,6 +105,17 @@ def _judged(modules, wanted: list, pillar: dict) -> tuple:
             faults += _ask(modules, area, "faults", pillar[area], *[others] * (area == "branches"))
         named[area] = _ask(modules, area, "places", pillar[area])
     return faults, named
+
+
+def _refused(modules, wanted: list, pillar: dict, timeout: int | None) -> list:
+    """What a run would refuse, as the areas that look at the world for that find it."""
+    faults = []
+    for area in wanted:
+        if f"{ESTATES[area]}.doubts" in modules:
+            asked = modules[f"{ESTATES[area]}.doubts"](pillar[area])
+            told = [_answer(each, timeout, modules) for each in asked]
+            faults += modules[f"{ESTATES[area]}.refused"](told, pillar[area])
+    return faults
 
 
 # The pillar and the modules as an orchestration has them
@@ -152,7 +172,7 @@ def _modules(others: list, sync: bool) -> str | dict:
     if not others:
         return "ok"
     if not sync:
-        return {"differ on": others}
+        return {"to be brought by the run to": others}
     failed = __salt__["onepass_hosts.sync"](others)
     if failed:
         said = "\n  ".join(f"{minion}: {answer}" for minion, answer in failed.items())
@@ -283,7 +303,8 @@ def status(areas: str | list | None = None, timeout: int | None = None):
     .. versionadded:: 0.1.0
     """
     modules = _execution_modules()
-    found = modules["estate_status.told"](_seen(areas, timeout, modules))
+    seen = _seen(areas, timeout, modules)
+    found = modules["estate_status.told"](seen)
     return _coded(found["data"], found["text"], found["data"]["code"])
 
 
@@ -611,6 +632,11 @@ def _coded(data: dict, text: str, code: int):
     if __opts__.get("output"):
         return data
     return {"outputter": "raw", "data": Screen(data, __salt__["onepass_answers.printable"](text))}
+
+
+def _wants_data() -> bool:
+    """Whether somebody typed ``onepass.check --out=...``; the other commands check too, and answer something else."""
+    return __opts__.get("fun") == "onepass.check" and bool(__opts__.get("output"))
 
 
 def _typed() -> bool:

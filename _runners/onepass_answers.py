@@ -74,6 +74,7 @@ FORMS = {
         "shards": {ANY: SET},
         "collections": {ANY: {"key": {ANY: (_text, int, float)}, "chunks": {ANY: int}}},
     },
+    "mongo_daemon.extras": {ANY: [_text]},
     "mongo_units.there": {
         ANY: {
             "active": bool,

@@ -79,6 +79,17 @@ def let_go(first, second):
     first.client().admin.command("replSetReconfig", {**config, "members": left, "version": config["version"] + 1})
 
 
+def test_members_that_nobody_wants_are_told_by_the_host_of_the_primary(host, pair):
+    first, second = pair
+    tested = functions("mongo_daemon", __salt__=host.salt)["mongo_daemon.extras"]
+    wanted = {"s1": [second.address.replace("127.0.0.1", "localhost")], "s2": []}
+    assert tested(wanted) == {}
+    host.add("mongod-s1", first, **replset("s1"))
+    assert tested(wanted) == {"s1": [first.address]}
+    assert tested({"s1": [first.address, second.address]}) == {"s1": []}
+    assert tested({"s2": []}) == {}
+
+
 def test_the_formulas_units_and_nobody_elses(host):
     host.add("mongod-s1", **replset("s1"))
     host.add("mongod-mine", start="[Service]\nExecStart=/usr/bin/mongod --config /etc/mongod.conf\n")

@@ -148,6 +148,25 @@ def test_what_is_not_as_the_pillar_has_it_is_behind(units, topology, behind):
     assert (found["behind"], found["broken"], found["silent"]) == (behind, [], [])
 
 
+def test_sets_that_may_not_lose_a_member_are_asked_about():
+    [question] = SALT["mongo_estate.doubts"](PILLAR["mongodb"])
+    assert (question["function"], len(question["minions"]), list(question["arg"][0])) == (
+        "mongo_daemon.extras",
+        9,
+        ["cfg", "s1", "s2"],
+    )
+    free = {name: {**each, "remove_extra": True} for name, each in PILLAR["mongodb"]["replsets"].items()}
+    assert SALT["mongo_estate.doubts"]({**PILLAR["mongodb"], "replsets": free}) == []
+
+
+def test_a_member_that_is_not_listed_is_refused():
+    answers = [{"s1a.dc": {"s1": ["s1x.dc:27017"], "s2": []}, "s2a.dc": "'mongo_daemon.extras' is not available."}]
+    [fault] = SALT["mongo_estate.refused"](answers, PILLAR["mongodb"])
+    assert fault["path"] == "mongodb:replsets:s1:members"
+    assert "s1x.dc:27017" in fault["fault"]
+    assert "remove_extra: true" in fault["remedy"]
+
+
 def test_a_set_without_a_primary_is_a_fault():
     found = seen("mongodb", EVERYBODY, {"r1.dc": changed(members={"s1b.dc:27017": "SECONDARY"})})
     assert "shard s1: no member is primary" in found["broken"]
