@@ -21,6 +21,7 @@ __virtualname__ = "orchestration"
 GATED = "One or more requisite failed"
 WAIT = "Would wait for"
 WAITED = re.compile(r"Waited [\d.]+ s for (?P<wanted>.+?); last seen: (?P<seen>.*)", re.DOTALL)
+BRINGS = ", which brings the members into "  # of mongo_replset.member_ready
 DAY = 86400
 HOLDERS, DEEPEST = (dict, list, tuple), 100
 LETTERS = str.maketrans("0123456789", "ghijklmnop")
@@ -89,7 +90,8 @@ def causes(steps):
     """
     The first cause of failure on each host, hosts that fail alike together.
 
-    A state that only waited for one that failed is no cause. Two causes are alike when they differ in nothing but the
+    A state that only waited for one that failed is no cause. In each phase what waited for another host comes after
+    that one's own failure. Two causes are alike when they differ in nothing but the
     host's name.
 
     steps
@@ -114,7 +116,7 @@ def causes(steps):
             tolerated = step["result"] is not False
             group = groups.setdefault(key, {"phase": step["__id__"], "hosts": [], **cause, "tolerated": tolerated})
             group["hosts"] += [host] if host else []
-    return [{**group, "next": _next(group)} for group in groups.values()]
+    return [{**group, "next": _next(group)} for group in _causes_first(groups.values())]
 
 
 def job(function, answers):
@@ -312,6 +314,18 @@ def _first_causes(step):
     if not found and step["result"] is False and not _is_gated(step):
         found[""] = _cause({**step, "function": "", "sls": ""})
     return found
+
+
+def _causes_first(groups):
+    """In the order of the phases, and in each those that waited for others after these."""
+    phases = list(dict.fromkeys(group["phase"] for group in groups))
+    return sorted(groups, key=lambda group: (phases.index(group["phase"]), _is_consequence(group)))
+
+
+def _is_consequence(group):
+    """Whether it waited for what another host was to bring, or was told that this will not."""
+    waited = group["function"] and not group["wanted"].startswith(group["function"])
+    return bool(waited) or BRINGS in group["seen"]
 
 
 def _cause(state):
