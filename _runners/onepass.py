@@ -613,25 +613,28 @@ def _told(data: dict | list, text: str, failed: bool = False):
     return text if _typed() else data
 
 
-class Screen(dict):
-    """Data that Salt's outputter ``raw`` shows as a text: Salt takes an exit code from data only."""
+class Screen(str):
+    """A text with an exit code, which salt-run takes from an answer's data, as if these were a mapping."""
 
-    def __init__(self, data: dict, text: str):
-        super().__init__(data)
-        self.text = text
+    def __new__(cls, text: str, code: int):
+        made = super().__new__(cls, text)
+        made.code = code
+        return made
 
-    def __str__(self) -> str:
-        return self.text
+    def __contains__(self, part) -> bool:
+        return part == "retcode" or super().__contains__(part)
+
+    def __getitem__(self, part):
+        return self.code if part == "retcode" else super().__getitem__(part)
 
 
 def _coded(data: dict, text: str, code: int):
     """A command's answer with an exit code that tells more than whether it failed."""
     if not code or not _typed():
         return _told(data, text)
-    data = {**data, "retcode": code}
     if __opts__.get("output"):
-        return data
-    return {"outputter": "raw", "data": Screen(data, __salt__["onepass_answers.printable"](text))}
+        return {**data, "retcode": code}
+    return {"outputter": "nested", "data": Screen(__salt__["onepass_answers.printable"](text), code)}
 
 
 def _wants_data() -> bool:
