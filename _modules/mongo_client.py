@@ -26,6 +26,7 @@ Requires PyMongo 4.6 or later in Salt's Python.
 
 import atexit
 import contextlib
+import difflib
 import json
 import os
 import re
@@ -67,6 +68,15 @@ READS = (
     *("hello", "ping", "connectionStatus", "find", "listIndexes", "usersInfo"),
     *("replSetGetConfig", "replSetGetStatus", "getShardMap", "getDefaultRWConcern"),
 )
+# Options as other drivers, mongosh and MongoDB's configuration call them.
+OTHER_NAMES = {
+    **dict.fromkeys(("user", "login", "login_user"), "username"),
+    **dict.fromkeys(("pwd", "pass", "passwd", "login_password"), "password"),
+    **dict.fromkeys(("authenticationdatabase", "authdb", "login_database"), "authSource"),
+    **dict.fromkeys(("cafile", "sslcafile", "ssl_ca_certs"), "tlsCAFile"),
+    **dict.fromkeys(("certificatekeyfile", "sslpemkeyfile", "ssl_certfile"), "tlsCertificateKeyFile"),
+    **dict.fromkeys(("authenticationmechanism", "mechanism"), "authMechanism"),
+}
 LOGIN_KEYS = ("username", "password", "authSource", "authMechanism")
 # A dead host costs two seconds and no more; a connection may say otherwise.
 DEFAULTS = {
@@ -519,6 +529,7 @@ def _client(connection):
         try:
             client = pymongo.MongoClient(**options)
         except (TypeError, ValueError, OSError, pymongo.errors.ConfigurationError) as err:
+            _refuse_unknown(err, connection)
             raise SaltInvocationError(f"connection to {address(connection)}: {err}") from None
         try:
             client.admin.command("ping")
@@ -527,6 +538,18 @@ def _client(connection):
             raise
         __context__[key] = client
     return __context__[key]
+
+
+def _refuse_unknown(err, connection):
+    """PyMongo's own words speak of a docstring; and of another driver's names it knows none."""
+    found = re.match(r"Unknown option:? (\w+)", str(err))
+    if not found:
+        return
+    known = {name.lower(): name for name in pymongo.common.VALIDATORS}
+    close = difflib.get_close_matches(found[1].lower(), known, n=1)
+    meant = OTHER_NAMES.get(found[1].lower()) or (known[close[0]] if close else "")
+    hint = f"did you mean {meant!r}?" if meant else "its documentation of MongoClient lists all"
+    raise SaltInvocationError(f"connection to {address(connection)}: {found[1]} is no option of PyMongo's; {hint}")
 
 
 def _forget(connection):

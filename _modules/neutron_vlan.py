@@ -61,6 +61,8 @@ def lint(table=None, path=None):
     .. versionadded:: 0.1.0
     """
     found = []
+    if isinstance(table, str) and not path:
+        raise CommandExecutionError(f"{table!r} is no table; did you mean path={table}?")
     if path:
         table = _rendered(path)
         found = __salt__["pillar_files.oddities"](path)
@@ -579,8 +581,14 @@ def _rendered(path):
     except OSError as err:
         raise CommandExecutionError(f"{path} cannot be read: {err.strerror}") from None
     except (CommandExecutionError, SaltRenderError) as err:
-        raise CommandExecutionError(f"{path} cannot be rendered: {err}") from None
-    return pillar.get("openstack") if isinstance(pillar, dict) else None
+        why = __salt__["pillar_files.unreadable"](path) or f"{path} cannot be rendered: {err}"
+        raise CommandExecutionError(why) from None
+    if not isinstance(pillar, dict) or "openstack" not in pillar:
+        there = (
+            f"its keys are {', '.join(map(str, pillar))}" if isinstance(pillar, dict) and pillar else "it has no key"
+        )
+        raise CommandExecutionError(f"{path} has no key openstack, which holds the table; {there}")
+    return pillar["openstack"]
 
 
 def _line(fault):

@@ -19,6 +19,11 @@ ERRORS = {
             "run again; what is done has nothing to do. If the hosts are merely slow, give a longer timeout.",
         ),
         (
+            "*: YAML cannot read this: *",
+            "The file breaks off YAML's form at that line and column; what is wrong may begin a line earlier.",
+            "Correct the line. Tabs are never indentation in YAML; a text with a colon and a blank needs quotes.",
+        ),
+        (
             "jsonschema 4 in Salt's Python",
             "The Python that runs Salt lacks the library that judges a pillar; the distribution's Python does not "
             "count.",
@@ -195,6 +200,11 @@ ERRORS = {
             "refuse it.",
             "Add them to the set's members; or, if they are replaced or go, say remove_extra: true at that set, and "
             "take it away again after the run.",
+        ),
+        (
+            "* is no option of PyMongo's",
+            "The connection has a key that MongoClient does not have: one of another driver's or of a program's.",
+            "Take the option that is proposed; all of them stand in PyMongo's documentation of MongoClient.",
         ),
         (
             "* is no unit of the formula's",

@@ -50,6 +50,33 @@ def located(faults, files):
     return [{**fault, **_place(fault["path"], trees)} for fault in faults]
 
 
+def unreadable(path):
+    """
+    Where and why YAML cannot read a file; ``""`` when it can, and for one that nobody can read without rendering it.
+
+    path
+        Path of a pillar file.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . pillar_files.unreadable pillar/openstack.sls
+
+    .. versionadded:: 0.1.0
+    """
+    try:
+        with open(path, encoding="utf-8") as text:
+            yaml.compose(text, yaml.SafeLoader)
+    except yaml.MarkedYAMLError as err:
+        mark = err.problem_mark
+        reason = "a tab, where blanks are wanted" if "'\\t'" in str(err.problem) else err.problem
+        return f"{path}:{mark.line + 1}:{mark.column + 1}: YAML cannot read this: {reason}" if mark else ""
+    except (OSError, ValueError, yaml.YAMLError):
+        return ""
+    return ""
+
+
 def oddities(path):
     """
     What YAML, or Salt, reads otherwise than it is written: ``012`` and ``12:30`` as numbers, a key given twice.
