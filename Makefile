@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-branch demo-clone demo-openstack test test-3008 test-3006 test-python313 test-site test-labs test-areas test-faults test-fast fast-unit fast-functional lint docs bench lab-down clean environments packages all-packages fresh fresh-orders bench-start ci-times
+.PHONY: help demo demo-branch demo-clone demo-openstack test test-3008 test-3006 test-python313 test-site test-labs test-areas test-faults test-fast fast-unit fast-functional lint docs bench findings lab-down clean environments packages all-packages fresh fresh-orders bench-start ci-times
 
 # What a login's environment may hold, and would lead elsewhere.
 export LC_ALL := C.UTF-8
@@ -33,6 +33,7 @@ help:
 	@echo "make lint            ruff, vermin, yamllint, salt-lint"
 	@echo "make docs            the site, into build/docs; any warning is an error"
 	@echo "make bench           measure, and write docs/benchmarks*.md and docs/scale.md"
+	@echo "make findings        run the surprises of findings/, and say which no longer hold; as root, half an hour"
 	@echo "make fresh COMMAND='make demo'   a command on a new Debian 12 that has nothing but git and make; BOOT=1: systemd runs it"
 	@echo "make fresh-orders    what README and docs tell to type first, each on a new machine: hours"
 	@echo "make clean           remove .venv and what tools left in the tree"
@@ -102,6 +103,10 @@ bench bench-start: environments .venv/bench/done .venv/openstack/done .venv/3008
 	.venv/3008/bin/python tests/bench/clones.py $(ONCE)
 	.venv/3008/bin/python tests/bench/vlans.py $(ONCE) $(if $(ONCE),--without-peer)
 	.venv/3008/bin/python tests/bench/scale.py $(if $(ONCE),--minions 10)
+
+# A finding that does not hold says nothing of Onepass: no part of `make test`, nor of CI.
+findings:
+	findings/all
 
 # On a new machine (.ci/fresh): any command; the first hours in other orders than .ci/run's; what .ci/run takes, for the docs.
 fresh:

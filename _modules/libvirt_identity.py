@@ -11,6 +11,7 @@ Pure: nothing here reads or writes the world. :py:mod:`libvirt_disk` reads what 
 Requires ``cryptography``, which Salt brings.
 """
 
+import contextlib
 import hashlib
 import ipaddress
 import json
@@ -18,6 +19,7 @@ import posixpath
 import re
 import uuid
 
+import salt.utils.yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
 
@@ -71,8 +73,10 @@ ENROLLED = {
     "/var/lib/tailscale/tailscaled.state": "Tailscale",
     "/var/ossec/etc/client.keys": "Wazuh",
 }
+# A template's own NoCloud seeds: cloud-init takes the instance id of these, and only the rest from the clone's ISO.
+SEEDS = tuple(f"/var/lib/cloud/seed/{each}/meta-data" for each in ("nocloud", "nocloud-net"))
 # Files whose contents the edits depend on, and files whose presence they depend on.
-READ = ("/etc/hostname", "/etc/hosts", "/etc/machine-id", *PINNING, *INITIATORS)
+READ = ("/etc/hostname", "/etc/hosts", "/etc/machine-id", *PINNING, *INITIATORS, *SEEDS)
 SEEN = ("/etc/os-release", "/etc/passwd", "/etc/mailname", "/etc/selinux/config", "/etc/cloud/cloud.cfg")
 MACHINE_ID = "rm -f /etc/machine-id && echo %s > /etc/machine-id"
 DBUS_ID = "/var/lib/dbus/machine-id"
@@ -234,7 +238,8 @@ def edits(identity: dict, found: dict) -> dict:
 
     identity
         What :py:func:`new` answered.
-        With ``macs`` (the template's to the clone's), these are replaced where a file pins an interface to one.
+        With ``macs`` (the template's to the clone's), these are replaced where a file pins an interface to one. With
+        ``instance``, the instance id on its ISO, the template's own seeds of cloud-init say this one too.
     found
         What is on the template's disk: path to mapping with ``kind`` (``file``, ``link`` or ``directory``) and, of
         :py:data:`READ`, ``text`` and ``mode``.
@@ -270,12 +275,33 @@ def edits(identity: dict, found: dict) -> dict:
     own = uuid.UUID(identity["machine_id"])
     write.update({path: (text.format(own), 0o644) for path, text in INITIATORS.items() if path in found})
     write.update(_unpinned(identity, found, old))
+    write.update(_seeded(identity, found))
     write.update(_minion_files(identity.get("minion")))
     stale = [path for path, held in found.items() if held["kind"] != "directory" and _carries(path)]
     return {
         "write": {path: {"text": text, "mode": mode} for path, (text, mode) in write.items()},
         "remove": sorted(set(stale) - set(write)),
     }
+
+
+def _seeded(identity: dict, found: dict) -> dict:
+    """The template's own seeds as they are but for who the instance is: path to text and mode."""
+    if not identity.get("instance"):
+        return {}
+    own = {"instance-id": identity["instance"], "local-hostname": identity["name"]}
+    seeds = {path: found[path] for path in SEEDS if "text" in found.get(path, {})}
+    return {
+        path: (json.dumps({**_mapping(held["text"]), **own}, default=str) + "\n", held.get("mode", 0o600))
+        for path, held in seeds.items()
+    }
+
+
+def _mapping(text: str) -> dict:
+    """What cloud-init makes of it: a text that is no mapping says nothing."""
+    with contextlib.suppress(salt.utils.yaml.YAMLError):
+        read = salt.utils.yaml.safe_load(text)
+        return read if isinstance(read, dict) else {}
+    return {}
 
 
 def _pinning(found: dict) -> dict:

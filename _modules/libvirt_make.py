@@ -282,7 +282,8 @@ def make(prepared, name, timeout):
 
 def new_identity(prepared, vm):
     """
-    A new identity for a clone, with the MACs that it has for its template's. It holds private keys.
+    A new identity for a clone, with the MACs that it has for its template's, and the instance id on its ISO. It holds
+    private keys.
 
     prepared, vm
         What :py:func:`prepare` and :py:func:`wanted` answered.
@@ -297,7 +298,8 @@ def new_identity(prepared, vm):
     """
     identity = __salt__["libvirt_identity.new"](vm["name"], prepared["domain"], prepared["options"]["minion"])
     old = [interface["mac"] for interface in prepared["template"]["interfaces"]]
-    return {**identity, "macs": dict(zip(old, vm["macs"], strict=True))}
+    instance = vm["uuid"] if vm["cidata"] else None
+    return {**identity, "macs": dict(zip(old, vm["macs"], strict=True)), "instance": instance}
 
 
 def _fill(prepared, vm, identity):

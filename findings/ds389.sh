@@ -27,7 +27,7 @@ ds389_lay_over() {
     mount -t tmpfs tmpfs /run
     mount -t tmpfs tmpfs /dev/shm
     sed -i 's/^with_systemd = 1/with_systemd = 0/' /usr/share/dirsrv/inf/defaults.inf
-    useradd --system --user-group --no-create-home dirsrv
+    id dirsrv >/dev/null 2>&1 || useradd --system --user-group --no-create-home dirsrv
     install -d -o dirsrv -g dirsrv /run/dirsrv /run/lock/dirsrv /var/lib/dirsrv /var/log/dirsrv
     ip link set lo up
 }

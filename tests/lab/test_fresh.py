@@ -77,8 +77,8 @@ def test_the_times_are_read_from_what_a_run_said():
     assert program("times").rows(SAID) == [
         "| a new machine | made | 0:00:21 |",
         "| `make demo` | passed | 0:05:12 |",
-        "| `make test` | FAILED, exit code 2 | 0:40:31 |",
         "| of it `orchestrate.site` | 198 changes | 88.3 s |",
+        "| `make test` | FAILED, exit code 2 | 0:40:31 |",
         "| of it `test-3008` | 3013 passed | 0:02:00 |",
         "| of it `test-labs` | 1 failed, 243 passed | 0:31:52 |",
     ]

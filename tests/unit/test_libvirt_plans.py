@@ -1,5 +1,6 @@
 """Clones, without any libvirt: the XML derived from a template's, the identity's files, the steps, bad arguments."""
 
+import json
 import re
 import shutil
 import subprocess
@@ -284,6 +285,37 @@ def test_edits_for_a_minion_and_for_what_the_template_has(modules):
     assert write["/.autorelabel"]["text"] == ""
     assert write["/etc/mailname"]["text"] == "vm1\n"
     assert write["/var/lib/dbus/machine-id"] == write["/etc/machine-id"]
+
+
+SEED = "/var/lib/cloud/seed/nocloud-net/meta-data"
+SEEDED = [  # the template's own seed, the instance id on the clone's ISO, the clone's seed
+    (
+        "instance-id: template\npublic-keys: [one]\n",
+        "1111",
+        {"instance-id": "1111", "public-keys": ["one"], "local-hostname": "vm1"},
+    ),
+    ("made: 2026-01-01", "1111", {"made": "2026-01-01", "instance-id": "1111", "local-hostname": "vm1"}),
+    ("instance-id: [template", "1111", {"instance-id": "1111", "local-hostname": "vm1"}),
+    ("template", "1111", {"instance-id": "1111", "local-hostname": "vm1"}),
+    ("instance-id: template\n", None, None),
+]
+
+
+@pytest.mark.parametrize("text, instance, wanted", SEEDED)
+def test_a_templates_own_seed_names_the_clones_instance(modules, text, instance, wanted):
+    identity = {**modules.libvirt_identity.new("vm1"), "instance": instance}
+    found = {**FOUND, SEED: {"kind": "file", "text": text, "mode": 0o600}}
+    held = modules.libvirt_identity.edits(identity, found)["write"].get(SEED)
+    assert (held and json.loads(held["text"])) == wanted
+    assert SEED in modules.libvirt_identity.texts()
+    assert SEED.rpartition("/")[0] in modules.libvirt_identity.directories()
+
+
+def test_an_identity_knows_the_instance_id_of_an_iso_alone(modules):
+    prepared = {"domain": None, "options": {"minion": None}, "template": {"interfaces": [{"mac": "a"}, {"mac": "b"}]}}
+    new = modules.libvirt_make.new_identity
+    assert new(prepared, {**CLONE, "cidata": "/images/virtual1-cidata.iso"})["instance"] == CLONE["uuid"]
+    assert new(prepared, CLONE)["instance"] is None
 
 
 def test_keys_are_pairs_and_never_twice_the_same(modules):
