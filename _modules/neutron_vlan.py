@@ -577,12 +577,14 @@ def _rendered(path):
     """The table of a pillar file, rendered as a minion's pillar is."""
     try:
         with open(path, encoding="utf-8") as text:
-            pillar = __salt__["slsutil.renderer"](string=text.read(), default_renderer="jinja|yaml")
+            pillar = __salt__["slsutil.renderer"](string=text.read() or "{}", default_renderer="jinja|yaml")
     except OSError as err:
         raise CommandExecutionError(f"{path} cannot be read: {err.strerror}") from None
     except (CommandExecutionError, SaltRenderError) as err:
-        why = __salt__["pillar_files.unreadable"](path) or f"{path} cannot be rendered: {err}"
-        raise CommandExecutionError(why) from None
+        found = __salt__["pillar_files.unreadable"](path)
+        if found:
+            raise CommandExecutionError(f"{found['place']}: YAML cannot read this: {found['reason']}") from None
+        raise CommandExecutionError(f"{path} cannot be rendered: {err}") from None
     if not isinstance(pillar, dict) or "openstack" not in pillar:
         there = (
             f"its keys are {', '.join(map(str, pillar))}" if isinstance(pillar, dict) and pillar else "it has no key"
