@@ -304,8 +304,8 @@ def _file(name: str, path: Path) -> dict:
         loader = LOADER(path.read_bytes().decode())
         node = loader.get_single_node()
         data = loader.construct_document(node) if node else None
-        twice = list(_repeated(node, "branch"))
-    except (OSError, ValueError, yaml.YAMLError, RecursionError) as err:
+        twice = list(_repeated(node, "branch", set()))
+    except (OSError, yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError) as err:
         return {"name": name, "faults": [_unread(name, err)], "holds": {}, "sound": None, "node": None}
     given = data.get("branch") if isinstance(data, dict) else None
     pillar = given if given is None else __salt__["onepass.given"]("branch", given)
@@ -341,7 +341,7 @@ def _located(name: str, node, path: str) -> str:
     for step in path.split(":"):
         pairs = node.value if isinstance(node, yaml.MappingNode) else []
         found = next(((key, value) for key, value in pairs if key.value == step), None)
-        if isinstance(node, yaml.SequenceNode) and step.isdecimal() and int(step) < len(node.value):
+        if isinstance(node, yaml.SequenceNode) and step.isdecimal() and len(step) < 9 and int(step) < len(node.value):
             found = node.value[int(step)], node.value[int(step)]
         if not found:
             break
@@ -349,16 +349,17 @@ def _located(name: str, node, path: str) -> str:
     return f"{name}:{line + 1}: {path}"
 
 
-def _repeated(node, path: str) -> Iterator[dict]:
-    """Keys that are there twice, of which YAML would silently take the last."""
-    pairs = node.value if isinstance(node, yaml.MappingNode) else []
+def _repeated(node, path: str, told: set) -> Iterator[dict]:
+    """Keys that are there twice, of which YAML would silently take the last; a node is looked at in one place."""
+    pairs = node.value if isinstance(node, yaml.MappingNode) and id(node) not in told else []
+    told.add(id(node))
     seen = set()
     for key, value in pairs:
         here = key.value if path == "branch" and key.value == "branch" else f"{path}:{key.value}"
         if key.value in seen:
             yield {"path": here, "fault": f"is there twice, again in line {key.start_mark.line + 1}", "remedy": "once"}
         seen.add(key.value)
-        yield from _repeated(value, here)
+        yield from _repeated(value, here, told)
 
 
 # What two branches both have

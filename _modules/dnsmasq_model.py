@@ -57,6 +57,9 @@ TAKEN = {
 }
 # Those that libvirt writes too: a second time dnsmasq refuses them, or libvirt's command line wins.
 LIBVIRTS = ("dhcp-lease-max", "dhcp-script", "leasefile-ro")
+# An option's key ends with a blank or an equals sign: in s"erver"= dnsmasq would read another one. No line, and no XML
+# of libvirt's, can hold the other characters.
+OPTION = "[a-z0-9][a-z0-9-]*([ =][^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]*)?"
 # The host's own stub resolver asks here.
 STUBS = ("127.0.0.53", "127.0.0.54")
 
@@ -157,9 +160,7 @@ NETWORK = _object(
         "options": {
             "description": "a list of dnsmasq's options as its configuration file has them, such as no-ping",
             "type": "array",
-            "items": _text(
-                "one line as in dnsmasq's configuration file, without --, such as no-ping", r"[a-z0-9][^\n\r]*"
-            ),
+            "items": _text("one line as in dnsmasq's configuration file, without --, such as no-ping", OPTION),
             "uniqueItems": True,
         },
         "resolver": {

@@ -239,7 +239,7 @@ def table(name: str) -> str:
 
     .. versionadded:: 0.1.0
     """
-    return "dnsmasq_fwd_" + "".join(each if each.isalnum() else "_" for each in name)
+    return f"dnsmasq_fwd_{name}"
 
 
 def commands(network: dict) -> list:

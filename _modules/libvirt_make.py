@@ -19,7 +19,6 @@ import posixpath
 import shutil
 import uuid
 
-import salt.utils.atomicfile
 from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "libvirt_make"
@@ -491,15 +490,10 @@ def _trust(name, ours):
     path = __salt__["config.get"]("libvirt_clone:known_hosts", "/etc/ssh/ssh_known_hosts")
     if not path:
         return
-    with __salt__["onepass_host.told"](path):
-        try:
-            with open(path) as file:
-                old = file.read().splitlines()
-        except FileNotFoundError:
-            old = []
-        new = [line for line in old if not line.endswith(f" onepass:{name}")]
-        new += [line(name, ours)] if ours and ours.get("host_key_public") else []
-        if new != old:
-            with salt.utils.atomicfile.atomic_open(path, "w") as file:
-                file.write("".join(f"{line}\n" for line in new))
-            os.chmod(path, 0o644)
+    text = __salt__["onepass_host.read"](path) or ""
+    # Not splitlines(), which parts others' lines at characters that are part of them.
+    old = text.removesuffix("\n").split("\n") if text else []
+    new = [each for each in old if not each.endswith(f" onepass:{name}")]
+    new += [line(name, ours)] if ours and ours.get("host_key_public") else []
+    if new != old:
+        __salt__["onepass_host.write"](path, "".join(f"{each}\n" for each in new))

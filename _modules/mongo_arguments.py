@@ -215,7 +215,7 @@ def _is_number(value):
 
 def _is_address(value):
     host, _, port = value.rpartition(":") if isinstance(value, str) else ("", "", "")
-    return bool(host) and port.isdecimal() and 0 < int(port) < 65536
+    return bool(host) and port.isdecimal() and len(port) < 6 and 0 < int(port) < 65536
 
 
 def _is_path(value):

@@ -3,7 +3,8 @@ What the formula ``salt/mongodb`` writes on a host: daemons, their configuration
 
 .. versionadded:: 0.1.0
 
-Pure: everything follows from the pillar and the minion's id. See what a host of the example site would get::
+Pure: everything follows from the pillar and the minion's id. SLS files are rendered before a check can stop the run, so
+what is malformed is left out. See what a host of the example site would get::
 
     salt-call --local -m . --pillar-root pillar mongo_config.settings s1a.dc
 """
@@ -47,8 +48,7 @@ def settings(minion_id=None, pillar=None):
 
     .. versionadded:: 0.1.0
     """
-    pillar = __pillar__.get("mongodb") if pillar is None else pillar
-    pillar = pillar if isinstance(pillar, dict) else {}
+    pillar = _sound(__salt__["onepass.given"]("mongodb", pillar))
     node = __salt__["mongo_pillar.node"](minion_id, pillar)
     site = __salt__["mongo_pillar.site"](pillar)
     router = node["router"] or {}
@@ -278,6 +278,12 @@ def _digest(source, source_hash):
     if "://" not in source_hash:
         return source_hash.rpartition("=")[2]
     return hashlib.sha256(f"{source} {source_hash}".encode()).hexdigest()
+
+
+def _sound(pillar):
+    if "mongo_schema.sound" in __salt__:
+        return __salt__["mongo_schema.sound"](pillar)
+    return pillar if isinstance(pillar, dict) else {}
 
 
 def _at(pillar, *path):

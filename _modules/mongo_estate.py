@@ -220,6 +220,8 @@ def drawn(pillar=None):
 
     .. versionadded:: 0.1.0
     """
+    # It is drawn whether it was checked or not: without what is malformed.
+    pillar = __salt__["mongo_schema.sound"](__salt__["onepass.given"]("mongodb", pillar))
     site, port = __salt__["mongo_pillar.site"](pillar), 27017
     sets = [
         {"id": each["name"], "title": _title(each), "rows": [[_host(each, port)] for each in each["members"] if each]}

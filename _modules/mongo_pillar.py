@@ -346,7 +346,7 @@ def _member(entry, port: int) -> dict | None:
         return None
     host, _, own = entry["host"].partition(":")
     port = str(entry.pop("port", own or port))
-    return {**entry, "host": f"{host}:{port}"} if host and port.isdecimal() else None
+    return {**entry, "host": f"{host}:{port}"} if host and port.isdecimal() and len(port) < 6 else None
 
 
 def _collection(database: str, name: str, spec: dict) -> dict:

@@ -19,6 +19,7 @@ NAME = rf"(?=[^:]{{1,253}}(:|$)){LABEL}(\.{LABEL})*"
 END = r"$(?!\n)"
 PORT = "([1-9][0-9]{0,3}|[1-5][0-9]{4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])"
 HASH = "sha256=[0-9a-fA-F]{64}|sha384=[0-9a-fA-F]{96}|sha512=[0-9a-fA-F]{128}|(https?|ftp|salt|file)://.+"
+SERIES = r"[0-9]{1,3}\.[0-9]{1,3}"
 # Keys that people know from elsewhere.
 ALIASES = {"shards": "replsets", "mongos": "routers", "ssl": "tls", "slaveDelay": "secondaryDelaySecs"}
 # Below these no value is shown, and a strange key only if it looks like a known one: it may be a secret gone astray.
@@ -274,7 +275,7 @@ GONE = _object(
 CLUSTER = _object(
     "a MongoDB cluster",
     {
-        "version": _text("the MongoDB series to install, in quotes: '8.0'", pattern=rf"^[0-9]+\.[0-9]+{END}"),
+        "version": _text("the MongoDB series to install, in quotes: '8.0'", pattern=rf"^{SERIES}{END}"),
         "install": INSTALL,
         "port": _number("the port of members and routers, 1 to 65535, default 27017", 1, 65535),
         "cache_gib": _number("WiredTiger's cache in GiB, 0.25 to 10000, default MongoDB's", 0.25, 10000, whole=False),

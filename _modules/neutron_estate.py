@@ -105,18 +105,22 @@ def drawn(pillar=None):
     """
     projects = sorted(_projects(pillar).items(), key=lambda each: each[1]["vlan"])
     rows = __salt__["estate_graph.grid"]([_cell(name, row) for name, row in projects], ACROSS)
-    title = f"cloud {(__salt__['neutron_rules.given'](pillar) or {}).get('cloud', '')}"
+    title = f"cloud {_sound(pillar).get('cloud') or ''}"
     tables = [{"id": "tenants", "title": f"{title}: {len(projects)} projects", "rows": rows}] if rows else []
     return {"title": "OpenStack: a VLAN per project", "tables": tables, "links": []}
 
 
+def _sound(pillar):
+    """The table without what is malformed: it is drawn whether it was checked or not."""
+    return __salt__["neutron_schema.sound"](__salt__["neutron_rules.given"](pillar))
+
+
 def _projects(pillar):
-    projects = (__salt__["neutron_rules.given"](pillar) or {}).get("projects") or {}
-    return {name: row for name, row in projects.items() if isinstance(row, dict) and isinstance(row.get("vlan"), int)}
+    return {name: row for name, row in (_sound(pillar).get("projects") or {}).items() if row and row.get("vlan")}
 
 
 def _cell(name, row):
-    return {"lines": [f"{row['vlan']}  {name}", row.get("cidr", "")], "ids": [f"project {name}"]}
+    return {"lines": [f"{row['vlan']}  {name}", row.get("cidr") or ""], "ids": [f"project {name}"]}
 
 
 def _words(row):

@@ -49,10 +49,12 @@ PAST = {
 }
 # More steps of a kind than these are counted in a comment; their names stand in the changes.
 MANY = 8
-# Levels of a pillar, and values in it, that are read.
-DEEPEST, MOST = 100, 1000000
+# Levels of a pillar, and values in it, that are read; bits of a number, as it goes from master to minion.
+DEEPEST, MOST, BITS = 100, 300000, 64
 # What JSON may hold as it is and YAML not, or not as the same: libyaml refuses JSON's pairs for what is beyond U+FFFF.
 UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]|[^\x00-\uffff]")
+# A number that JSON writes without a dot is a text to YAML: 1e-05. In a string it is none.
+EXPONENT = re.compile(r'("(?:[^"\\]|\\.)*")|(?<![.0-9])([0-9]+)(e[-+][0-9]+)')
 # After these seconds a wait tells the master of itself; again after 5 times, 25 times..., when something else is seen.
 TELL_SECONDS = 2
 
@@ -288,7 +290,26 @@ def given(area, pillar=None):
     .. versionadded:: 0.1.0
     """
     # Not pillar.get: in Salt 3008 it may answer masked values.
-    return _plain(__pillar__.get(area) if pillar is None else pillar, (), itertools.count())
+    return plain(__pillar__.get(area) if pillar is None else pillar)
+
+
+def plain(value):
+    """
+    A value in plain types. What is too deep, too large, in a circle, or one of too many is no value: the form of a
+    pillar refuses it.
+
+    value
+        Any value.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . onepass.plain '{a: [1]}'
+
+    .. versionadded:: 0.1.0
+    """
+    return _plain(value, (), itertools.count())
 
 
 def quoted(value):
@@ -306,7 +327,8 @@ def quoted(value):
 
     .. versionadded:: 0.1.0
     """
-    return UNSAFE.sub(_escaped, json.dumps(value, ensure_ascii=False, default=str))
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return UNSAFE.sub(_escaped, EXPONENT.sub(lambda found: found[1] or f"{found[2]}.0{found[3]}", text))
 
 
 def fingerprint():
@@ -367,14 +389,23 @@ def _escaped(found):
 
 
 class Nesting:
-    """In place of a value that no pillar has: one too deep, or inside of itself. The form of a pillar refuses it."""
+    """In place of a value that no pillar has: too deep, inside of itself, or one of too many. Its form refuses it."""
 
     def __str__(self):
-        return f"of more than {DEEPEST} levels, or in a circle"
+        return f"of more than {DEEPEST} levels, in a circle, or beyond {MOST} values"
+
+
+class Number:
+    """In place of a number that no pillar has, and that neither Salt nor Python's own texts take."""
+
+    def __str__(self):
+        return f"of more than {BITS} bits"
 
 
 def _plain(value, within, count):
     """A copy in plain types; ``within`` are the values that it is a part of."""
+    if isinstance(value, int) and value.bit_length() > BITS:
+        return Number()
     if not isinstance(value, (dict, list)):
         return value
     if len(within) >= DEEPEST or id(value) in within or next(count) > MOST:

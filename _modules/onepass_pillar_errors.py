@@ -83,6 +83,16 @@ ERRORS = {
             "Write the value in full there.",
         ),
         (
+            "half of a character in it, a surrogate",
+            "A pair such as \\ud83d\\ude00 was cut, or stands where no pairs are known; no text can hold one half.",
+            "Write the character itself, or \\U0001f600 with its eight digits.",
+        ),
+        (
+            "is a key of * characters",
+            "Names become parts of states' ids, and keys in YAML have 1024 characters at most.",
+            "Give a shorter name; a sign that has to be written as \\u and four digits counts as six.",
+        ),
+        (
             "is no UTF-8, with the byte *",
             "The file was saved in another encoding, such as Latin-1; Salt reads UTF-8.",
             "Save it as UTF-8: iconv -f latin1 -t utf-8 does it.",

@@ -18,7 +18,10 @@ import yaml
 
 __virtualname__ = "pillar_files"
 
+LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 PLAIN = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
+# What PyYAML raises for a text that is none, or none of the kind that its tag says.
+UNREAD = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
 
 
 def __virtual__():
@@ -103,7 +106,7 @@ def oddities(path):
     .. versionadded:: 0.1.0
     """
     tree = _tree(path)
-    return [dict(each, place=f"{path}:{line}") for line, each in _odd(tree, ())] if tree is not None else []
+    return [dict(each, place=f"{path}:{line}") for line, each in _odd(tree, (), set())] if tree is not None else []
 
 
 def below(roots):
@@ -134,8 +137,8 @@ def _readable(path):
 def _tree(path):
     with open(path, encoding="utf-8") as text:
         try:
-            return yaml.compose(text, Loader=yaml.SafeLoader)
-        except (UnicodeDecodeError, yaml.YAMLError):
+            return yaml.compose(text, Loader=LOADER)
+        except UNREAD:
             return None
 
 
@@ -160,27 +163,38 @@ def _walk(node, parts):
 def _child(node, part):
     if isinstance(node, yaml.MappingNode):
         return next(((key, value) for key, value in node.value if key.value == part), (None, None))
-    if isinstance(node, yaml.SequenceNode) and part.isdecimal() and int(part) < len(node.value):
+    if isinstance(node, yaml.SequenceNode) and part.isdecimal() and len(part) < 9 and int(part) < len(node.value):
         return node.value[int(part)], node.value[int(part)]
     return None, None
 
 
-def _odd(node, where):
+def _odd(node, where, told):
+    """What is odd in a node; one that has several places, by an alias, is told of at the first."""
+    if id(node) in told:
+        return
+    told.add(id(node))
     if isinstance(node, yaml.MappingNode):
         seen = set()
         for key, value in node.value:
             if isinstance(key.value, str) and key.value in seen:
                 yield _said(key, (*where, key.value), "is given twice", "each key once")
             seen.add(key.value if isinstance(key.value, str) else None)
-            yield from _odd(value, (*where, str(key.value)))
+            yield from _odd(value, (*where, str(key.value)), told)
     elif isinstance(node, yaml.SequenceNode):
         for number, each in enumerate(node.value):
-            yield from _odd(each, (*where, str(number)))
+            yield from _odd(each, (*where, str(number)), told)
     elif node.tag == "tag:yaml.org,2002:int" and not PLAIN.match(node.value):
-        read = yaml.SafeLoader("").construct_yaml_int(node)
+        read = _read(node)
         plain = node.value.lstrip("0") if node.value.isdecimal() else None
         fault = f"is written {node.value}, which YAML reads as {read}"
         yield _said(node, where, fault, f"{plain}, or {read}, as a plain decimal number" if plain else str(read))
+
+
+def _read(node):
+    """The number that YAML makes of it."""
+    with contextlib.suppress(*UNREAD):
+        return yaml.SafeLoader("").construct_yaml_int(node)
+    return "no number"
 
 
 def _said(node, where, fault, remedy):

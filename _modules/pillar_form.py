@@ -31,6 +31,9 @@ Finding = namedtuple("Finding", "where fault remedy stray", defaults=[False])
 # What a finding is put into words with: other names of keys, and where no value may be shown.
 Words = namedtuple("Words", "aliases secrets shown")
 MOST = 100  # faults that are written out
+# Of a key as it stands in an SLS; YAML ends at 1024, and names of states begin with words of ours.
+LONGEST = 900
+HALF = re.compile("[\ud800-\udfff]")
 
 
 def __virtual__():
@@ -92,7 +95,7 @@ def sound(pillar, schema: dict, aliases: dict | None = None, secrets: Iterable =
     if not isinstance(pillar, dict):
         return {}
     words = Words(aliases or {}, tuple(secrets), shown or {})
-    kept = _with_string_keys(pillar, (), [], words)
+    kept = _with_string_keys(__salt__["onepass.plain"](pillar), (), [], words)
     for finding in _findings(pillar, schema, words):
         _drop(kept, finding)
     return kept
@@ -115,7 +118,8 @@ def ordered(area: str, found: list) -> list:
 
     .. versionadded:: 0.1.0
     """
-    whole = [dict(each, path=f"{area}:{each['path']}".rstrip(":")) for each in found]
+    whole = [{key: _printed(text) for key, text in each.items()} for each in found]
+    whole = [dict(each, path=f"{area}:{each['path']}".rstrip(":")) for each in whole]
     return sorted(whole, key=lambda each: (_natural(each["path"]), each["fault"]))
 
 
@@ -143,12 +147,14 @@ def report(area: str, found: list) -> str:
 
 
 def _natural(path: str) -> list:
-    return [(part.isdecimal(), int(part) if part.isdecimal() else part) for part in path.split(":")]
+    """Numbers by their size, as far as Python reads them."""
+    parts = [(part.isdecimal() and len(part) < 20, part) for part in path.split(":")]
+    return [(number, int(part) if number else part) for number, part in parts]
 
 
 def _findings(pillar, schema: dict, words: Words) -> list:
     found = []
-    checked = _with_string_keys(pillar, (), found, words)
+    checked = _with_string_keys(__salt__["onepass.plain"](pillar), (), found, words)
     for error in _dialect()(schema).iter_errors(checked):
         found += EXPLAIN[error.validator](error, words)
     told = {finding.where for finding in found}
@@ -159,13 +165,32 @@ def _findings(pillar, schema: dict, words: Words) -> list:
 def _strangers(value, where: tuple, words: Words) -> Iterable:
     """Values that no schema of ours names, as no file but YAML's can hold them: dates, bytes, a number that is none."""
     if isinstance(value, (dict, list)):
+        yield from _strange_keys(value, where, words) if isinstance(value, dict) else ()
         for step, each in value.items() if isinstance(value, dict) else enumerate(value):
             yield from _strangers(each, (*where, step), words)
+    elif isinstance(value, str) and HALF.search(value):
+        yield Finding(where, "has half of a character in it, a surrogate", "text that can be written as UTF-8")
     elif isinstance(value, float) and not math.isfinite(value):
         yield Finding(where, f"is {_kind(value, not _is_secret(where, words))}", "a number")
     elif not isinstance(value, (str, int, float, NoneType)):
         fault = f"is {_kind(value, not _is_secret(where, words))}, not a string"
         yield Finding(where, fault, "in quotes; in a filter of documents MongoDB's {$date: ...} or {$binary: ...}")
+
+
+def _strange_keys(value: dict, where: tuple, words: Words) -> Iterable:
+    for key in value:
+        if HALF.search(key):
+            fault = "is a key with half of a character in it, a surrogate"
+            remedy = "text that can be written as UTF-8"
+        elif 10 * len(key) > LONGEST and len(__salt__["onepass.quoted"](key)) > LONGEST:
+            fault = f"is a key of {len(key)} characters"
+            remedy = "a shorter one"
+        else:
+            continue
+        if _is_secret(where, words):
+            yield Finding(where, fault.replace("is", "has", 1), remedy)
+        else:
+            yield Finding((*where, key), fault, remedy, stray=True)
 
 
 @functools.cache
@@ -336,6 +361,11 @@ def _kind(value, shown: bool = False) -> str:
     if not isinstance(value, str):
         return f"the {type(value).__name__.lower()} {value}" if shown else f"a {type(value).__name__.lower()}"
     return _quoted(value) if shown else "a string"
+
+
+def _printed(text: str) -> str:
+    """On one line, whatever characters are in it."""
+    return text if text.isprintable() else "".join(each if each.isprintable() else ascii(each)[1:-1] for each in text)
 
 
 def _quoted(value: str) -> str:

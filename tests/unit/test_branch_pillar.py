@@ -20,7 +20,8 @@ BRANCHES = tree.ROOT / "pillar" / "branch"
 GOOD = yaml.safe_load((BRANCHES / "rosario.sls").read_text())["branch"]
 
 
-SALT = {**tree.functions("pillar_form"), **tree.functions("onepass", __pillar__={})}
+SALT = tree.functions("onepass", __pillar__={})
+SALT.update(tree.functions("pillar_form", __salt__=SALT))
 SALT.update(tree.functions("dnsmasq_model", __salt__=SALT))
 SALT.update(tree.functions("dnsmasq_fwd", __salt__=SALT))
 SALT.update(tree.functions("branch_schema", __salt__=SALT))

@@ -13,9 +13,11 @@ for name in (
     "onepass",
     "pillar_form",
     "estate_graph",
+    "mongo_schema",
     "mongo_pillar",
     "mongo_options",
     "mongo_config",
+    "neutron_schema",
     "neutron_rules",
     "dnsmasq_model",
     "dnsmasq_fwd",
@@ -75,6 +77,21 @@ def seen(area, *answers):
 
 def drawn():
     return [SALT[f"{module}.drawn"](PILLAR[area]) for area, module in AREAS.items()]
+
+
+@pytest.mark.parametrize(
+    "area, malformed",
+    [
+        ("openstack", {"projects": "x"}),
+        ("openstack", {"projects": {"a": {"vlan": 12, "cidr": [[]]}, "b": {"vlan": True}, 7: {"vlan": 5}}}),
+        ("openstack", {"cloud": {"a": 1}, "projects": {"a": {"vlan": 12, "cidr": "10.0.0.0/24"}}}),
+        ("mongodb", {"replsets": {1: {"members": ["a"]}, "s1": {"members": [5]}}, "databases": {2: {}}}),
+        ("branches", {"rings": [["a", 5]]}),
+        ("branches", None),
+    ],
+)
+def test_a_pillar_that_nobody_has_checked_is_drawn_as_far_as_it_goes(area, malformed):
+    assert SALT["estate_graph.dot"]("t", [SALT[f"{AREAS[area]}.drawn"](malformed)]).startswith("digraph")
 
 
 # MongoDB

@@ -191,6 +191,27 @@ def test_names_that_look_like_numbers_or_truth_stay_names(modules, pillar):
     }
 
 
+@pytest.mark.parametrize(
+    "malformed",
+    [
+        {"replsets": {**PILLAR["replsets"], "s2": {"role": "shard", "members": "x: y"}}},
+        {"replsets": {**PILLAR["replsets"], "s2": {"role": ["shard"], "members": [-1]}}},
+        {"replsets": "x", "users": {"teller": {"database": {"a": b"x"}, "roles": 5}}},
+        {"tls": {(1, 2): "requireTLS"}},
+        {"install": {"method": "archive", "source_hash": ["a"]}},
+        {"version": "8.0x: y", "install": "x: y"},
+        {"default_rw_concern": {"read": {"a": {1}}}},
+        {"timeout": "a: b", "databases": {"bank": 5}},
+    ],
+)
+def test_a_malformed_pillar_is_rendered_so_that_its_faults_are_what_is_told(modules, pillar, malformed):
+    given = {**PILLAR, "routers": ["minion"], **malformed}
+    pillar({})
+    modules.pack["__pillar__"]["mongodb"] = given
+    assert modules["mongo_pillar.faults"](given)
+    assert "mongodb-pillar" in modules["state.show_sls"]("mongodb")
+
+
 ODD = [
     "app:ro",
     "app #1",

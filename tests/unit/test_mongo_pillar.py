@@ -63,8 +63,8 @@ def expected(case):
 
 @pytest.fixture(scope="module")
 def pillar():
-    form = tree.functions("pillar_form")
     own = tree.functions("onepass", __pillar__={})
+    form = tree.functions("pillar_form", __salt__=own)
     rules = tree.functions(
         "mongo_rules", __salt__={**tree.functions("mongo_values"), **tree.functions("mongo_index_options")}
     )
@@ -74,7 +74,8 @@ def pillar():
 
 @pytest.fixture(scope="module")
 def schema():
-    return tree.load("_modules/mongo_schema.py", __salt__=tree.functions("pillar_form"))
+    form = tree.functions("pillar_form", __salt__=tree.functions("onepass", __pillar__={}))
+    return tree.load("_modules/mongo_schema.py", __salt__=form)
 
 
 # Bad pillars

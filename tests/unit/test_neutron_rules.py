@@ -16,7 +16,8 @@ GOOD = yaml.safe_load(EXAMPLE.read_text())["openstack"]
 CASES = yaml.safe_load(Path(__file__).with_name("cases").joinpath("bad_openstack_pillar.yaml").read_text())
 
 
-SALT = {**tree.functions("pillar_form"), **tree.functions("pillar_files"), **tree.functions("onepass", __pillar__={})}
+SALT = {**tree.functions("pillar_files"), **tree.functions("onepass", __pillar__={})}
+SALT.update(tree.functions("pillar_form", __salt__=SALT))
 SALT.update(tree.functions("neutron_schema", __salt__=SALT))
 SALT.update(tree.functions("neutron_report"))
 SALT.update(tree.functions("neutron_rules", __salt__=SALT, __pillar__={}))

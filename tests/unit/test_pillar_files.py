@@ -45,6 +45,27 @@ def test_a_file_that_is_no_text_and_a_link_to_nowhere_are_passed_over(path, tmp_
     assert files.oddities(every[0]) == []
 
 
+@pytest.mark.parametrize("text", ["a: &x {b: *x}", "a: " + "[" * 3000, "a: &x [*x, *x]", "\x00", "!!set {a, *b}"])
+def test_a_file_that_holds_itself_or_is_too_deep_is_looked_at_as_far_as_it_goes(tmp_path, text):
+    (tmp_path / "one.sls").write_text(text)
+    every = [str(tmp_path / "one.sls")]
+    assert files.oddities(every[0]) == []
+    assert files.located([{"path": "a:b"}, {"path": "1" * 5000}], every)
+
+
+def test_what_stands_in_several_places_is_told_of_once(tmp_path):
+    levels = "".join(f"l{n}: &l{n} [{', '.join([f'*l{n - 1}'] * 9)}]\n" for n in range(1, 9))
+    (tmp_path / "one.sls").write_text(f"l0: &l0 012\n{levels}")
+    assert [each["path"] for each in files.oddities(str(tmp_path / "one.sls"))] == ["l0"]
+
+
+@pytest.mark.parametrize("text", ["0x_", "0b_", "!!int x", "!!int ''"])
+def test_a_number_that_is_none_is_told_as_such(tmp_path, text):
+    (tmp_path / "one.sls").write_text(f"a: {text}")
+    [found] = files.oddities(str(tmp_path / "one.sls"))
+    assert found["fault"].endswith("which YAML reads as no number")
+
+
 def test_oddities(path):
     found = {(each["path"], each["place"], each["fault"]) for each in files.oddities(path)}
     assert found == {
