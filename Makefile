@@ -15,7 +15,7 @@ export ONEPASS_MONGOD ?= $(FETCHED_MONGOD)
 RESOLVED := .venv/resolved/lib/systemd/systemd-resolved
 NEIGHBOURS := docker.io containerd runc busybox-static firewalld python3-firewall python3-nftables gir1.2-nm-1.0 \
     network-manager libnm0 libndp0 libteamdctl0 libbluetooth3 libmm-glib0 libnewt0.52 libpolkit-agent-1-0 \
-    libpolkit-gobject-1-0 libnss-libvirt
+    libpolkit-gobject-1-0 libnss-libvirt nscd
 PIP := .venv/tools/bin/python -m pip --disable-pip-version-check --no-input -qq
 PYTEST_3006 := .venv/3006/bin/python -m pytest
 PYTEST_3008 := .venv/3008/bin/python -m pytest
@@ -194,7 +194,7 @@ $(RESOLVED): | all-packages
 	@cd .venv/resolved && apt-get -qq download systemd-resolved 2>/dev/null && dpkg -x *.deb . && rm *.deb
 
 .venv/neighbours/done: | all-packages
-	@echo "Fetching docker, firewalld, NetworkManager and libvirt's NSS"
+	@echo "Fetching docker, firewalld, NetworkManager, nscd and libvirt's NSS"
 	@rm -rf $(@D) && mkdir -p $(@D)
 	@cd $(@D) && apt-get -qq download $(NEIGHBOURS) 2>/dev/null && for each in *.deb; do dpkg -x $$each .; done && rm *.deb
 	@cp -a $(@D)/lib/. $(@D)/usr/lib && touch $@

@@ -189,6 +189,7 @@ def act(step, within=0):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     if within:
         undo = __salt__["bridge_nat_host.undo"](step)
         if "rules" in step:

@@ -178,7 +178,7 @@ def _tried(bridge: str, uplink: str, addresses: list, rules: dict) -> str:
 def _iptables(family: str) -> list:
     """The rules of iptables or ip6tables, with whom they are of; none where nothing is filtered."""
     program = PROGRAMS[family]
-    saved = "".join(_saved(program, table) for table in ("filter", "mangle"))
+    saved = "".join(_saved(program, table) for table in ("filter", "mangle", "raw"))
     if not re.search(r"^(-A|:FORWARD DROP)", saved, re.MULTILINE):
         return []
     policy = " policy DROP" if re.search(r"^:FORWARD DROP", saved, re.MULTILINE) else ""
@@ -203,7 +203,7 @@ def _saved(program: str, table: str) -> str:
 
 
 def _tables(family: str) -> list:
-    """Tables of nft's own with a hook for what is forwarded, as firewalld's."""
+    """Tables of nft's own that filter what is forwarded, or all that comes in, as firewalld's."""
     if not salt.utils.path.which("nft"):
         return []
     listed = _run(["nft", "-s", "list", "ruleset"])["stdout"]
@@ -211,7 +211,8 @@ def _tables(family: str) -> list:
     return [
         (f"table {kind} {name}", {"nft": f"{text}\n"})
         for text, kind, name in tables
-        if "hook forward" in text and not (kind == family and _saved(PROGRAMS[family], name))
+        if re.search("type filter hook (pre|post|for)", text)
+        and not (kind == family and _saved(PROGRAMS[family], name))
     ]
 
 

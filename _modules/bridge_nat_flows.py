@@ -91,10 +91,11 @@ def delete(flows: list) -> None:
 
     .. code-block:: bash
 
-        salt-call --local -m . bridge_nat_flows.delete '[]'
+        salt-call --local -m . sys.doc bridge_nat_flows.delete
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     for words in dict.fromkeys(tuple(_words(flow)) for flow in flows):  # two pings are told by the same words
         try:
             __salt__["onepass_host.run"](["conntrack", "-D", *words])

@@ -48,6 +48,7 @@ def arm(what: str, undo: dict, within: float) -> None:
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     home, now = _home(), time.time()
     change = _read(home / "pending") or {"token": uuid.uuid4().hex, "boot": _boot(), "deadline": now, "steps": []}
     if change.get("run") != os.getpid():  # what a killed run left may have no timer; a second one does no harm
@@ -112,7 +113,7 @@ def rollback() -> dict | None:
 
     .. versionadded:: 0.1.0
     """
-    return take_back(str(_home()))
+    return _take_back(_home())
 
 
 def last() -> dict | None:
@@ -132,24 +133,40 @@ def last() -> dict | None:
     return None
 
 
-def take_back(home: str, token: str = "") -> dict | None:
+def put(path: str, text: str | None) -> None:
     """
-    Undo a pending change, the last step first; whoever moves it away first, this or a confirmation, has won.
+    A file has this text, or is gone; never half of it. One that is there keeps its owner and its mode.
 
-    home
-        The guard's directory.
-    token
-        Only this change; another one that is pending by now is left alone. Default: whichever is pending.
+    path
+        Absolute path.
+    text
+        Its text; ``symlink to /path`` makes a symbolic link, ``None`` removes it.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt-call --local -m . bridge_nat_guard.take_back /var/lib/onepass/bridge_nat
+        salt-call --local -m . sys.doc bridge_nat_guard.put
 
     .. versionadded:: 0.1.0
     """
-    home = Path(home)
+    __salt__["onepass_host.internal"]()
+    _put(path, text)
+
+
+def _home() -> Path:
+    return Path(__opts__.get("root_dir") or "/", "var/lib/onepass/bridge_nat")
+
+
+def _boot() -> str:
+    return BOOT.read_text().strip()
+
+
+def _take_back(home: Path, token: str = "") -> dict | None:
+    """
+    Undo a pending change, the last step first; whoever moves it away first, this or a confirmation, has won. With a
+    token only that change: another one that is pending by now is left alone.
+    """
     change = _read(home / "pending")
     if token and (change or {}).get("token") != token:
         return None
@@ -165,23 +182,7 @@ def take_back(home: str, token: str = "") -> dict | None:
     return done
 
 
-def put(path: str, text: str | None) -> None:
-    """
-    A file has this text, or is gone; never half of it.
-
-    path
-        Absolute path.
-    text
-        Its text; ``symlink to /path`` makes a symbolic link, ``None`` removes it.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . bridge_nat_guard.put /tmp/note hello
-
-    .. versionadded:: 0.1.0
-    """
+def _put(path: str, text: str | None) -> None:
     target = Path(path)
     if text is None:
         target.unlink(missing_ok=True)
@@ -196,14 +197,6 @@ def put(path: str, text: str | None) -> None:
         _write(target, text)
 
 
-def _home() -> Path:
-    return Path(__opts__.get("root_dir") or "/", "var/lib/onepass/bridge_nat")
-
-
-def _boot() -> str:
-    return BOOT.read_text().strip()
-
-
 def _read(directory: Path) -> dict | None:
     with contextlib.suppress(OSError, ValueError):
         change = json.loads((directory / "change.json").read_text())
@@ -212,8 +205,14 @@ def _read(directory: Path) -> dict | None:
 
 
 def _write(path: Path, text: str) -> None:
+    """A file that is there keeps its owner and its mode."""
     beside = path.with_name(f".{path.name}.new")
-    with beside.open("w") as out:
+    beside.unlink(missing_ok=True)
+    with beside.open("x") as out:
+        if path.exists():
+            there = path.stat()
+            os.fchown(out.fileno(), there.st_uid, there.st_gid)
+            os.fchmod(out.fileno(), there.st_mode & 0o7777)
         out.write(text)
         out.flush()
         os.fsync(out.fileno())
@@ -255,7 +254,7 @@ def _undo(step: dict) -> list:
             errors.append(f"{' '.join(command['argv'])}: {said}")
     for path, text in step.get("files", {}).items():
         try:
-            put(path, text)
+            _put(path, text)
         except OSError as err:
             errors.append(f"{path}: {err}")
     return errors
@@ -279,16 +278,16 @@ def _sleep(home: Path, token: str, seconds: float) -> None:
         time.sleep(min(0.5, max(0.0, deadline - time.monotonic())))
 
 
-def _at_boot(home: str) -> None:
+def _at_boot(home: Path) -> None:
     """A change that an earlier boot left unconfirmed has lost its timer."""
-    change = _read(Path(home, "pending")) or _read(Path(home, "rolling"))
+    change = _read(home / "pending") or _read(home / "rolling")
     if change and change["boot"] != _boot():
-        take_back(home)
+        _take_back(home)
 
 
 if __name__ == "__main__":
     if sys.argv[2:] == ["boot"]:
-        _at_boot(sys.argv[1])
+        _at_boot(Path(sys.argv[1]))
     else:
         _sleep(Path(sys.argv[1]), sys.argv[2], float(sys.argv[3]))
-        take_back(sys.argv[1], sys.argv[2])
+        _take_back(Path(sys.argv[1]), sys.argv[2])

@@ -306,6 +306,7 @@ def act(step: dict) -> None:
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     for argv in step.get("commands", ()):
         __salt__["onepass_host.run"](argv)
     for path, text in step.get("files", {}).items():

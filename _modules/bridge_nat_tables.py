@@ -114,10 +114,11 @@ def load(new: dict, old: dict) -> None:
 
     .. code-block:: bash
 
-        salt-call --local -m . bridge_nat_tables.load '{}' '{}'
+        salt-call --local -m . sys.doc bridge_nat_tables.load
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     texts = _transaction(new, old)
     for program in [each for each in ("iptables", "ip6tables") if each in texts]:
         __salt__["onepass_host.run"]([*_restore(program), "--test"], texts[program])

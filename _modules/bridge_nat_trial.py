@@ -4,15 +4,17 @@ Whether a host's own rules let the frames of a VM pass: tried by frames, on a co
 .. versionadded:: 0.1.0
 
 Rules can be read in many wrong ways (a jump, a wildcard, a state, an address that is not the VM's); the kernel reads
-them right. The namespace has a bridge and ports of the same names, nobody sees it, and it is gone with the trial::
+them right. The namespace has a bridge and ports of the same names, with this host's addresses and routes on the bridge;
+nobody sees it, and it is gone with the trial::
 
-    salt-call --local -m . bridge_nat_trial.passes virbr0 eth0 '[10.20.30.17]' '{nft: "table inet empty {}"}'
+    salt-call --local -m . sys.doc bridge_nat_trial.passes
 
 Requires root, iproute2, the module ``br_netfilter``, and what loads the rules.
 """
 
 import contextlib
 import ipaddress
+import json
 import re
 import select
 import socket
@@ -28,6 +30,7 @@ MACS = (b"\x02\x00\x00\x00\x00\x01", b"\x02\x00\x00\x00\x00\x02")
 ETHER_TYPES = {4: 0x0800, 6: 0x86DD}
 LOAD = {"nft": ["-f", "-"], "ipset": ["restore"]}
 ALL = 3
+FAMILIES = ("-4", "-6")
 SYN = 2
 # Seconds: a frame passes a bridge at once, but a bridge's ports need a while to come up.
 AGAIN, WITHIN, READY = 0.1, 1, 5
@@ -55,18 +58,36 @@ def passes(bridge: str, uplink: str, addresses: list, rules: dict) -> bool:
 
     .. code-block:: bash
 
-        salt-call --local -m . bridge_nat_trial.passes virbr0 eth0 '[10.20.30.17]' '{nft: "table inet empty {}"}'
+        salt-call --local -m . sys.doc bridge_nat_trial.passes
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     text = "\n".join(rules.values())
     here = [name for _, name in socket.if_nameindex()]
     named = [each for each in here if re.search(rf"(?<![\w.-]){re.escape(each)}(?![\w.-])", text)]
+    ways = [way for family in FAMILIES for way in _ways(bridge, family)] if bridge in here else []
     with __salt__["onepass_host.told"](bridge):
-        return __salt__["onepass_host.in_new_network"](lambda: _tried(bridge, uplink, addresses, rules, named))
+        return __salt__["onepass_host.in_new_network"](lambda: _tried(bridge, uplink, addresses, rules, named, ways))
 
 
-def _tried(bridge: str, uplink: str, addresses: list, rules: dict, named: list) -> bool:
+def _ways(bridge: str, family: str) -> list:
+    """This host's addresses on the bridge and routes by it, as commands: rules may look where an answer would go."""
+    links, routes = (
+        json.loads(__salt__["onepass_host.run"](["ip", "-j", family, what, "show", "dev", bridge]) or "[]")
+        for what in ("address", "route")
+    )
+    held = [each for link in links for each in link.get("addr_info", []) if each["scope"] == "global"]
+    own = [["address", "add", f"{each['local']}/{each['prefixlen']}"] for each in held]
+    more = [
+        ["route", "replace", each["dst"], *(["via", each["gateway"], "onlink"] if "gateway" in each else [])]
+        for each in routes
+        if each.get("protocol") != "kernel"
+    ]
+    return [["ip", family, *words, "dev", bridge] for words in own + more]
+
+
+def _tried(bridge: str, uplink: str, addresses: list, rules: dict, named: list, ways: list) -> bool:
     run = __salt__["onepass_host.run"]
     run(["ip", "link", "add", "name", bridge, "type", "bridge", "stp_state", "0"])
     run(["ip", "link", "set", "dev", bridge, "up"])
@@ -78,6 +99,9 @@ def _tried(bridge: str, uplink: str, addresses: list, rules: dict, named: list) 
         ends.append(f"trial{number}")
     for device in {*named} - {"lo", bridge, uplink, "vnet0", *ends}:  # nft takes rules for devices that are there
         run(["ip", "link", "add", "name", device, "type", "bridge"])
+    for way in ways:
+        with contextlib.suppress(CommandExecutionError):  # of a kind that leads nowhere here
+            run(way)
     _cross()
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(_listening(end)) for end in ends]

@@ -38,7 +38,8 @@ def observe(network):
     Returns:
         ``link`` (of the bridge, or ``None``), ``ports``, ``files`` (path to text of those that are there), ``nat`` and
         ``wanted_nat`` (in nft's normal form), ``forwards``, ``pid`` (of our dnsmasq), ``config`` (the mark of what it
-        was started with), ``upstreams`` (what it has read), ``enabled`` (the unit, where systemd runs).
+        was started with), ``upstreams`` (what it has read), ``enabled`` (the unit, where systemd runs), ``others``
+        (what :py:func:`dnsmasq_host.others` answered).
 
     Raises ``CommandExecutionError`` when dnsmasq does not take the options.
 
@@ -68,6 +69,7 @@ def observe(network):
         "config": __salt__["dnsmasq_query.config"](address) if address else None,
         "upstreams": __salt__["dnsmasq_query.upstreams"](address) if address else None,
         "enabled": _enabled(name),
+        "others": __salt__["dnsmasq_host.others"](network["network"], network["bridge"]),
     }
 
 
@@ -87,7 +89,8 @@ def plan(network, observed, restart=False):
         and what that needs.
 
     Raises ``SaltInvocationError`` when the bridge's name is that of another kind of device, or of a bridge that has
-    addresses and is not ours, and when the network is on another bridge already.
+    addresses and is not ours, when the network is on another bridge already, and before it takes addresses that another
+    device of this host has or reaches.
 
     CLI Example:
 
@@ -173,6 +176,7 @@ def act(step):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     ACTS[step["act"]](step)
 
 
@@ -344,6 +348,11 @@ def _refuse_other(network, observed):
     if link and link["addresses"] and not had:
         theirs = ", ".join(link["addresses"])
         raise SaltInvocationError(f"{bridge} is somebody else's bridge, with {theirs}: give another name")
+    if observed["others"] and network["address"] not in (link or {"addresses": []})["addresses"]:
+        raise SaltInvocationError(
+            f"{network['network']} of {name} is in use on this host already, by {observed['others']}: "
+            f"give another address"
+        )
 
 
 def _bridge_steps(network, link):

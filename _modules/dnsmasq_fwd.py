@@ -201,6 +201,7 @@ def act(step, backend="network"):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     __salt__[f"{_module(backend)}.act"](step)
 
 

@@ -9,10 +9,10 @@ Requires iproute2 and root::
 """
 
 import contextlib
+import ipaddress
 import json
 import os
 import signal
-import tempfile
 from pathlib import Path
 
 from salt.exceptions import CommandExecutionError
@@ -53,6 +53,35 @@ def links():
     return found
 
 
+def others(network, bridge):
+    """
+    Which other devices of this host have an address in a network, or a route to just this one, as a VPN has.
+
+    network
+        Its addresses: ``192.168.150.0/24``. A wider network stays beside it.
+    bridge
+        Its own device.
+
+    Returns:
+        A text: ``eth1 (192.168.150.7/24)``; empty when there is none.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_host.others 192.168.150.0/24 virbr7
+
+    .. versionadded:: 0.1.0
+    """
+    own = ipaddress.ip_network(network)
+    routes = json.loads(__salt__["onepass_host.run"](["ip", "-j", "-4", "route", "show"]) or "[]")
+    found = {each.get("dev", each.get("type")): f"route to {own}" for each in routes if each.get("dst") == str(own)}
+    for device, link in links().items():
+        inside = [each for each in link["addresses"] if ipaddress.ip_interface(each).ip in own]
+        found.update({device: inside[0]} if inside else {})
+    return ", ".join(f"{device} ({what})" for device, what in found.items() if device != bridge)
+
+
 def attach(device, bridge):
     """
     The device is a port of the bridge, and up; proven by looking again.
@@ -70,6 +99,7 @@ def attach(device, bridge):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     __salt__["onepass_host.run"](["ip", "link", "set", "dev", device, "master", bridge, "up"])
     seen = links()[device]
     if seen["master"] != bridge or not seen["up"]:
@@ -134,6 +164,7 @@ def hang_up(pid):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with contextlib.suppress(ProcessLookupError):
         os.kill(pid, signal.SIGHUP)
 
@@ -153,16 +184,16 @@ def syntax(options, beside=()):
 
     .. code-block:: bash
 
-        salt-call --local -m . dnsmasq_host.syntax '[no-ping]'
+        salt-call --local -m . sys.doc dnsmasq_host.syntax
 
     .. versionadded:: 0.1.0
     """
-    with tempfile.NamedTemporaryFile("w", prefix="dnsmasq-", suffix=".conf") as file:
+    __salt__["onepass_host.internal"]()
+    with __salt__["onepass_host.workplace"]() as work:
         lines = [each for each in (*beside, *options) if not each.startswith("servers-file=")]
-        file.write("".join(f"{line}\n" for line in lines))
-        file.flush()
+        (work / "dnsmasq.conf").write_text("".join(f"{line}\n" for line in lines))
         try:
-            __salt__["onepass_host.run"](["dnsmasq", "--test", f"--conf-file={file.name}"])
+            __salt__["onepass_host.run"](["dnsmasq", "--test", f"--conf-file={work}/dnsmasq.conf"])
         except CommandExecutionError as err:
             said = str(err).rpartition("dnsmasq: ")[2]
             number = said.partition(" at line ")[2].split(" ")[0]

@@ -13,7 +13,6 @@ Requires libvirt's Python binding, root, and iproute2.
 """
 
 import contextlib
-import tempfile
 import xml.etree.ElementTree as ET
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
@@ -56,7 +55,8 @@ def observe(network):
         ``xml`` (the definition, or ``None``), ``defined`` and ``live`` (:py:func:`dnsmasq_xml.read` of it, or
         ``None``), ``unfit`` (what libvirt's parser says against the wanted one, or ``None``), ``autostart``,
         ``servers`` (the file's text), ``answers`` (whether dnsmasq does), ``served`` (whether it has read the file),
-        ``ports`` (of the bridge) and ``detached`` (taps that should be).
+        ``ports`` (of the bridge), ``others`` (of a network that does not run, what :py:func:`dnsmasq_host.others`
+        answered) and ``detached`` (taps that should be).
 
     Raises ``CommandExecutionError`` when libvirt does not answer, and when dnsmasq does not take the options.
 
@@ -93,6 +93,7 @@ def observe(network):
         "answers": seen is not None,
         "served": __salt__["dnsmasq_texts.marked"](servers) in (seen or {}),
         "ports": sorted(device for device, link in links.items() if bridge and link["master"] == bridge),
+        "others": "" if live else __salt__["dnsmasq_host.others"](network["network"], bridge),
         "detached": {tap: guest for tap, guest in taps.items() if links.get(tap, {}).get("master") != bridge},
     }
 
@@ -126,6 +127,11 @@ def plan(network, observed, restart=False):
     _refuse_others(network, observed)
     if observed["unfit"]:
         raise SaltInvocationError(f"libvirt does not take the definition of {network['name']}: {observed['unfit']}")
+    if observed["others"]:
+        raise SaltInvocationError(
+            f"{network['network']} of {network['name']} is in use on this host already, by {observed['others']}: "
+            f"give another address"
+        )
     xml = __salt__["dnsmasq_xml.xml"](network, observed["xml"])
     wanted, live = __salt__["dnsmasq_xml.read"](xml), observed["live"]
     again = bool(live) and _restart_step(network["name"], live, wanted, observed["answers"])
@@ -204,6 +210,7 @@ def act(step):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     ACTS[step["act"]](step)
 
 
@@ -332,10 +339,9 @@ def _refuse_others(network, observed):
 
 def _unfit(xml):
     """What libvirt's own parser says against a definition; the driver for tests keeps nothing and starts nothing."""
-    with tempfile.NamedTemporaryFile("w", prefix="libvirt-", suffix=".xml") as file:
-        file.write("<node/>")
-        file.flush()
-        connection = libvirt.open(f"test://{file.name}")
+    with __salt__["onepass_host.workplace"]() as work:
+        (work / "node.xml").write_text("<node/>")
+        connection = __salt__["libvirt_host.connect"](f"test://{work}/node.xml")
         try:
             connection.networkDefineXML(xml)
         except libvirt.libvirtError as err:

@@ -10,7 +10,8 @@ drop-in for NetworkManager's dnsmasq, ``/etc/resolv.conf`` where nobody else wri
     salt-call --local -m . dnsmasq_resolver.who
 
 With systemd-resolved only the network's own names are asked of its dnsmasq: nameservers of ``resolved.conf`` are asked
-for every name, so this one belongs to a link.
+for every name, so this one belongs to a link. The link is told again whenever it comes back, where udev tells of it; in
+a container, which has none, by the next run.
 """
 
 import contextlib
@@ -29,6 +30,8 @@ NSS = ("libvirt", "libvirt_guest")
 PROOF = "onepass-test"
 WITHIN = 10
 STUB = "127.0.0.53"
+UDEV, NSCD = "/run/udev/control", "/run/nscd/socket"
+UNITS = "/etc/systemd/system"
 # Who else writes resolv.conf: how that is seen in its path or text, and how they are told of a nameserver.
 WRITERS = {
     "resolvconf": (
@@ -129,9 +132,7 @@ def texts(way, name, domain, address, network, there):
     head = "# Written by Onepass: changes are lost.\n"
     if way == "resolved":
         commands = "".join(f"ExecStart={' '.join(words)}\n" for words in _told("%I", domain, address, network))
-        wanted = {
-            f"/etc/systemd/system/{_unit(name, '')}": UNIT.format(domain=domain, address=address, commands=commands)
-        }
+        wanted = {f"{UNITS}/{_unit(name, '')}": UNIT.format(domain=domain, address=address, commands=commands)}
     else:
         servers = f"{head}server=/{domain}/{address}\nrev-server={network},{address}\n"
         # In this order: its dnsmasq knows our names as soon as it starts.
@@ -194,8 +195,41 @@ def plan(name, domain, address, network, way="auto", present=True):
             "systemd-resolved has no nameserver but FallbackDNS, which it gives up as soon as a link has one: "
             "give it DNS= in /etc/systemd/resolved.conf first"
         )
+    if present and not steps and way == "resolved":
+        steps += _link_steps(name, domain, address, network)
     steps += _proof_steps(way, name, domain, address) if present else []
     return [{"name": name, "domain": domain, "address": address, "network": network, **step} for step in steps]
+
+
+def _link_steps(name, domain, address, network):
+    """What systemd-resolved has of the network's device, and what tells it the next time, if not as wanted."""
+    device = next(iter(_holders(address)), None)
+    if device is None:  # the network has to run first, which the lookup tells
+        return []
+    wanted = {verb: sorted(values) for _, verb, _, *values in _told(device, domain, address, network)}
+    seen = {verb: _setting(verb, device) for verb in wanted}
+    if _has_devices():
+        wanted["told when it appears"], seen["told when it appears"] = [_unit(name, device)], _enabled(name)
+    differ = [key for key in wanted if seen[key] != wanted[key]]
+    old, new = ({key: " ".join(each[key]) for key in differ} for each in (seen, wanted))
+    step = {"do": "change", "what": f"{device} in systemd-resolved", "old": old, "new": new, "path": None}
+    return [{**step, "way": "resolved", "sought": None}] if differ else []
+
+
+def _setting(verb, device):
+    with contextlib.suppress(CommandExecutionError):
+        return sorted(__salt__["onepass_host.run"](["resolvectl", verb, device]).partition("): ")[2].split())
+    return []
+
+
+def _has_devices():
+    """Whether systemd hears of devices that come and go: from udev, which a container has not."""
+    return __salt__["onepass_host.has_systemd"]() and Path(UDEV).exists()
+
+
+def _enabled(name):
+    """The units by which systemd tells systemd-resolved of a device of this network when it appears."""
+    return sorted({link.name for link in Path(UNITS).glob(f"*.device.wants/onepass-resolver-{name}@*.service")})
 
 
 def _proof_steps(way, name, domain, address):
@@ -271,9 +305,10 @@ def act(step):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     if step["path"] is None:
         _tell(step)
-        return _prove(step)
+        return _prove(step) if step["sought"] else None
     if step["way"] == "resolved":
         _untell(step) if step["text"] is None else _device(step["address"])
     __salt__["onepass_host.write"](os.path.realpath(step["path"]), step["text"])
@@ -284,29 +319,38 @@ def _tell(step):
     """Make a file known to the program that reads it; each program reads resolv.conf and nsswitch.conf itself."""
     if step["way"] == "NetworkManager" and _manager_runs():
         __salt__["onepass_host.run"](["nmcli", "general", "reload"])
-    if step["way"] != "resolved":
-        return
-    systemd = __salt__["onepass_host.has_systemd"]()
-    if systemd:
+    if step["way"] == "resolved":
+        _tell_resolved(step)
+    _forget()
+
+
+def _tell_resolved(step):
+    if __salt__["onepass_host.has_systemd"]():
         __salt__["onepass_host.run"](["systemctl", "daemon-reload"])
     if step.get("text", "") is None:
         return
     device = _device(step["address"])
-    if systemd:
-        for verb in ("enable", "restart"):
-            __salt__["onepass_host.run"](["systemctl", verb, _unit(step["name"], device)])
-    else:
+    if not _has_devices():
         for words in _told(device, step["domain"], step["address"], step["network"]):
             __salt__["onepass_host.run"](words)
+        return
+    unit = _unit(step["name"], device)
+    _disable([each for each in _enabled(step["name"]) if each != unit])
+    for verb in ("enable", "restart"):
+        __salt__["onepass_host.run"](["systemctl", verb, unit])
 
 
 def _untell(step):
     """The network's device is asked for nothing any more; one that is gone has taken its settings along."""
-    if __salt__["onepass_host.has_systemd"]():
-        for link in Path("/etc/systemd/system").glob(f"*.wants/{_unit(step['name'], '*')}"):
-            __salt__["onepass_host.run"](["systemctl", "disable", "--now", link.name])
+    _disable(_enabled(step["name"]))
     with contextlib.suppress(CommandExecutionError):
         __salt__["onepass_host.run"](["resolvectl", "revert", _device(step["address"])])
+
+
+def _disable(units):
+    """A device that is not the network's any more, or will not be, is another's when it comes back."""
+    for unit in units:
+        __salt__["onepass_host.run"](["systemctl", "disable", "--now", unit])
 
 
 def _told(device, domain, address, network):
@@ -334,7 +378,16 @@ def _holders(address):
 
 
 def _unit(name, device):
-    return f"onepass-resolver-{name}@{device}.service"
+    """Of a device's name systemd would read a hyphen as a slash."""
+    escaped = re.sub(r"^\.|[^\w:.]", lambda found: f"\\x{ord(found[0]):02x}", device, flags=re.ASCII)
+    return f"onepass-resolver-{name}@{escaped}.service"
+
+
+def _forget():
+    """nscd answers for a while, to all programs, what it was told once: it is told to look again."""
+    if Path(NSCD).exists():
+        with contextlib.suppress(CommandExecutionError):
+            __salt__["onepass_host.run"](["nscd", "-i", "hosts"])
 
 
 def _manager_runs():
@@ -347,6 +400,7 @@ def _prove(step):
     """The name is found as every program of this host looks it up."""
 
     def found():
+        _forget()
         answer = lookup(step["sought"])
         return answer == step["new"], f"this host finds {answer or 'nothing'}"
 

@@ -89,8 +89,9 @@ def clone(template, *names, start=True, until="ssh", timeout=300, **options):
         The sealed generation. Default: the newest.
     identity
         ``disk`` (written onto it), ``nocloud`` (an ISO for cloud-init, and the disk where it can be read), ``ssh`` (it
-        boots once for that, see :py:mod:`libvirt_ssh`), ``none``, or ``auto``: ``nocloud`` if cloud-init is in the
-        template, else ``disk``, or ``ssh`` where the disk cannot be read. Default ``auto``.
+        boots once for that, and must have the template's host key, see :py:mod:`libvirt_ssh`), ``none``, or ``auto``:
+        ``nocloud`` if cloud-init is in the template, else ``disk``, or ``ssh`` where the disk cannot be read. Default
+        ``auto``.
     domain
         DNS domain. Default: the one of the first interface's network.
     network, bridge
@@ -280,10 +281,9 @@ def plan(template, *names, **options):
     _check({"template": template, "names": names, **options})
     left = __salt__["libvirt_plan.missing"](template, names)
     prepared = __salt__["libvirt_make.prepare"](template, left, options) if left else None
-    there = __salt__["libvirt_host.domains"]()
     return {
         name: {
-            "state": __salt__["libvirt_plan.state"](name, template, there.get(name))[0],
+            "state": __salt__["libvirt_plan.state"](name, template, __salt__["libvirt_host.domain"](name))[0],
             **(_planned(prepared, name) if name in left else {}),
         }
         for name in names

@@ -23,7 +23,6 @@ import shutil
 import struct
 import subprocess
 import sys
-import tempfile
 import threading
 from fnmatch import fnmatchcase
 from pathlib import Path
@@ -77,7 +76,7 @@ def header(path: str) -> dict:
     """
     with __salt__["onepass_host.told"](path), open(path, "rb") as image:
         head = image.read(104)
-        if head[:4] != b"QFI\xfb":
+        if not _is_qcow2(head):
             size, encrypted = os.stat(path).st_size, head.startswith(b"LUKS\xba\xbe")
             plain = {"backing": None, "snapshots": 0, "written": True}
             return {"format": "raw", "size": size, "encrypted": encrypted, **plain}
@@ -92,6 +91,15 @@ def header(path: str) -> dict:
         backing = posixpath.join(posixpath.dirname(path), backing.removeprefix("file:"))
     known = {"backing": backing, "encrypted": cipher != 0, "snapshots": snapshots, "written": written}
     return {"format": "qcow2", "size": size, **known}
+
+
+def _is_qcow2(head: bytes) -> bool:
+    """By its magic, and by numbers that QEMU takes: to a raw disk its guest's root writes what it likes."""
+    if head[:4] != b"QFI\xfb" or len(head) < 72:
+        return False
+    name, length = struct.unpack_from(">QI", head, 8)
+    entries, table = struct.unpack_from(">IQ", head, 36)
+    return length < 1024 and entries <= 4 << 20 and max(name, table) < 1 << 62
 
 
 def base(path: str, generation: int) -> str:
@@ -161,10 +169,11 @@ def seal(path: str, image_format: str, generation: int) -> str:
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_disk.seal /var/lib/libvirt/images/debian12.qcow2 qcow2 1
+        salt-call --local -m . sys.doc libvirt_disk.seal
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     sealed, new = base(path, generation), f"{path}.new"
     kept_format = "qcow2"
     with __salt__["onepass_host.told"](path):
@@ -200,8 +209,9 @@ def empty(base: str, base_format: str) -> bytes:
 
     .. versionadded:: 0.1.0
     """
-    with tempfile.TemporaryDirectory(prefix="onepass-") as work:
-        path = Path(work, "overlay")
+    __salt__["onepass_host.internal"]()
+    with __salt__["onepass_host.workplace"]() as work:
+        path = work / "overlay"
         __salt__["onepass_host.run"](["qemu-img", "create", "-f", "qcow2", "-b", base, "-F", base_format, path])
         return path.read_bytes()
 
@@ -223,6 +233,7 @@ def write(path: str, data: bytes):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with (
         __salt__["onepass_host.told"](path),
         open(path, "xb", opener=lambda name, flags: os.open(name, flags, 0o600)) as file,
@@ -241,10 +252,11 @@ def flatten(path: str):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_disk.flatten /var/lib/libvirt/images/virtual1.qcow2
+        salt-call --local -m . sys.doc libvirt_disk.flatten
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     __salt__["onepass_host.run"](["qemu-img", "rebase", "-f", "qcow2", "-b", "", path], timeout=None)
 
 
@@ -265,6 +277,7 @@ def iso(path: str, files: dict):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     import pycdlib  # takes as long as a clone, and few templates need it
 
     image = pycdlib.PyCdlib()
@@ -310,10 +323,11 @@ def inspect(path: str, image_format: str = "qcow2", directories=(), texts=(), mo
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_disk.inspect /var/lib/libvirt/images/debian12.qcow2 directories='[/etc]'
+        salt-call --local -m . sys.doc libvirt_disk.inspect
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     seen = []
     with _export(path, image_format) as device:
         for offset in _partitions(device):
@@ -352,6 +366,7 @@ def edit(path: str, offset: int, filesystem: str, edits: dict, files: dict):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with _export(path, "qcow2", writable=True) as device:
         directories = {posixpath.dirname(each) for each in (*edits["write"], *edits["remove"])}
         now = WRITERS[filesystem](device, offset, edits, files, directories)
@@ -391,7 +406,10 @@ def serving():
     finally:
         del __context__["libvirt_disk.server"]
         server.terminate()
-        server.communicate()
+        try:
+            server.communicate(timeout=PATIENCE)
+        except subprocess.TimeoutExpired:
+            server.kill()
 
 
 def _ask(server, command: str, arguments: dict | None = None, event: str | None = None):
@@ -424,10 +442,10 @@ def _export(path: str, image_format: str, writable: bool = False):
     share = {"type": "fuse", "id": "device", "node-name": "image", "writable": writable}
     with (
         serving() as server,
-        tempfile.TemporaryDirectory(prefix="onepass-") as work,
+        __salt__["onepass_host.workplace"]() as work,
         contextlib.ExitStack() as shown,
     ):
-        device = Path(work, "disk")
+        device = work / "disk"
         device.touch()
         try:
             _ask(server, "blockdev-add", node)
@@ -621,8 +639,8 @@ def _mount_write(device: Path, offset: int, edits: dict, files: dict, directorie
 def _mounted(device: Path, offset: int, mode: str, asked: dict) -> dict:
     kind = _filesystem(device, offset)[0]
     options = {("xfs", "ro"): "ro,norecovery,nouuid", ("xfs", "rw"): "rw,nouuid"}.get((kind, mode), mode)
-    with tempfile.TemporaryDirectory(prefix="onepass-") as work:
-        script = ["sh", "-ec", MOUNT, "sh", kind, str(offset), options, str(device), work]
+    with __salt__["onepass_host.workplace"]() as work:
+        script = ["sh", "-ec", MOUNT, "sh", kind, str(offset), options, str(device), str(work)]
         argv = ["unshare", "--mount", "--propagation", "private", *script]
         done = _run(argv, json.dumps({**asked, "largest": LARGEST}), PYTHON=sys.executable, PROGRAM=IN_MOUNT)
     if done.returncode:

@@ -214,10 +214,11 @@ def release(device: str, server: str, address: str, mac: str, client_id: str | N
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_guest.release virbr0 192.168.122.1 192.168.122.20 52:54:00:bf:57:bb
+        salt-call --local -m . sys.doc libvirt_guest.release
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     packet = struct.pack(">BBBBIHH4s4s4s4s", 1, 1, 6, 0, int.from_bytes(os.urandom(4), "big"), 0, 0, *_quads(address))
     packet += _octets(mac).ljust(16, b"\0") + bytes(192) + DHCP_COOKIE
     packet += b"\x35\x01\x07" + b"\x36\x04" + socket.inet_aton(server)

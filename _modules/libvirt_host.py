@@ -28,6 +28,7 @@ __virtualname__ = "libvirt_host"
 
 EVENTS = "onepass-libvirt-events"
 ANSWER = 10  # seconds that libvirtd has to answer
+KEEPALIVE = 5, 3  # every so many seconds it is asked for a sign of life; so many in a row may be missing
 
 
 def __virtual__():
@@ -60,17 +61,13 @@ def _host():
         with contextlib.suppress(libvirt.libvirtError):
             host.getLibVersion()  # isAlive() notices a restarted libvirtd only after a failure
             return host
-    _attend()
-    host = connect(uri())
-    with contextlib.suppress(libvirt.libvirtError):  # a driver without a daemon has none
-        host.setKeepAlive(5, 3)
-    __context__["libvirt_host.connection"] = host
-    return host
+    __context__["libvirt_host.connection"] = connect(uri())
+    return __context__["libvirt_host.connection"]
 
 
 def connect(place: str):
     """
-    A connection to a libvirtd, or an error when that hangs.
+    A connection to a libvirtd, or an error when that hangs; one whose libvirtd stops answering later ends within 20 s.
 
     place
         Its URI.
@@ -86,6 +83,7 @@ def connect(place: str):
     .. versionadded:: 0.1.0
     """
     libvirt.registerErrorHandler(lambda *_: None, None)  # else the library prints every error itself
+    _attend()
     found = []
     opening = threading.Thread(target=_open, args=(place, found), daemon=True)
     opening.start()
@@ -94,6 +92,8 @@ def connect(place: str):
         raise CommandExecutionError(f"libvirtd at {place} takes connections, but did not answer for {ANSWER} s")
     if isinstance(found[0], libvirt.libvirtError):
         raise found[0]
+    with contextlib.suppress(libvirt.libvirtError):  # a driver without a daemon has none
+        found[0].setKeepAlive(*KEEPALIVE)
     return found[0]
 
 
@@ -190,17 +190,30 @@ def _lookup(host, name: str):
 
 
 def _facts(domain) -> dict:
-    """What it will be at its next start; of what it has now, the paths count as well."""
-    read = __salt__["libvirt_xml.read"]
-    found, active = read(domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)), bool(domain.isActive())
-    now = read(domain.XMLDesc())["paths"] if active else []
+    """What it will be at its next start."""
     return {
-        **found,
-        "paths": sorted({*found["paths"], *now}),
-        "active": active,
+        **__salt__["libvirt_xml.read"](domain.XMLDesc(libvirt.VIR_DOMAIN_XML_INACTIVE)),
+        "active": bool(domain.isActive()),
         "autostart": bool(domain.autostart()),
         "saved": bool(domain.hasManagedSaveImage()),
     }
+
+
+def opened() -> dict:
+    """
+    The paths that running domains have now, whatever they will have at their next start: name to list of paths.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . libvirt_host.opened
+
+    .. versionadded:: 0.1.0
+    """
+    with _libvirt("list domains") as host:
+        running = host.listAllDomains(libvirt.VIR_CONNECT_LIST_DOMAINS_ACTIVE)
+        return {each.name(): __salt__["libvirt_xml.read"](each.XMLDesc())["paths"] for each in running}
 
 
 def xml(name: str, secrets: bool = False) -> str:
@@ -216,10 +229,11 @@ def xml(name: str, secrets: bool = False) -> str:
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_host.xml debian12
+        salt-call --local -m . sys.doc libvirt_host.xml
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     flags = libvirt.VIR_DOMAIN_XML_INACTIVE | (libvirt.VIR_DOMAIN_XML_SECURE if secrets else 0)
     with _libvirt(f"read {name}") as host:
         return host.lookupByName(name).XMLDesc(flags)
@@ -240,6 +254,7 @@ def define(xml: str):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with _libvirt("define the domain") as host:
         host.defineXML(xml)
 
@@ -291,6 +306,7 @@ def mark(name: str, ours: dict):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     text = __salt__["libvirt_xml.metadata"](ours)
     namespace = __salt__["libvirt_xml.namespace"]()
     with _libvirt(f"mark {name}") as host:
@@ -316,6 +332,7 @@ def undefine(name: str, nvram: bool = False, tpm: bool = False):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     wanted = ["MANAGED_SAVE", "SNAPSHOTS_METADATA", "CHECKPOINTS_METADATA"]
     wanted += ["NVRAM" if nvram else "KEEP_NVRAM", "TPM" if tpm else "KEEP_TPM"]
     flags = sum(getattr(libvirt, f"VIR_DOMAIN_UNDEFINE_{flag}", 0) for flag in wanted)
@@ -336,10 +353,11 @@ def power(name: str, on: bool):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_host.power virtual1 True
+        salt-call --local -m . sys.doc libvirt_host.power
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with _libvirt(f"{'start' if on else 'stop'} {name}") as host:
         found = host.lookupByName(name)
         if on and not found.isActive():
@@ -363,10 +381,11 @@ def change(name: str, what: str, value):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_host.change virtual1 memory 512
+        salt-call --local -m . sys.doc libvirt_host.change
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with _libvirt(f"change {what} of {name}") as host:
         found = host.lookupByName(name)
         if what == "autostart":
@@ -397,10 +416,11 @@ def pool(name: str | None, path: str) -> dict:
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_host.pool None /var/lib/libvirt/images/debian12.qcow2
+        salt-call --local -m . sys.doc libvirt_host.pool
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with _libvirt(f"use the storage pool {name}" if name else "read the storage pools") as host:
         pools = {each.name(): each for each in host.listAllStoragePools()}
         directories = {each: ET.fromstring(found.XMLDesc()).findtext("target/path") for each, found in pools.items()}
@@ -430,10 +450,11 @@ def forget_files(directory: str):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_host.forget_files /var/lib/libvirt/images
+        salt-call --local -m . sys.doc libvirt_host.forget_files
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     with _libvirt("refresh the storage pools") as host:
         for each in host.listAllStoragePools(libvirt.VIR_CONNECT_LIST_STORAGE_POOLS_ACTIVE):
             if ET.fromstring(each.XMLDesc()).findtext("target/path") == directory:

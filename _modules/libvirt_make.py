@@ -69,6 +69,7 @@ def prepare(template, names, options):
         "way": way,
         "why": why,
         "system": system,
+        "host_keys": __salt__["libvirt_ssh.host_keys"](template, list(bases.values())) if way == "ssh" else [],
         "pool": __salt__["libvirt_host.pool"](options["pool"], found["disks"][0]["path"]),
         "domain": options["domain"] or _network_domain(found, options),
         "host": __salt__["libvirt_host.uuid"](),
@@ -159,7 +160,7 @@ def _refuse_collisions(prepared, names):
         if name not in names
     }
     wrong = []
-    taken, others = {}, _others(*names)
+    taken, others = {}, _others(there, names)
     for name in names:
         planned = wanted(prepared, name)
         wrong += [
@@ -251,6 +252,7 @@ def make(prepared, name, timeout):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     found = __salt__["libvirt_host.domain"](name)
     if found and found["ours"] and found["ours"]["state"] == "ready":
         raise CommandExecutionError(f"{name} is a clone already; libvirt_clone.destroy {name} first")
@@ -267,7 +269,7 @@ def make(prepared, name, timeout):
         __salt__["libvirt_host.define"](xml)
         _fill(prepared, vm, identity)
         if prepared["way"] == "ssh":
-            __salt__["libvirt_ssh.identify"](name, identity, timeout)
+            __salt__["libvirt_ssh.identify"](name, identity, timeout, prepared["host_keys"])
             _release(own(name))
         if prepared["options"]["autostart"]:
             __salt__["libvirt_host.change"](name, "autostart", True)
@@ -295,6 +297,7 @@ def new_identity(prepared, vm):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     identity = __salt__["libvirt_identity.new"](vm["name"], prepared["domain"], prepared["options"]["minion"])
     old = [interface["mac"] for interface in prepared["template"]["interfaces"]]
     instance = vm["uuid"] if vm["cidata"] else None
@@ -374,12 +377,13 @@ def remove(name):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_make.remove virtual2
+        salt-call --local -m . sys.doc libvirt_make.remove
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     found = own(name)
-    removed, spared = removable(found, _others(name))
+    removed, spared = removable(found, _others(__salt__["libvirt_host.domains"](), [name]))
     if found["ours"]["state"] == "ready":
         __salt__["libvirt_host.mark"](name, {**found["ours"], "state": "unfinished"})
     __salt__["libvirt_host.power"](name, False)
@@ -442,10 +446,10 @@ def place(path):
     return posixpath.join(os.path.realpath(directory), name)
 
 
-def _others(*names):
+def _others(there, names):
     """Places that domains other than these name, or have below their disks: place to one of the domains."""
-    there = __salt__["libvirt_host.domains"]()
-    named = {place(path): name for name, found in there.items() if name not in names for path in found["paths"]}
+    paths = [*((name, found["paths"]) for name, found in there.items()), *__salt__["libvirt_host.opened"]().items()]
+    named = {place(path): name for name, held in paths if name not in names for path in held}
     below = __salt__["libvirt_template.users"](there)
     return {**{place(path): min(users - {*names}) for path, users in below.items() if users - {*names}}, **named}
 

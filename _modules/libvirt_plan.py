@@ -121,6 +121,7 @@ def act(name, template, options, timeout, step):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     if step["do"] == "clone":
         result = __salt__["libvirt_clone.make"](template, [name], options, timeout)[name]
         if not result["result"]:
@@ -150,8 +151,7 @@ def missing(template, names):
 
     .. versionadded:: 0.1.0
     """
-    there = __salt__["libvirt_host.domains"]()
-    found = {name: state(name, template, there.get(name)) for name in names}
+    found = {name: state(name, template, __salt__["libvirt_host.domain"](name)) for name in names}
     taken = [why for _, why in found.values() if why]
     if taken:
         raise CommandExecutionError("; ".join(taken))

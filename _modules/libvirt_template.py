@@ -89,10 +89,11 @@ def seal(template):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_template.seal debian12
+        salt-call --local -m . sys.doc libvirt_template.seal
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     found = sealable(template)
     if found["next"] is None:
         return {"generation": found["generation"], "changed": False, "pinned": []}
@@ -221,10 +222,11 @@ def gc(template):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_template.gc debian12
+        salt-call --local -m . sys.doc libvirt_template.gc
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     needed = users()
     removed, kept = [], {}
     for disk in source(template)["disks"]:
@@ -257,8 +259,9 @@ def users(there=None) -> dict:
     found_users = {}
     for name, found in (there or __salt__["libvirt_host.domains"]()).items():
         for disk in found["disks"]:
-            path = disk["path"]
-            while path and os.path.exists(path):
+            path, passed = disk["path"], set()
+            while path and os.path.exists(path) and os.path.realpath(path) not in passed:
+                passed.add(os.path.realpath(path))
                 path = __salt__["libvirt_disk.header"](path)["backing"]
                 if path:
                     found_users.setdefault(path, set()).add(name)

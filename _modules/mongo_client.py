@@ -123,10 +123,11 @@ def command(cmd, db="admin", connection=None, timeout=10):
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_client.command '{ping: 1}'
+        salt-call --local -m . sys.doc mongo_client.command
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     return _talk(connection, next(iter(cmd)), timeout, lambda client: client[db].command(cmd))
 
 
@@ -141,10 +142,11 @@ def rows(cmd, db="admin", connection=None, timeout=30):
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_client.rows '{find: shards}' db=config
+        salt-call --local -m . sys.doc mongo_client.rows
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     return _talk(connection, next(iter(cmd)), timeout, lambda client: list(client[db].cursor_command(cmd)))
 
 

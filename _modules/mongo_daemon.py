@@ -209,10 +209,11 @@ def restart(unit, files=(), turn=None, connection=None, timeout=120):
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_daemon.restart mongod-s1
+        salt-call --local -m . sys.doc mongo_daemon.restart
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     if turn:
         _refuse_elsewhere(unit, turn, connection)
     if not turn or _alone(turn, connection):

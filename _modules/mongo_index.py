@@ -248,11 +248,11 @@ def act(name, step, connection=None, timeout=3600):
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_index.act bank.transfers \
-            '{do: create, indexes: [{name: account_1, keys: {account: 1}}]}'
+        salt-call --local -m . sys.doc mongo_index.act
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     database, collection = _split(name)
     if step["do"] == "create":
         specs = [_spec(index) for index in step["indexes"]]

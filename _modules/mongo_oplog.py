@@ -112,10 +112,11 @@ def act(step, connection=None, timeout=60):
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_oplog.act '{size_mb: 2048}'
+        salt-call --local -m . sys.doc mongo_oplog.act
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     command = {"replSetResizeOplog": 1, "size": float(step["size_mb"])}
     __salt__["mongo_client.command"](command, connection=connection, timeout=timeout)
 

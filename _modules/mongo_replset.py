@@ -386,12 +386,11 @@ def act(name, step, hosts, connection=None, config_server=False, timeout=60):
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_replset.act s1 \
-            '{do: add, what: member s1d.dc:27017, host: "s1d.dc:27017", entry: {host: "s1d.dc:27017"}}' \
-            '[s1a.dc:27017]'
+        salt-call --local -m . sys.doc mongo_replset.act
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     if step["do"] == "initiate":
         initiate(name, step["entry"], connection, step["settings"], config_server, timeout)
     elif step["do"] == "create":
@@ -420,10 +419,11 @@ def initiate(name, first, connection=None, settings=None, config_server=False, t
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_replset.initiate s1 s1a.dc:27017
+        salt-call --local -m . sys.doc mongo_replset.initiate
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     born = {"_id": name, "version": 1, "members": [{"_id": 0, **member(first)}]}
     born.update({"configsvr": True} if config_server else {}, **({"settings": settings} if settings else {}))
     local = __salt__["mongo_client.anonymous"](connection)
@@ -454,11 +454,11 @@ def reconfigure(name, step, hosts, connection=None, timeout=60):
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_replset.reconfigure s1 \
-            '{do: remove, what: member s1d.dc:27017, host: "s1d.dc:27017"}' '[s1a.dc:27017]'
+        salt-call --local -m . sys.doc mongo_replset.reconfigure
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
 
     def taken():
         primary = __salt__["mongo_members.find_primary"](name, hosts, connection)

@@ -472,10 +472,11 @@ def set_rw_concern(step, connection=None, timeout=30):
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_shard.set_rw_concern '{kind: write, new: majority}'
+        salt-call --local -m . sys.doc mongo_shard.set_rw_concern
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     value = {**_beside(connection), "w": step["new"]} if step["kind"] == "write" else {"level": step["new"]}
     command = {"setDefaultRWConcern": 1, f"default{step['kind'].title()}Concern": value}
     _concern(command, connection, timeout)

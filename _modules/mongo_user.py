@@ -324,11 +324,11 @@ def act(name, step, database="admin", roles=None, password=None, connection=None
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_user.act teller '{do: create, new: {}}' bank '[readWrite]' \
-            mongodb:users:teller:password
+        salt-call --local -m . sys.doc mongo_user.act
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     if step["do"] == "remove":
         command = {"dropUser": name}
     elif step["do"] == "create":
@@ -359,10 +359,11 @@ def act_admin(step, connection=None, timeout=60):
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_user.act_admin '{do: create}'
+        salt-call --local -m . sys.doc mongo_user.act_admin
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     if step["do"] == "create":
         return create_first(connection, timeout)
     login = _login(connection)

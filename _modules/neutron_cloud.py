@@ -165,10 +165,11 @@ def create(kind, bodies, cloud=None, clouds_yaml=None):
 
     .. code-block:: bash
 
-        salt-call --local -m . neutron_cloud.create projects '[{name: tellers, domain_id: default}]' cloud=bank
+        salt-call --local -m . sys.doc neutron_cloud.create
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     service, path, plural, single = KINDS[kind]
     if kind in ("networks", "subnets"):
         return _ask(service, "post", path, cloud, clouds_yaml, json={plural: bodies})[plural]
@@ -192,10 +193,11 @@ def update(kind, number, body, cloud=None, clouds_yaml=None):
 
     .. code-block:: bash
 
-        salt-call --local -m . neutron_cloud.update networks 6c1b... '{mtu: 1400}' cloud=bank
+        salt-call --local -m . sys.doc neutron_cloud.update
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     service, path, _, single = KINDS[kind]
     return _ask(service, "put", f"{path}/{number}", cloud, clouds_yaml, json={single: body})[single]
 
@@ -215,10 +217,11 @@ def tag(kind, number, cloud=None, clouds_yaml=None):
 
     .. code-block:: bash
 
-        salt-call --local -m . neutron_cloud.tag networks 6c1b... cloud=bank
+        salt-call --local -m . sys.doc neutron_cloud.tag
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     service, path, _, _ = KINDS[kind]
     _ask(service, "put", f"{path}/{number}/tags/{TAG}", cloud, clouds_yaml)
 
@@ -238,10 +241,11 @@ def interface(router, subnet, present=True, cloud=None, clouds_yaml=None):
 
     .. code-block:: bash
 
-        salt-call --local -m . neutron_cloud.interface 9f0c... 71aa... cloud=bank
+        salt-call --local -m . sys.doc neutron_cloud.interface
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     verb = "add" if present else "remove"
     path = f"/routers/{router}/{verb}_router_interface"
     _ask("network", "put", path, cloud, clouds_yaml, json={"subnet_id": subnet})
@@ -262,10 +266,11 @@ def remove(kind, number, cloud=None, clouds_yaml=None):
 
     .. code-block:: bash
 
-        salt-call --local -m . neutron_cloud.remove networks 6c1b... cloud=bank
+        salt-call --local -m . sys.doc neutron_cloud.remove
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     service, path, _, _ = KINDS[kind]
     try:
         _ask(service, "delete", f"{path}/{number}", cloud, clouds_yaml)

@@ -410,6 +410,20 @@ ERRORS = {
             "The template's root must trust this host's key and run sshd.",
         ),
         (
+            "its host key is not known here",
+            "A clone that boots as its template is sent its private keys over ssh, which whoever has its address would "
+            "be given; and the template's host key is neither on a disk that can be read here nor in known_hosts.",
+            "Read the key on the template's console (cat /etc/ssh/ssh_host_ed25519_key.pub), and write it, after the "
+            "template's name, to the known_hosts file that the message names.",
+        ),
+        (
+            "has not its template's host key",
+            "Another host, or another guest, answers at the address that the clone was given; or the template makes "
+            "new host keys at each boot. Nothing was sent to it, and the clone is taken away again.",
+            "Look who has the address (ip neigh; virsh net-dhcp-leases). Where the template was given new host keys, "
+            "write them to the known_hosts file, or seal it again.",
+        ),
+        (
             "the template's root must trust",
             "ssh reached the clone and was not let in.",
             "Put the key that the message names into the template's /root/.ssh/authorized_keys, and seal it again.",

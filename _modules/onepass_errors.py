@@ -35,6 +35,13 @@ ERRORS = {
             "Install the package that has it, then run again.",
         ),
         (
+            "* is not for callers from outside",
+            "The function runs a program, or writes what it is given: that is for Onepass's own modules, states and "
+            "runners, and for no job of a master's, salt-call, module.run or template.",
+            "Call what stands for it: a state, or a function such as libvirt_clone.clone, dnsmasq_fwd.apply or "
+            "bridge_nat.apply. For a program of your own there is Salt's cmd.run.",
+        ),
+        (
             "* was ended after * s without an answer",
             "A program that answers at once elsewhere hangs on this host: what it asks, a daemon or a disk, hangs.",
             "Run it by hand there and see what it waits for (ps -o stat,wchan); then run again.",
@@ -161,6 +168,12 @@ ERRORS = {
             "Salt itself broke off: an argument that it does not take, a file or a process that it could not have. "
             "The words after it are Salt's own.",
             "The last line of them names the cause. Mend that and run again: what is done has nothing to do.",
+        ),
+        (
+            "The job cache has no return of the master's own for this job",
+            "A job of that id is an orchestration, and what is kept of it comes from minions alone: it was killed, or "
+            "a minion has returned something in its name.",
+            "salt-run jobs.lookup_jid shows what is there, and from whom; run the orchestration again.",
         ),
         (
             "does not run any more and has not told its end",
@@ -325,6 +338,12 @@ ERRORS = {
             "The bridge has addresses and none of our networks: the host's own, libvirt's or a container program's. "
             "Taken over, it would lose them, and the host its link.",
             "Give the network a bridge of its own. One that nobody needs any more: ip link delete dev NAME.",
+        ),
+        (
+            "is in use on this host already, by *",
+            "Another device of this host has an address in that network, or a route leads to it, as a VPN's. Guests "
+            "and whoever is reached there would not be told apart.",
+            "Give the network another address; or take that device's away (ip address; ip route).",
         ),
         (
             "is on the bridge *: give bridge: *",

@@ -3,18 +3,21 @@ What several modules ask of the host they run on: run a program, read a file, wr
 
 .. versionadded:: 0.1.0
 
-Nothing goes through a shell::
+Nothing goes through a shell, and nothing is run or written for a caller from outside of the bundle::
 
-    salt-call --local -m . onepass_host.run '[ip, -V]'
+    salt-call --local -m . onepass_host.has_systemd
 """
 
 import contextlib
 import contextvars
 import ctypes
 import errno
+import fcntl
 import glob
 import os
+import shutil
 import subprocess
+import sys
 import tempfile
 import time
 from concurrent.futures import ThreadPoolExecutor
@@ -26,10 +29,39 @@ from salt.exceptions import CommandExecutionError
 CLONE_NEWNET = 0x40000000
 # Whatever bytes a file of others holds.
 AS_IT_IS = {"encoding": "utf-8", "errors": "surrogateescape"}
+WORK = "onepass-work-"
+# Where the bundle's own functions are: beside this file's directory, in each way to install them. Not all that is
+# below it, as a checkout has Salt itself in its .venv.
+OWN = tuple(
+    os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), name, "")
+    for name in ("modules", "states", "runners", "_modules", "_states", "_runners", "tests")
+)
 
 
 def __virtual__():
     return "onepass_host"
+
+
+def internal():
+    """
+    What the function that calls this would do, it does for the bundle's own modules, states and runners only: a job of
+    a master's (``salt '*' ...``), ``salt-call``, ``module.run``, Jinja and other modules are refused.
+
+    Raises ``CommandExecutionError`` that names the function.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc onepass_host.internal
+
+    .. versionadded:: 0.1.0
+    """
+    called = _caller(sys._getframe())
+    by = _caller(called)
+    if not by or not os.path.abspath(by.f_code.co_filename).startswith(OWN):
+        name = f"{Path(called.f_code.co_filename).stem}.{called.f_code.co_name}"
+        raise CommandExecutionError(f"{name} is not for callers from outside: only Onepass's own functions may call it")
 
 
 def run(argv, stdin="", timeout=60):
@@ -49,10 +81,11 @@ def run(argv, stdin="", timeout=60):
 
     .. code-block:: bash
 
-        salt-call --local -m . onepass_host.run '[ip, -V]'
+        salt-call --local -m . sys.doc onepass_host.run
 
     .. versionadded:: 0.1.0
     """
+    internal()
     words = [str(word) for word in argv]
     env = {**os.environ, "PATH": f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin", "LC_ALL": "C"}
     text = {"encoding": "utf-8", "errors": "replace"}
@@ -83,10 +116,11 @@ def read(path):
 
     .. code-block:: bash
 
-        salt-call --local -m . onepass_host.read /etc/hostname
+        salt-call --local -m . sys.doc onepass_host.read
 
     .. versionadded:: 0.1.0
     """
+    internal()
     with told(path), contextlib.suppress(FileNotFoundError, NotADirectoryError, ProcessLookupError):
         return Path(path).read_text(**AS_IT_IS)
     return None
@@ -109,10 +143,11 @@ def write(path, text, mode=0o644):
 
     .. code-block:: bash
 
-        salt-call --local -m . onepass_host.write /tmp/onepass.example 'text'
+        salt-call --local -m . sys.doc onepass_host.write
 
     .. versionadded:: 0.1.0
     """
+    internal()
     path = Path(path)
     with told(path):
         if text is None:
@@ -155,6 +190,36 @@ def told(path):
         raise CommandExecutionError(f"{err.filename or path}: {err.strerror}") from err
 
 
+@contextlib.contextmanager
+def workplace():
+    """
+    A directory of the caller's own, until the end of a block: in it are files that programs are given.
+
+    What is left of blocks whose process was killed is removed by the next one; a lock tells them from living ones.
+
+    Raises ``CommandExecutionError`` when there can be none.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc onepass_host.workplace
+
+    .. versionadded:: 0.1.0
+    """
+    for left in glob.glob(os.path.join(tempfile.gettempdir(), f"{WORK}*")):
+        _remove_left(left)
+    with told(tempfile.gettempdir()):
+        work = tempfile.mkdtemp(prefix=WORK)
+    held = os.open(work, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield Path(work)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
+        os.close(held)
+
+
 def has_systemd():
     """
     Whether systemd runs this host.
@@ -191,6 +256,27 @@ def in_new_network(work):
     context = contextvars.copy_context()  # by which Salt's loader finds __salt__
     with ThreadPoolExecutor(1) as pool:  # a namespace belongs to a thread, and ends with it
         return pool.submit(context.run, _entered, work).result()
+
+
+def _caller(frame):
+    """The frame that called, not Salt's loader between the two; ``None`` where a thread begins."""
+    frame = frame.f_back
+    while frame and frame.f_globals.get("__name__", "").startswith("salt.loader."):
+        frame = frame.f_back
+    return frame
+
+
+def _remove_left(work):
+    """A workplace that nobody holds any more; one that is a minute old has been locked, if its process lives."""
+    with contextlib.suppress(OSError):
+        held = os.open(work, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            there = os.fstat(held)
+            if there.st_uid == os.geteuid() and there.st_mtime < time.time() - 60:
+                fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                shutil.rmtree(work, ignore_errors=True)
+        finally:
+            os.close(held)
 
 
 def _sweep(path):

@@ -6,7 +6,7 @@ nftables by its own library, ``libnftables.so.1``, in this process: what ``nft``
 ``nft`` writes a listing in pieces of a few bytes, each a system call: a thousand elements take it four times as long.
 The package of ``nft`` brings the library::
 
-    salt-call --local -m . onepass_nft.run 'list tables'
+    salt-call --local -m . onepass_nft.tables
 """
 
 import contextlib
@@ -41,10 +41,11 @@ def run(commands, stateful=False):
 
     .. code-block:: bash
 
-        salt-call --local -m . onepass_nft.run 'list tables'
+        salt-call --local -m . sys.doc onepass_nft.run
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     library = _library()
     with _context(library) as context:
         library.nft_ctx_output_set_flags(context, NUMERIC_PRIORITY | (0 if stateful else STATELESS))

@@ -282,6 +282,13 @@ ERRORS = {
             "salt ID test.ping; systemctl status salt-minion on that host. A busy master: a longer timeout.",
         ),
         (
+            "is busy with",
+            "The minion runs, and the function that it was asked for has not come to its end: a daemon or a disk that "
+            "it asks hangs.",
+            "salt ID saltutil.running, and the log of salt-minion on that host; then systemctl status of what the "
+            "function asks (libvirtd, mongod, NetworkManager). salt ID saltutil.term_job JID ends it.",
+        ),
+        (
             "cannot be looked at from",
             "The minion that was asked has no access to the cluster or the cloud.",
             "The words after the colon are its own; they mostly name the login or the address.",

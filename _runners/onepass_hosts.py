@@ -10,9 +10,13 @@ The other runners of the bundle, and its states in orchestrations, ask here; a s
 
 import difflib
 import hashlib
+import logging
+import time
 
+import salt.client
 import salt.fileclient
 import salt.key
+from salt.exceptions import SaltClientError
 from salt.utils.stringutils import to_str
 
 KEY_STATES = {
@@ -22,9 +26,11 @@ KEY_STATES = {
 }
 # What minions fetch from the master's file server, and the function of theirs that fetches it.
 SYNCED = {"modules": "saltutil.sync_modules", "states": "saltutil.sync_states"}
-NO_ANSWER = "Minion did not return"
-# Seconds that a minion has at least: for an answer, and to fetch modules.
-ANSWER_SECONDS, SYNC_SECONDS = 15, 60
+# Seconds that a minion has at least: for an answer, to fetch modules, for an answer while it says that it is at work,
+# and to say that.
+ANSWER_SECONDS, SYNC_SECONDS, BUSY_SECONDS, TELL_SECONDS = 15, 60, 60, 5
+BUSY = "is busy with "
+log = logging.getLogger(__name__)
 
 
 def __virtual__():
@@ -33,9 +39,11 @@ def __virtual__():
 
 def ask(minions: list, function: str | list, arg: tuple | list = (), timeout: int | None = None) -> dict:
     """
-    What minions answer; one that is silent has no answer, though Salt has a sentence in its place.
+    What minions answer; one that is silent has no answer.
 
-    An answer that has not the form of the function's is a text that says so, see :py:func:`onepass_answers.judged`.
+    A minion that says that it is still at work is waited for a minute in all, or for ``timeout`` if that is longer.
+    Then its answer is a text, ``is busy with libvirt_clone.list since 60 s``, as an error of its own is one. An answer
+    that has not the form of the function's is a text that says so, see :py:func:`onepass_answers.judged`.
 
     minions
         Ids.
@@ -57,9 +65,10 @@ def ask(minions: list, function: str | list, arg: tuple | list = (), timeout: in
 
     .. versionadded:: 0.1.0
     """
-    answers = __salt__["salt.execute"](minions, function, arg=arg, tgt_type="list", timeout=_patience(timeout))
-    told = {minion: answer for minion, answer in answers.items() if not _is_silence(answer)}
-    return __salt__["onepass_answers.judged"](function, told)
+    told, busy = _gathered(minions, function, arg, _patience(timeout))
+    judged = __salt__["onepass_answers.judged"](function, told)
+    several = isinstance(function, list)
+    return judged | {minion: dict.fromkeys(function, words) if several else words for minion, words in busy.items()}
 
 
 def look(places: dict, timeout: int | None = None, refresh: bool = False) -> dict:
@@ -92,7 +101,7 @@ def look(places: dict, timeout: int | None = None, refresh: bool = False) -> dic
     served = _fingerprint()  # of which a minion that has no modules of ours says an error
     return {
         "faults": _faults(places, keys, answers, _patience(timeout)),
-        "others": sorted(minion for minion, answer in answers.items() if answer != served),
+        "others": sorted(each for each, answer in answers.items() if answer != served and not _is_busy(answer)),
     }
 
 
@@ -140,11 +149,46 @@ def bring(minions: list, timeout: int | None = None) -> dict:
     .. versionadded:: 0.1.0
     """
     told = ask(minions, ["onepass.fingerprint", "saltutil.refresh_pillar"], [[], []], timeout)
+    told = {minion: answer for minion, answer in told.items() if not _is_busy(answer["onepass.fingerprint"])}
     served = _fingerprint()
     others = sorted(minion for minion, answer in told.items() if answer["onepass.fingerprint"] != served)
     failed = sync(others) if others else {}
     silent = sorted(set(minions) - set(told))
     return {"brought": sorted(set(others) - set(failed)), "silent": silent, "failed": failed}
+
+
+def _gathered(minions: list, function: str | list, arg: tuple | list, timeout: int) -> tuple:
+    """
+    What minions returned, and of those that had not yet returned when the time was over and say that they are at work,
+    a sentence. Salt itself waits for as long as a minion says so: for ever, where a daemon hangs that it asks.
+    """
+    limit = max(timeout, BUSY_SECONDS)
+    try:
+        with salt.client.get_local_client(__opts__["conf_file"]) as client:
+            jid, told = _returned(client, minions, function, arg, timeout, limit)
+            left = [minion for minion in minions if minion not in told] if jid else []
+            at_work = _returned(client, left, "saltutil.find_job", [jid], *[TELL_SECONDS] * 2)[1] if left else {}
+    except SaltClientError as err:
+        log.error("The master could not be asked for %s: %s", function, err)
+        return {}, {}
+    what = function if isinstance(function, str) else ", ".join(function)
+    return told, {minion: f"{BUSY}{what} since {limit} s" for minion in left if at_work.get(minion)}
+
+
+def _returned(client, minions: list, function: str | list, arg: tuple | list, timeout: int, limit: int) -> tuple:
+    """The id of a job that was not at its end after so many seconds, else ``None``; and what minions returned."""
+    told, deadline = {}, time.monotonic() + limit
+    job = client.run_job(minions, function, arg, tgt_type="list", timeout=timeout, listen=True)
+    if not job:
+        return None, told
+    given = {"tgt": minions, "tgt_type": "list", "timeout": timeout, "block": False}
+    for part in client.get_iter_returns(job["jid"], job["minions"], **given):
+        if time.monotonic() > deadline:
+            return job["jid"], told
+        told |= {minion: each["ret"] for minion, each in (part or {}).items() if minion in minions and "ret" in each}
+        if not part:
+            time.sleep(0.02)
+    return None, told
 
 
 def _patience(timeout: int | None, least: int = ANSWER_SECONDS) -> int:
@@ -155,8 +199,11 @@ def _faults(places: dict, keys: dict, answers: dict, timeout: int) -> list:
     free = sorted(set(keys["minions"]) - set(places))
     unknown = [minion for minion in places if minion not in keys["minions"]]
     silent = [minion for minion in places if minion not in unknown and not answers.get(minion)]
-    return [_key_fault(places[minion], minion, keys, free) for minion in unknown] + [
-        _silent_fault(places[minion], minion, timeout) for minion in silent
+    busy = {minion: answers[minion] for minion in places if _is_busy(answers.get(minion))}
+    return [
+        *(_key_fault(places[minion], minion, keys, free) for minion in unknown),
+        *(_silent_fault(places[minion], minion, timeout) for minion in silent),
+        *(_busy_fault(places[minion], minion, answer) for minion, answer in busy.items()),
     ]
 
 
@@ -174,6 +221,11 @@ def _silent_fault(path: str, minion: str, timeout: int) -> dict:
     return {"path": path, "fault": fault, "remedy": "a running salt-minion on that host, connected to this master"}
 
 
+def _busy_fault(path: str, minion: str, answer: str) -> dict:
+    fault = f"minion {minion} is busy with {answer.removeprefix(BUSY)}"
+    return {"path": path, "fault": fault, "remedy": f"what hangs on that host: salt {minion} saltutil.running, its log"}
+
+
 def _fingerprint() -> str:
     """:py:func:`onepass.fingerprint` of a minion that has all that the master serves."""
     saltenv = __opts__.get("saltenv") or "base"
@@ -187,8 +239,8 @@ def _fingerprint() -> str:
     return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
 
 
-def _is_silence(answer) -> bool:
-    return isinstance(answer, str) and answer.startswith(NO_ANSWER)
+def _is_busy(answer) -> bool:
+    return isinstance(answer, str) and answer.startswith(BUSY)
 
 
 def _is_synced(answer) -> bool:

@@ -39,6 +39,7 @@ START_SECONDS, END_SECONDS, LOOK_SECONDS = 30, 10, 1
 # How many orchestrations of the job cache are looked at.
 RECENT = 50
 EMPTY = salt.payload.dumps({})
+NOTHING = {"tag": "", "data": {}}
 
 
 class Refusal(CommandExecutionError, salt.exceptions.NotImplemented):
@@ -179,8 +180,15 @@ def _earlier(name: str | None = None, test: bool | None = None):
 
 
 def _of_master(answers: dict) -> dict:
-    told = next(iter(answers.values()))["return"]
+    told = _own(answers)
+    if not isinstance(told, dict):
+        raise Refusal("The job cache has no return of the master's own for this job")
     return _with_end(_named(told), told)
+
+
+def _own(answers: dict):
+    """What the master itself returned, of a job's answers; a minion can return anything under any job's id."""
+    return (answers.get(__opts__["id"]) or {}).get("return")
 
 
 def _of_minions(jid: str, load: dict, answers: dict) -> dict:
@@ -296,7 +304,9 @@ def _until_end(job: dict, progress: dict, bus, every: int) -> dict:
 def _event(job: dict, bus, screen: dict) -> tuple:
     """Tag and data of the next event within a second; a job that is gone without telling its end is an error."""
     end = f"salt/run/{job['jid']}/ret"
-    event = _heard(bus, LOOK_SECONDS) or {"tag": "", "data": {}}
+    event = _heard(bus, LOOK_SECONDS) or NOTHING
+    if event["tag"] == end:
+        event = _true_end(job, event)
     if event["tag"] == end or time.monotonic() - screen["looked"] < LOOK_SECONDS:
         return event["tag"], event["data"]
     screen["looked"] = time.monotonic()
@@ -311,6 +321,14 @@ def _event(job: dict, bus, screen: dict) -> tuple:
     return end, told
 
 
+def _true_end(job: dict, event: dict) -> dict:
+    """An end as the job cache has it, where Salt writes it before it tells: a minion can send an event of any name."""
+    told = _own(_cache("get_jid", job["jid"]))
+    if told:
+        return {**event, "data": told}
+    return NOTHING if job["jid"] in [each["jid"] for each in _tracked()] else event
+
+
 def _heard(bus, seconds: int, tag: str = "") -> dict | None:
     """The next event within some seconds, unless it has not the form that its tag promises."""
     event = bus.get_event(wait=seconds, tag=tag, full=True)
@@ -321,7 +339,7 @@ def _told_end(job: dict, bus) -> dict | None:
     """What an orchestration that runs no more told at its end, while we did not listen or a moment later."""
     event = _heard(bus, END_SECONDS, f"salt/run/{job['jid']}/ret")
     cached = _cache("get_jid", job["jid"])
-    return event["data"] if event else next((answer["return"] for answer in cached.values()), None)
+    return _own(cached) or (event["data"] if event else None)
 
 
 def _phases(name: str) -> list:

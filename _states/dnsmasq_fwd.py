@@ -148,10 +148,10 @@ def resolver(name, domain, address, way="auto"):
     """
     This host's own programs ask the network's dnsmasq for its names, short ones too (but not by NetworkManager).
 
-    Compared is the one file of the program that is in charge of the resolver, and what a program of this host finds for
-    a name that each network has for that (with ``nss``: for a lease's). So the network has to run. With
-    ``systemd-resolved`` nothing but the network's own names is asked of its dnsmasq, whatever ``resolved.conf`` says,
-    and none before a guest runs, as it asks nobody on a bridge without a carrier;
+    Compared is the one file of the program in charge of the resolver, what systemd-resolved has of the link, and
+    what a program of this host finds for a name that each network has for that (with ``nss``: for a lease's). So the
+    network has to run. With ``systemd-resolved`` nothing but the network's own names is asked of its dnsmasq, whatever
+    ``resolved.conf`` says, and none before a guest runs, as it asks nobody on a bridge without a carrier;
     with ``resolv.conf`` every name is, so it needs a forwarder without a domain. Where another program writes
     ``/etc/resolv.conf`` (resolvconf, netconfig, dhclient, dhcpcd), the state refuses and says how to tell that one.
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import dns.message
 import dns.query
 
-CLONE_NEWNS, CLONE_NEWNET = 0x00020000, 0x40000000
+CLONE_FS, CLONE_NEWNS, CLONE_NEWNET = 0x00000200, 0x00020000, 0x40000000
 LIBC = ctypes.CDLL(None, use_errno=True)
 COVERED = ("/etc/libvirt", "/run", "/var/lib/libvirt", "/var/lib/misc", "/var/cache/libvirt", "/var/log/libvirt")
 OTHERS = (*COVERED, "/var/lib/onepass-lab")  # below these are mounts that are not ours
@@ -72,6 +72,7 @@ def host(folder):
     finally:
         _end_all(str(folder))
         del os.environ[MARK]
+        _checked(LIBC.unshare(CLONE_FS))  # with libvirt's thread, which stays
         for handle in names:
             _checked(LIBC.setns(handle, 0))
             os.close(handle)

@@ -121,6 +121,37 @@ def test_a_run_that_is_killed_is_missed_though_the_master_is_busy(jobs, opts):
     assert time.monotonic() - begun < BUSY_SECONDS
 
 
+def test_an_end_that_a_minion_tells_is_none(jobs, opts):
+    """Nor is what it returned under the run's job id the run's own return."""
+    sleeper = subprocess.Popen(["salt-run", "300"], executable="/bin/sleep")  # Salt looks for its name
+    told = {"jid": jid(60), "fun": "runner.state.orchestrate", "fun_args": ["good"], "pid": sleeper.pid}
+    (Path(opts["cachedir"], "proc") / told["jid"]).write_bytes(salt.payload.dumps(told))
+    forged = {**told, "return": {"data": {"hq_master": {"forged": {}}}}, "success": True}
+    real = {**told, "return": {"data": {"hq_master": {}}}, "success": False}
+    load = {"jid": told["jid"], "fun": told["fun"], "tgt": "hq_master", "tgt_type": "list", "arg": [], "user": "root"}
+
+    def others():
+        with salt.utils.event.get_master_event(opts, opts["sock_dir"], listen=False) as bus:
+            for _ in range(10):
+                time.sleep(0.3)
+                bus.fire_event(forged, f"salt/run/{told['jid']}/ret")
+            jobs._cache("save_load", told["jid"], load, ["hq_master"])
+            for minion, each in (("a.dc", forged), ("hq_master", real)):
+                jobs._cache("returner", {"jid": told["jid"], "id": minion, "fun": told["fun"], "return": each})
+            bus.fire_event(forged, f"salt/run/{told['jid']}/ret")
+
+    thread = threading.Thread(target=others)
+    thread.start()
+    try:
+        ended = jobs.follow(told["jid"])
+    finally:
+        thread.join()
+        sleeper.kill()
+        sleeper.wait()
+    assert (ended["steps"], ended["success"]) == ({}, False)
+    assert jobs.get(told["jid"])["success"] is False
+
+
 def test_an_error_of_salts_is_no_run_that_is_done(jobs, opts):
     salt.runner.RunnerClient(opts).cmd("state.orchestrate", ["good"], kwarg={"pillar": 5}, print_event=False)
     with pytest.raises(CommandExecutionError, match=r"(?s)ended in an error of Salt's: .*must be formatted as a dict"):

@@ -202,6 +202,36 @@ def test_others_rules_for_ipv6_are_judged_as_the_kernel_does(branch6, rules, pas
     assert found["state"] == ("ok" if passes else "broken"), found
 
 
+# firewalld has this by default (IPv6_rpfilter), others in a table of its own.
+FILTER6 = """table inet rpfilter {
+    chain prerouting {
+        type filter hook prerouting priority filter + 10; policy accept;
+        icmpv6 type { nd-router-advert, nd-neighbor-solicit } accept
+        meta nfproto ipv6 fib saddr . mark . iif oif missing drop
+    }
+}
+"""
+XT_FILTER6 = ["-t raw -A PREROUTING -p ipv6-icmp -j ACCEPT", "-t raw -A PREROUTING -m rpfilter --invert -j DROP"]
+ON_THE_BRANCH = ["address add 2001:db8:5::2/64 dev virbr0 nodad", "route add default via 2001:db8:5::1 dev virbr0"]
+
+
+@nft_only
+@pytest.mark.parametrize("rules", [FILTER6, XT_FILTER6], ids=["nft", "ip6tables"])
+@pytest.mark.parametrize("links, passes", [(ON_THE_BRANCH, True), ([], False)], ids=["routed", "no address"])
+def test_a_filter_of_where_answers_would_go_is_judged_by_the_hosts_routes(branch6, rules, links, passes):
+    for name, more in branch6.six.items():
+        assert branch6.present(name, **more).result
+    vm6_up(branch6)
+    assert wait_until(lambda: branch6.segment.get("hq", VM6, 3389) == "VM1:3389 from 2001:db8:2::10")
+    branch6.segment.set("h1", **{"net__bridge__bridge-nf-call-ip6tables": 1})
+    branch6.segment.links("h1", *links)
+    load(branch6.segment, rules, "ip6tables")
+    assert bool(branch6.segment.get("hq", VM6, 3389, 5 if passes else SILENCE)) is passes
+    found = forwarding(branch6, vms=branch6.six["h1"]["vms"])
+    assert found["state"] == ("ok" if passes else "broken"), found
+    assert "could not be tried" not in found["evidence"]
+
+
 @nft_only
 def test_rules_that_name_another_device_of_the_host_are_tried(up):
     up.segment.set("h1", **{"net__bridge__bridge-nf-call-iptables": 1})

@@ -1,9 +1,15 @@
-"""A branch with KVM hosts, from blank to guests reached by name and address: one run, a second one, repairs."""
+"""A branch with KVM hosts, from blank to guests reached by name and address: one run, a second one, repairs. And a host
+with systemd-resolved under its own systemd.
+"""
 
+import base64
 import json
+import subprocess
 
 import pytest
-from labs import BranchLab
+from labs import BranchLab, Lab
+
+from tree import ROOT
 
 VMS = {"10.20.32.11": ("win-001", "ws001.cordoba"), "10.20.32.12": ("win-002", "ws002.cordoba")}
 TILLS = {
@@ -17,7 +23,9 @@ TILLS = {
     "hosts": {"ws002": {"guests": {"till-3": {"memory": 128}}}},
 }
 PILLAR, OURS = "/srv/onepass/pillar/branch/cordoba.sls", "/srv/lab/cordoba.sls"
+WEB = "192.168.150.5"
 GUESTS = ["till-1.cordoba", "till-2.cordoba", "win-001.cordoba", "win-002.cordoba"]
+MODULES = "/var/cache/salt/minion/extmods/modules"  # beside the bundle's own, which alone may read a disk
 
 
 class KvmLab(BranchLab):
@@ -69,9 +77,14 @@ def test_a_minion_with_a_guests_key_is_let_in_at_once(lab):
         "ws001.cordoba",
         f"""
         mkdir -p -m 700 {pki}
-        salt-call --local --out=json libvirt_disk.inspect /var/lib/libvirt/images/till-1.qcow2 qcow2 \\
-            '[/etc/salt/pki/minion]' '[{pem}]' | python3 -c 'import json, sys
-print(json.load(sys.stdin)["local"]["files"]["{pem}"]["text"], end="")' > {pki}/minion.pem
+        cat > {MODULES}/guest_file.py <<'END'
+def text(image, path):
+    place = path.rpartition("/")[0]
+    return __salt__["libvirt_disk.inspect"](image, "qcow2", [place], [path])["files"][path]["text"]
+END
+        salt-call --local --out=json guest_file.text /var/lib/libvirt/images/till-1.qcow2 {pem} |
+            python3 -c 'import json, sys; print(json.load(sys.stdin)["local"], end="")' > {pki}/minion.pem
+        rm {MODULES}/guest_file.py
         chmod 400 {pki}/minion.pem
         openssl pkey -in {pki}/minion.pem -pubout -out {pki}/minion.pub
         cp /etc/salt/minion /etc/salt/guest/minion
@@ -156,3 +169,79 @@ def test_guests_of_a_host_whose_dnsmasq_stands_alone(lab):
     assert "tills" not in lab.exec("ws002.cordoba", "virsh net-list --all --name")
     assert lab.salt("ws002.cordoba", "libvirt_clone.destroy", "till-3") == {"till-3": "destroyed"}
     assert lab.salt("ws002.cordoba", "libvirt_guest.query", info["fqdn"], "192.168.151.1") == []
+
+
+# A laptop with systemd-resolved
+
+NETWORK = {"name": "lab", "domain": "lab.example", "address": "192.168.150.1/24", "hosts": {"web": {"address": WEB}}}
+OUTSIDE = """
+systemd-run --quiet --unit=outside dnsmasq --keep-in-foreground --conf-file=/dev/null --no-resolv --no-hosts \\
+    --port=5353 --listen-address=127.0.0.1 --bind-interfaces --address=/#/203.0.113.8
+ln -sf /run/systemd/resolve/stub-resolv.conf /etc/resolv.conf"""
+RESOLVED = """
+systemd-sysusers
+printf '[Resolve]\\nDNS=127.0.0.1:5353\\nLLMNR=no\\n' > /etc/systemd/resolved.conf
+systemctl reload dbus
+systemctl enable --quiet --now systemd-resolved"""
+GUEST = """
+ip link add port0 type veth peer name port1
+for end in port0 port1; do ip link set $end up; done
+ip link set port0 master virbr1
+timeout 20 sh -c 'until resolvectl status virbr1 | grep -q "Scopes: DNS"; do sleep 0.1; done' || true"""
+TOLD = {
+    "virbr1 in systemd-resolved": {
+        "old": {"dns": "", "domain": ""},
+        "new": {"dns": "192.168.150.1", "domain": "lab.example ~150.168.192.in-addr.arpa"},
+    }
+}
+
+
+@pytest.fixture(scope="module")
+def laptop():
+    """Its systemd-resolved has a nameserver of the administrator's, which has an answer for every name."""
+    with Lab("rs", "laptop.yaml") as built:
+        packed = subprocess.run(["tar", "-C", ROOT / ".venv/resolved", "-c", "."], capture_output=True, check=True)
+        unpack = ["sh", "-c", "base64 -d | tar -C / -x --keep-directory-symlink"]
+        built.command("exec", "hq", *unpack, input=base64.b64encode(packed.stdout).decode())
+        built.exec("hq", RESOLVED + OUTSIDE)
+        yield built
+
+
+def applied(lab, function, **arguments):
+    """What a state changes there."""
+    words = [f"{key}={json.dumps(value)}" for key, value in arguments.items()]
+    code, out, err = lab.run(
+        "salt-call", "--local", "--module-dirs=/srv/onepass", "--out=json", "state.single", function, *words
+    )
+    assert code == 0, out + err
+    (state,) = json.loads(out)["local"].values()
+    return state["changes"]
+
+
+def resolver(lab):
+    changes = applied(lab, "dnsmasq_fwd.resolver", **{key: NETWORK[key] for key in ("name", "domain", "address")})
+    assert applied(lab, "dnsmasq_fwd.resolver", **{key: NETWORK[key] for key in ("name", "domain", "address")}) == {}
+    return changes
+
+
+def names(lab):
+    """The network's name, and one of the world's."""
+    script = "for name in web.lab.example www.example.org; do getent ahostsv4 $name | head -n 1; done"
+    return [line.split()[0] for line in lab.exec("hq", script).splitlines()]
+
+
+def test_systemd_resolved_is_told_of_a_network_again_whenever_its_link_is_new(laptop):
+    """By the next run after a restart of the network and after a boot, as no udev tells a container's systemd."""
+    assert applied(laptop, "dnsmasq_fwd.network", **NETWORK)
+    assert list(resolver(laptop)) == ["/etc/systemd/system/onepass-resolver-lab@.service"]
+    laptop.exec("hq", GUEST)
+    assert (resolver(laptop), names(laptop)) == ({}, [WEB, "203.0.113.8"])
+    laptop.exec("hq", "virsh net-destroy lab; virsh net-start lab; ip link delete port0")
+    assert resolver(laptop) == TOLD
+    laptop.command("reboot", "hq")
+    laptop.exec("hq", OUTSIDE + GUEST)
+    assert names(laptop) == ["203.0.113.8"] * 2
+    lookup = {"lookup of onepass-test.lab.example": {"old": "203.0.113.8", "new": "192.168.150.1"}}
+    assert (resolver(laptop), names(laptop)) == ({**TOLD, **lookup}, [WEB, "203.0.113.8"])
+    laptop.exec("hq", "systemctl restart systemd-resolved")
+    assert (resolver(laptop), names(laptop)) == ({}, [WEB, "203.0.113.8"])

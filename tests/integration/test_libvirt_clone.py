@@ -460,9 +460,26 @@ def another_key(hypervisor):
         each.write_text(text)
 
 
+@contextmanager
+def trusting(hypervisor, line):
+    """Root trusts a template's host key under the template's name."""
+    path = hypervisor.root / "known_hosts"
+    path.write_text(f"{line}\n")
+    yield
+    path.write_text(path.read_text().replace(f"{line}\n", ""))
+
+
 def test_a_disk_that_cannot_be_read_is_given_its_identity_over_ssh(hypervisor, modules, debian):
+    place = "/etc/ssh/ssh_host_ed25519_key.pub"
+    key = modules.libvirt_disk.inspect(str(debian), "qcow2", ["/etc/ssh"], [place])["files"][place]["text"]
     in_a_logical_partition(hypervisor, debian)
-    vm = modules.libvirt_clone.clone("debian12", "vm1", until="ssh", timeout=900)["vm1"]
+    with trusting(hypervisor, f"debian12 ssh-ed25519 {key.split()[1][:-8]}AAAAAAAA"):
+        other = modules.libvirt_clone.clone("debian12", "vm1", timeout=900)["vm1"]
+    assert other["result"] is False
+    assert "has not its template's host key, and was told nothing" in other["comment"]
+    assert left_of(hypervisor, "vm1") == []
+    with trusting(hypervisor, f"debian12 {key.strip()}"):
+        vm = modules.libvirt_clone.clone("debian12", "vm1", until="ssh", timeout=900)["vm1"]
     assert vm["result"], vm["comment"]
     assert vm["identity"] == "ssh (vda: no system on it, but nothing known)"
     is_logged_into_by_its_name(hypervisor, vm)
@@ -620,7 +637,10 @@ def test_a_system_that_cannot_be_read_needs_a_word(hypervisor, modules):
     vm = modules.libvirt_clone.clone("tiny", "vm1", start=False, identity="none")["vm1"]
     assert vm["identity"] == "none (as asked)"
     key.touch()
-    way = modules.libvirt_clone.plan("tiny", "vm2")["vm2"]["identity"]
+    with pytest.raises(CommandExecutionError, match="tiny: its host key is not known here"):
+        modules.libvirt_clone.plan("tiny", "vm2")
+    with trusting(hypervisor, "tiny ssh-ed25519 AAAAtemplate"):
+        way = modules.libvirt_clone.plan("tiny", "vm2")["vm2"]["identity"]
     assert way == "ssh (vda: no system on it, but nothing known, ext)"
     key.unlink()
 

@@ -169,8 +169,9 @@ def master(tmp_path):
     answers = tree.functions("onepass_answers", "_runners")
     runner = tree.load("_runners/onepass.py", __opts__=opts, __salt__=beside)
     runner.told = {}
-    runner.answer = lambda minions, *_, **__: dict.fromkeys(minions, runner.told)
-    hosts.__salt__ = {"salt.execute": lambda *given, **options: runner.answer(*given, **options), **answers}
+    runner.answer = lambda minions: dict.fromkeys(minions, runner.told)
+    hosts.__salt__ = answers
+    hosts._gathered = lambda minions, *_: (runner.answer(minions), {})
     runner._execution_modules = lambda: SALT
     return runner
 
@@ -193,9 +194,9 @@ def test_a_masters_keys_follow_those_of_its_guests(master):
         assert master.guest_keys(keys)["steps"] == []
     master.told = "'libvirt_clone.list' is not available."
     assert master.guest_keys(keys)["failed"] == {"ws1.b": master.told}
-    master.told = "Minion did not return. [No response]"
+    master.answer = lambda minions: {}
     assert master.guest_keys(keys) == {"steps": [], "silent": ["ws1.b"], "failed": {}, "refused": {}}
-    master.told = {}
+    master.answer = lambda minions: dict.fromkeys(minions, {})
     assert [step["do"] for step in master.guest_keys(keys)["steps"]] == ["withdraw"]
     assert "vm1.b" not in store.list_keys()["minions"]
 
@@ -271,7 +272,7 @@ def test_a_host_that_answers_in_another_form_costs_no_other(master, answer):
     key = public_key()
     keys = {f"vm1.b{n}": {"host": f"ws{n}.b", "name": "vm1", "wanted": True} for n in (1, 2)}
     told = {"ws1.b": answer, "ws2.b": {"vm1": {"state": "ready", "minion_key": key}}}
-    master.answer = lambda minions, *_, **__: told
+    master.answer = lambda minions: told
     said = master.guest_keys(keys)
     assert [step["what"] for step in said["steps"]] == ["key of vm1.b2"]
     assert (said["silent"], list(said["failed"])) == ([], ["ws1.b"])

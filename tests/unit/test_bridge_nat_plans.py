@@ -2,6 +2,7 @@
 
 import contextlib
 import copy
+import os
 import sys
 from pathlib import Path
 
@@ -116,6 +117,19 @@ def guard(tmp_path, monkeypatch):
     return module
 
 
+@pytest.mark.parametrize("mode", [0o600, 0o755])
+def test_a_file_keeps_its_owner_and_its_mode(guard, tmp_path, mode):
+    note, owner = tmp_path / "note", 65534 if os.geteuid() == 0 else os.geteuid()
+    note.write_text("old")
+    os.chown(note, owner, -1)
+    note.chmod(mode)
+    guard.arm("first", {"commands": [], "files": {str(note): "old"}}, 60)
+    guard.put(str(note), "new")
+    assert (note.stat().st_mode & 0o7777, note.stat().st_uid) == (mode, owner)
+    guard.rollback()
+    assert (note.stat().st_mode & 0o7777, note.stat().st_uid, note.read_text()) == (mode, owner, "old")
+
+
 def test_what_was_there_is_put_back_in_reverse_order(guard, tmp_path):
     note, link = tmp_path / "note", tmp_path / "link"
     note.write_text("old")
@@ -152,7 +166,7 @@ def test_a_taking_back_that_was_cut_is_settled_by_the_next_confirmation(guard, t
     assert guard.confirm() is True
     assert guard.pending() is None
     monkeypatch.setattr(guard, "_boot", lambda: "another")
-    guard._at_boot(str(guard._home()))
+    guard._at_boot(guard._home())
     assert not note.exists()
 
 
@@ -216,21 +230,21 @@ def test_who_comes_first_wins(guard):
     token = guard.pending()["token"]
     assert guard.confirm() is True
     assert guard.confirm() is False
-    assert guard.take_back(str(guard._home()), token) is None
+    assert guard._take_back(guard._home(), token) is None
 
 
 def test_a_timer_takes_back_only_its_own_change(guard):
     guard.arm("step", {"commands": [], "files": {}}, 60)
-    assert guard.take_back(str(guard._home()), "another") is None
+    assert guard._take_back(guard._home(), "another") is None
     assert guard.pending()["steps"] == ["step"]
 
 
 def test_a_boot_takes_back_what_an_earlier_boot_left(guard, monkeypatch):
     guard.arm("step", {"commands": [], "files": {}}, 60)
-    guard._at_boot(str(guard._home()))
+    guard._at_boot(guard._home())
     assert guard.pending()
     monkeypatch.setattr(guard, "_boot", lambda: "another")
-    guard._at_boot(str(guard._home()))
+    guard._at_boot(guard._home())
     assert guard.pending() is None
     assert guard.last()["undone"] == ["step"]
 
@@ -245,3 +259,19 @@ def test_a_kernel_whose_namespaces_have_no_switches_of_their_own_has_the_hosts(t
     trial.__salt__ = {**host, "onepass_host.in_new_network": lambda _: trial._cross()}
     with pytest.raises(CommandExecutionError, match="bridge-nf-call-iptables: Is a directory"):
         trial.passes("virbr0", "eth0", [], {})
+
+
+def test_a_libvirtd_that_hangs_costs_the_hosts_rules_ten_seconds(tmp_path, monkeypatch):
+    asked = []
+
+    def run(argv, timeout):
+        asked.append(timeout)
+        raise CommandExecutionError(f"{' '.join(argv)} was ended after {timeout} s without an answer")
+
+    salt, opts = {"onepass_host.run": run}, {"root_dir": str(tmp_path)}
+    module = tree.load("_modules/bridge_nat.py", __salt__=salt, __opts__=opts)
+    monkeypatch.setattr(module.salt.utils.path, "which", lambda program: program)
+    (tmp_path / "run/libvirt").mkdir(parents=True)
+    (tmp_path / "run/libvirt/libvirt-sock").touch()
+    assert module._refuse_wrong_macs([VM, {**VM, "name": "win-018"}]) is None
+    assert asked == [10]

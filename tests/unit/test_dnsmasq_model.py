@@ -281,6 +281,7 @@ def observed(modules, given, **more):
         "defined": read,
         "live": read,
         "unfit": None,
+        "others": "",
         "autostart": True,
         "answers": True,
         "served": True,
@@ -483,6 +484,32 @@ def test_resolved_and_networkmanager_get_a_file_each(modules):
     texts = made(modules, "NetworkManager", {})["wanted"]
     assert "server=/lab.example/192.168.150.1" in texts["/etc/NetworkManager/dnsmasq.d/onepass-lab.conf"]
     assert "dns=dnsmasq" in texts["/etc/NetworkManager/conf.d/onepass-dnsmasq.conf"]
+
+
+def test_systemd_is_told_of_a_device_in_its_own_spelling_and_of_no_other(tmp_path):
+    for device in ("virbr1", "br\\x2dlab"):
+        wants = tmp_path / f"sys-subsystem-net-devices-{device}.device.wants"
+        wants.mkdir()
+        (wants / f"onepass-resolver-lab@{device}.service").touch()
+    ran = []
+    salt = {
+        "onepass_host.run": ran.append,
+        "onepass_host.has_systemd": lambda: True,
+        "dnsmasq_host.links": lambda: {"br-lab": {"addresses": ["192.168.150.1/24"]}},
+    }
+    module = load("_modules/dnsmasq_resolver.py", __salt__=salt)
+    module.UNITS, module.UDEV = tmp_path, tmp_path
+    module.act({"name": "lab", "address": "192.168.150.1", "way": "resolved", "path": None, "sought": None})
+    unit = "onepass-resolver-lab@br\\x2dlab.service"
+    assert ran == [
+        ["systemctl", *words]
+        for words in (
+            ["daemon-reload"],
+            ["disable", "--now", "onepass-resolver-lab@virbr1.service"],
+            ["enable", unit],
+            ["restart", unit],
+        )
+    ]
 
 
 # The branch's pillar

@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import xml.etree.ElementTree as ET
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import yaml
@@ -557,3 +558,31 @@ def test_what_one_system_alone_can_have_is_named(modules, path, text, said):
     found = modules.libvirt_identity.pins({path: {"kind": "file", "text": text}}, [OLD])
     assert len(found) == (1 if said else 0)
     assert not said or (found[0].startswith(f"{path} ") and said in found[0])
+
+
+# What is asked of libvirt
+
+
+class Running:
+    """A running domain that counts how often its XML is read."""
+
+    def __init__(self, name):
+        self.read = []
+        self.name = lambda: name
+        self.isActive = self.autostart = self.hasManagedSaveImage = lambda: 1
+
+    def XMLDesc(self, flags=0):  # noqa: N802
+        self.read.append(flags)
+        return f"/{self.name()}/{flags}"
+
+
+def test_a_domains_xml_is_read_once_for_what_it_is_and_once_for_what_it_has_open():
+    domains = [Running("one"), Running("two")]
+    host = SimpleNamespace(getLibVersion=int, listAllDomains=lambda *_: domains)
+    salt = {"libvirt_xml.read": lambda text: {"paths": [text]}}
+    module = load("_modules/libvirt_host.py", __salt__=salt, __context__={"libvirt_host.connection": host})
+    flags = {"VIR_DOMAIN_XML_INACTIVE": 2, "VIR_CONNECT_LIST_DOMAINS_ACTIVE": 1}
+    module.libvirt = SimpleNamespace(libvirtError=OSError, **flags)
+    assert {name: found["paths"] for name, found in module.domains().items()} == {"one": ["/one/2"], "two": ["/two/2"]}
+    assert [each.read for each in domains] == [[2], [2]]
+    assert module.opened() == {"one": ["/one/0"], "two": ["/two/0"]}

@@ -33,22 +33,23 @@ class Modules(dict):
 def master(monkeypatch):
     """A master: ``master(keys=..., modules=..., silent=..., pillar=...)`` is the runner beside it."""
 
-    def runner(keys=KEYS, modules=None, silent=(), pillar=PILLAR, blank=(), unreached=()):
+    def runner(keys=KEYS, modules=None, silent=(), pillar=PILLAR, blank=(), unreached=(), busy=()):
         asked = []
 
-        def execute(minions, function, arg, tgt_type, timeout):
-            asked.append((minions, function, arg, tgt_type, timeout))
+        def gathered(minions, function, arg, timeout):
+            asked.append((minions, function, arg, timeout))
             if function[0] == "onepass.fingerprint":
                 told = {minion: NOT_THERE if minion in blank else SERVED for minion in minions}
-                there = [minion for minion in minions if minion not in silent]
-                return {minion: {**dict.fromkeys(function, True), function[0]: told[minion]} for minion in there}
+                there = [minion for minion in minions if minion not in [*silent, *busy]]
+                told = {minion: {**dict.fromkeys(function, True), function[0]: told[minion]} for minion in there}
+                return told, dict.fromkeys(busy, f"is busy with {', '.join(function)} since 60 s")
             done = {"saltutil.sync_modules": ["modules.onepass"], "saltutil.sync_states": []}
-            return {minion: done for minion in minions if minion not in unreached}
+            return {minion: done for minion in minions if minion not in unreached}, {}
 
         opts = {"id": "hq_master", "pillar": pillar}
         answers = tree.functions("onepass_answers", "_runners")
-        beside = {"salt.execute": execute, **answers}
-        hosts = tree.load("_runners/onepass_hosts.py", __opts__=opts, __salt__=beside)
+        hosts = tree.load("_runners/onepass_hosts.py", __opts__=opts, __salt__={**answers})
+        monkeypatch.setattr(hosts, "_gathered", gathered)
         monkeypatch.setattr(hosts, "_fingerprint", lambda: SERVED)
         key = type("Key", (), {"list_keys": lambda self: keys})
         monkeypatch.setattr(hosts.salt.key, "get_key", lambda opts: key())
@@ -77,7 +78,7 @@ def test_good_site(master):
 def test_one_question_to_all(master):
     module = master()
     module.check(timeout=7)
-    assert module.asked == [(list(HOSTS), ["onepass.fingerprint"], [[]], "list", 7)]
+    assert module.asked == [(list(HOSTS), ["onepass.fingerprint"], [[]], 7)]
 
 
 def test_with_the_modules_the_pillar_is_brought_too(master):
@@ -85,7 +86,7 @@ def test_with_the_modules_the_pillar_is_brought_too(master):
     module = master()
     module.check(timeout=7, sync=True)
     both = ["onepass.fingerprint", "saltutil.refresh_pillar"]
-    assert module.asked == [(list(HOSTS), both, [[], []], "list", 7)]
+    assert module.asked == [(list(HOSTS), both, [[], []], 7)]
 
 
 def test_what_a_run_would_refuse_is_refused_before_it(master):
@@ -181,6 +182,16 @@ def test_a_program_is_given_numbers_and_lists(master):
             refusal(module)
         else:
             assert module.check()["mongodb"].startswith("ok: 1 replica set")
+
+
+def test_a_host_that_is_busy_without_end_is_told_from_one_that_is_off(master):
+    module = master(busy=["r1.dc"])
+    assert refusal(module, sync=True)[1:] == [
+        "  mongodb:replsets:s1:members:2: minion r1.dc is busy with onepass.fingerprint, saltutil.refresh_pillar since "
+        "60 s; "
+        "what hangs on that host: salt r1.dc saltutil.running, its log",
+    ]
+    assert len(module.asked) == 1
 
 
 def test_who_typed_the_command_is_told_how_to_go_on(master):

@@ -2,7 +2,11 @@
 
 import os
 import shutil
+import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import pytest
 from salt.exceptions import CommandExecutionError
@@ -92,3 +96,68 @@ def test_what_the_system_refuses_in_a_step_keeps_the_changes_before_it():
     assert (ret["result"], ret["changes"]) == (False, {"one": {"old": 1, "new": 2}})
     said = "[Errno 28] No space left on device: '/etc/two'. Done before: changed one. Left to do: change two, change "
     assert ret["comment"] == f"{said}three."
+
+
+HELD = f"""
+import sys
+sys.path.insert(0, {str(tree.ROOT / "tests")!r})
+import tree
+with tree.load("_modules/onepass_host.py").workplace() as work:
+    (work / "key").write_text("private")
+    print(work, flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.fixture
+def at_work(tmp_path, monkeypatch):
+    """Processes that have a workplace below the test's directory: (process, its workplace), as if for an hour."""
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr(HOST.tempfile, "tempdir", str(tmp_path))
+    started = []
+
+    def start():
+        process = subprocess.Popen(
+            [sys.executable, "-c", HELD], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+        started.append(process)
+        work = Path(process.stdout.readline().strip())
+        os.utime(work, (time.time() - 3600,) * 2)
+        return process, work
+
+    yield start
+    for process in started:
+        process.kill()
+        process.communicate()
+
+
+def test_a_workplace_goes_with_its_block_and_a_killed_ones_with_the_next(at_work, tmp_path):
+    (killed, left), (_, held) = at_work(), at_work()
+    killed.send_signal(signal.SIGKILL)
+    killed.wait()
+    others = tmp_path / "onepass-work-place", tmp_path / "onepass-main"
+    others[0].symlink_to(tmp_path / "elsewhere")
+    others[1].mkdir()
+    (tmp_path / "elsewhere").mkdir()
+    os.utime(tmp_path / "elsewhere", (0, 0))
+    os.utime(others[1], (0, 0))
+    assert (left / "key").exists()
+    with HOST.workplace() as work:
+        assert work.stat().st_mode & 0o777 == 0o700
+        there = {path.name for path in tmp_path.iterdir()}
+        assert there == {work.name, held.name, "onepass-work-place", "onepass-main", "elsewhere"}
+        (work / "file").touch()
+    assert not work.exists() and (held / "key").exists()
+
+
+def test_a_workplace_that_was_just_made_is_nobodys_left_over(at_work, tmp_path):
+    made = tmp_path / "onepass-work-made"
+    made.mkdir()  # its process has not locked it yet
+    with HOST.workplace():
+        assert made.exists()
+
+
+def test_where_there_can_be_no_workplace_it_is_told(monkeypatch):
+    monkeypatch.setattr(HOST.tempfile, "tempdir", "/nowhere")
+    with pytest.raises(CommandExecutionError, match="^/nowhere.*: No such file or directory$"), HOST.workplace():
+        pass

@@ -32,6 +32,7 @@ DEBIAN = {
     "iptables": "iptables",
     "libvirt": "libvirt-daemon",
     "NetworkManager": "network-manager",
+    "nscd": "nscd",
     "nftables": "nftables",
     "Python": "python3",
     "QEMU": "qemu-system-x86",
