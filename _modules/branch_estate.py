@@ -52,7 +52,8 @@ def seen(answers, pillar=None):
         The value of the pillar's key ``branches``. Default: this minion's.
 
     Returns:
-        As for :py:func:`mongo_estate.seen`. ``states`` has minions and branches.
+        As for :py:func:`mongo_estate.seen`. ``states`` has minions and branches, ``data`` has ``branches``: branch to
+        how many of its hosts are ``ok``, ``changed`` (a run would repair them), ``broken`` and ``silent``.
 
     CLI Example:
 
@@ -62,7 +63,8 @@ def seen(answers, pillar=None):
 
     .. versionadded:: 0.1.0
     """
-    found = {"lines": {}, "states": {}, "silent": [], "fault": None}
+    found = {"lines": {}, "states": {}, "silent": [], "fault": None, "broken": [], "behind": [], "named": []}
+    found["data"] = {"branches": {}}
     branches, told = _branches(pillar), answers[0] if answers else {}
     if not branches:
         return {**found, "fault": "the rings have no branch without a fault: salt-run onepass.check branches"}
@@ -70,9 +72,13 @@ def seen(answers, pillar=None):
         states = {minion: _state(told.get(minion)) for minion in _minions(branch)}
         worst = min(states.values(), key=WORST.index)
         found["states"].update({**states, f"branch {branch['name']}": worst})
-        found["silent"] += [minion for minion, state in states.items() if state == "silent"]
+        own = {kind: [minion for minion, state in states.items() if state == kind] for kind in WORST}
+        found["silent"] += own["silent"]
+        found["broken"] += [f"{minion}: {_why(minion, told)}" for minion in own["broken"]]
+        found["behind"] += [f"{minion} is to be repaired by the state" for minion in own["changed"]]
         found["lines"][branch["name"]] = _line(states, told)
-    return found
+        found["data"]["branches"][branch["name"]] = {kind: len(own[kind]) for kind in reversed(WORST)}
+    return {**found, "named": [*found["silent"], *found["broken"], *found["behind"]]}
 
 
 def drawn(pillar=None):
@@ -126,9 +132,8 @@ def _line(states, answers):
     for state in reversed(WORST):
         minions = [minion for minion, own in states.items() if own == state]
         if minions:
-            names = (
-                "" if state == "ok" else f" ({_names(minions)}{_why(minions[0], answers) if state == 'broken' else ''})"
-            )
+            why = f"; {minions[0]}: {_why(minions[0], answers)}" if state == "broken" else ""
+            names = "" if state == "ok" else f" ({_names(minions)}{why})"
             parts.append(f"{len(minions)} {words[state]}{names}")
     return ", ".join(parts)
 
@@ -140,9 +145,9 @@ def _names(minions):
 def _why(minion, answers):
     answer = answers[minion]
     if not _is_conditions(answer):
-        return f"; {minion}: {answer}"
+        return str(answer)
     name, each = next(each for each in answer.items() if STATES.get(each[1]["state"], "broken") == "broken")
-    return f"; {minion}: {name}: {each['evidence']}"
+    return f"{name}: {each['evidence']}"
 
 
 def _table(branch):

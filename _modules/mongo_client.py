@@ -26,6 +26,7 @@ Requires PyMongo 4.6 or later in Salt's Python.
 
 import atexit
 import contextlib
+import difflib
 import json
 import os
 import re
@@ -70,6 +71,15 @@ READS = (
 )
 # A server whose disk hangs for longer costs a run no more than this.
 FROZEN_SECONDS = 60
+# Options as other drivers, mongosh and MongoDB's configuration call them.
+OTHER_NAMES = {
+    **dict.fromkeys(("user", "login", "login_user"), "username"),
+    **dict.fromkeys(("pwd", "pass", "passwd", "login_password"), "password"),
+    **dict.fromkeys(("authenticationdatabase", "authdb", "login_database"), "authSource"),
+    **dict.fromkeys(("cafile", "sslcafile", "ssl_ca_certs"), "tlsCAFile"),
+    **dict.fromkeys(("certificatekeyfile", "sslpemkeyfile", "ssl_certfile"), "tlsCertificateKeyFile"),
+    **dict.fromkeys(("authenticationmechanism", "mechanism"), "authMechanism"),
+}
 LOGIN_KEYS = ("username", "password", "authSource", "authMechanism")
 # A dead host costs two seconds and no more; a connection may say otherwise.
 DEFAULTS = {
@@ -406,7 +416,7 @@ def login(connection=None):
     if not isinstance(found, dict) or not found.get("username"):
         raise CommandExecutionError(
             f"No credentials at {path}: a mapping with username and password is wanted there, in the pillar or the "
-            "minion's configuration"
+            "minion's configuration; where the pillar has it, this minion has an older one: saltutil.refresh_pillar"
         )
     source = "$external" if found.get("authMechanism") == "MONGODB-X509" else "admin"
     given = {key: found[key] for key in (*LOGIN_KEYS, "roles") if key in found}
@@ -545,6 +555,7 @@ def _client(connection):
         try:
             client = pymongo.MongoClient(**options)
         except (TypeError, ValueError, OSError, pymongo.errors.ConfigurationError) as err:
+            _refuse_unknown(err, connection)
             raise SaltInvocationError(f"connection to {address(connection)}: {err}") from None
         try:
             client.admin.command("ping")
@@ -553,6 +564,18 @@ def _client(connection):
             raise
         __context__[key] = client
     return __context__[key]
+
+
+def _refuse_unknown(err, connection):
+    """PyMongo's own words speak of a docstring; and of another driver's names it knows none."""
+    found = re.match(r"Unknown option:? (\w+)", str(err))
+    if not found:
+        return
+    known = {name.lower(): name for name in pymongo.common.VALIDATORS}
+    close = difflib.get_close_matches(found[1].lower(), known, n=1)
+    meant = OTHER_NAMES.get(found[1].lower()) or (known[close[0]] if close else "")
+    hint = f"did you mean {meant!r}?" if meant else "its documentation of MongoClient lists all"
+    raise SaltInvocationError(f"connection to {address(connection)}: {found[1]} is no option of PyMongo's; {hint}")
 
 
 def _forget(connection):

@@ -36,8 +36,9 @@ def settings(minion_id=None, pillar=None):
         ``method``, ``version``, ``source``, ``source_hash``, ``home``, ``programs`` (installation); ``kernel``,
         ``huge_pages`` (tuning); ``daemons`` (``name``, ``what``, ``program``, ``file``, ``config``, ``secret`` (options
         of the site's own may hold one), ``data``, ``replsets`` (whose members have to be in their places), ``turn``,
-        ``connection``); ``replsets``, ``router``, ``cluster``, ``shards``, ``all_members``, ``databases``,
-        ``collections``, ``users``, ``default_rw_concern``, ``admin``, ``timeout`` (arguments of the states).
+        ``connection``); ``gone`` (``unit``, ``data``, ``host``, ``hosts``, ``connection``: daemons that are needed here
+        no more); ``replsets``, ``router``, ``cluster``, ``shards``, ``all_members``, ``databases``, ``collections``,
+        ``users``, ``default_rw_concern``, ``admin``, ``timeout`` (arguments of the states).
 
     CLI Example:
 
@@ -56,6 +57,7 @@ def settings(minion_id=None, pillar=None):
         "timeout": pillar.get("timeout", DEFAULT_TIMEOUT),
         "admin": _at(pillar, "auth", "admin").get("username"),
         "daemons": _daemons(pillar, node, site),
+        "gone": _gone(pillar, minion_id or __grains__["id"], site),
         "replsets": [_replset(pillar, replset) for replset in node["replsets"]],
         "router": connection(pillar, router["port"]) if router else None,
         "cluster": bool(router.get("cluster")),
@@ -217,6 +219,21 @@ def _daemons(pillar, node, site):
         }
         daemons.append(router)
     return [{**daemon, "file": f"/etc/mongodb/{daemon['name']}.conf"} for daemon in daemons]
+
+
+def _gone(pillar, here, site):
+    members = {f"mongod-{each['name']}": [one["host"] for one in each["members"] if one] for each in site["sets"]}
+    return [
+        {
+            "unit": each["unit"],
+            "data": each.get("data") is True,
+            "host": here,
+            "hosts": members.get(each["unit"], []),
+            "connection": {key: value for key, value in connection(pillar, 0).items() if key[:3] == "tls"},
+        }
+        for each in site["gone"]
+        if each["host"] == here
+    ]
 
 
 def _turn(address, peers, replset, hosts):

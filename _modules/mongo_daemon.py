@@ -87,6 +87,64 @@ def plan(unit, observed, changed=False):
     return [{**step, "newer": observed["newer"]}]
 
 
+def set_of(file, connection=None):
+    """
+    The replica set that the daemon of this configuration is a member of; ``None`` when it is in none, or does not run.
+
+    file
+        Absolute path of its configuration: it has port and TLS.
+    connection
+        Further options, see :py:mod:`mongo_client`; no login is needed.
+
+    Raises ``CommandExecutionError`` when it listens and does not say it.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_daemon.set_of /etc/mongodb/mongod-s1.conf
+
+    .. versionadded:: 0.1.0
+    """
+    here = __salt__["mongo_place.loopback"](file, connection)
+    if not here or not __salt__["mongo_place.listens"](here):
+        return None
+    return __salt__["mongo_client.hello"](__salt__["mongo_client.anonymous"](here)).get("setName")
+
+
+def extras(sets, connection=None):
+    """
+    Which members the sets have beside the wanted ones, as far as this host has a set's primary.
+
+    sets
+        Replica set to the ``host:port`` of its wanted members.
+    connection
+        Further options, see :py:mod:`mongo_client`; no login is needed.
+
+    Returns:
+        Replica set to a list of ``host:port``; sets whose primary is not here are left out. Hidden ones do not show.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call mongo_daemon.extras '{s1: ["s1a.dc:27017"]}'
+
+    .. versionadded:: 0.1.0
+    """
+    found = {}
+    for unit, each in __salt__["mongo_units.there"]().items():
+        if not each["active"] or each["replset"] not in sets or not each["port"]:
+            continue
+        here = __salt__["mongo_place.loopback"](__salt__["mongo_units.observe"](unit)["file"], connection)
+        [said] = __salt__["mongo_replset.hellos"]([f"localhost:{each['port']}"], here).values()
+        if said and said.get("isWritablePrimary") and said.get("setName") == each["replset"]:
+            members = __salt__["mongo_members.visible"](said)
+            known = __salt__["mongo_members.named"](sets[each["replset"]], members, here).values()
+            found[each["replset"]] = [host for host in members if host not in known]
+    return found
+
+
 def restart(unit, files=(), turn=None, connection=None, timeout=120):
     r"""
     Restart a unit; with ``turn`` only when the others are healthy and none of them is at it, and until it serves again.

@@ -179,6 +179,128 @@ def visible(said):
     return [host for kind in ("hosts", "passives", "arbiters") for host in said.get(kind, [])]
 
 
+def seen(name, seeds, connection=None):
+    """
+    A replica set as its own members tell it, found through some of them; of those that it has no more it knows nothing.
+
+    name
+        The replica set's name.
+    seeds
+        ``host:port`` of members as others know them: a shard's row, a router's configuration.
+    connection
+        Options for all of them (TLS...); no login is needed.
+
+    Returns:
+        ``replset``, ``primary``, ``members`` (``host:port`` to state, see :py:func:`mongo_replset.members`; the seeds
+        when none of them is in the set), ``lag`` (secondary to whole seconds behind the primary), ``seeds``, and
+        ``unlike``, see :py:func:`unlike`.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_members.seen s1 '[s1a.dc:27017]'
+
+    .. versionadded:: 0.1.0
+    """
+    asked = __salt__["mongo_replset.hellos"](seeds, connection)
+    told = knowing(name, asked)
+    hosts = visible(told) if told else list(seeds)
+    asked.update(__salt__["mongo_replset.hellos"]([host for host in hosts if host not in asked], connection))
+    said = {host: asked[host] for host in hosts}
+    states = {host: __salt__["mongo_replset.member_state"](each) for host, each in said.items()}
+    primary = next((host for host, state in states.items() if state == "PRIMARY"), None)
+    found = {"replset": name, "primary": primary, "members": states, "lag": _lag(said, states, primary)}
+    return {**found, "seeds": list(seeds), "unlike": unlike(seeds, told)}
+
+
+def knowing(name, hellos):
+    """
+    What the member says that knows its set best: the primary, else one that knows a primary; ``None``: nobody. Pure.
+
+    One that was removed while it was cut off still tells of the set as it was.
+
+    name
+        The replica set's name.
+    hellos
+        Mapping of host to its reply to ``hello``, or ``None``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_members.knowing s1 '{"s1a.dc:27017": null}'
+
+    .. versionadded:: 0.1.0
+    """
+    inside = [said for said in hellos.values() if said and said.get("setName") == name]
+    return max(inside, key=lambda said: (bool(said.get("isWritablePrimary")), bool(said.get("primary"))), default=None)
+
+
+def unlike(seeds, said, wanted=()):
+    """
+    Where a list of a set's members differs from what the set itself says: sentences; none where it fits. Pure.
+
+    Hidden members and arbiters may be missing in such a list.
+
+    seeds
+        ``host:port`` in the list.
+    said
+        A member's reply to ``hello``; ``None``: nobody knows, and nothing is said.
+    wanted
+        ``host:port`` that may be in the list too: hidden members, whom no reply names. Default none.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_members.unlike '[s1a.dc:27017]' '{hosts: [s1a.dc:27017, s1b.dc:27017]}'
+
+    .. versionadded:: 0.1.0
+    """
+    if not said:
+        return []
+    listed, known = {each.lower() for each in seeds}, {each.lower() for each in [*visible(said), *wanted]}
+    gone = [f"{host} is no member any more" for host in seeds if host.lower() not in known]
+    holders = [host for kind in ("hosts", "passives") for host in said.get(kind, [])]
+    return gone + [f"{host} is missing" for host in holders if host.lower() not in listed]
+
+
+def refuse_kind(wanted, connection=None):
+    """
+    Refuse a server of another kind than is asked for: a member that is taken for a router, or the reverse.
+
+    wanted
+        ``router`` or ``member``.
+    connection
+        The server; no login is needed.
+
+    Raises ``CommandExecutionError`` with what the server is.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_members.refuse_kind router mongodb://r1.dc:27017
+
+    .. versionadded:: 0.1.0
+    """
+    said, where = __salt__["mongo_client.hello"](connection), __salt__["mongo_client.address"](connection)
+    is_router = said.get("msg") == "isdbgrid"
+    if wanted == "router" and not is_router:
+        raise CommandExecutionError(
+            f"{where} is no router (mongos) but {_kind(said)}; give a router's address, or ask this one by "
+            "mongo_replset.members"
+        )
+    if wanted == "member" and is_router:
+        raise CommandExecutionError(
+            f"{where} is a router (mongos), which is in no replica set; give a member's address, or see all sets by "
+            "mongo_shard.topology"
+        )
+    if wanted == "member" and not said.get("setName"):
+        raise CommandExecutionError(f"{where} is {_kind(said)}; a member of a replica set is wanted")
+
+
 def find_primary(name, hosts, connection=None):
     """
     The set's writable primary as ``host:port``, asked of each host until one knows.
@@ -249,6 +371,27 @@ def _ask(name, hosts, connection):
     error = CommandExecutionError(f"Replica set {name} has no primary that {', '.join(hosts)} would know of")
     error.code = NOT_WRITABLE_PRIMARY
     raise error
+
+
+def _kind(said):
+    """What a server that is no router says that it is."""
+    if said.get("setName"):
+        return f"a member of {said['setName']}"
+    return "not yet a member of any set" if said.get("isreplicaset") else "a server that was started without a set"
+
+
+def _lag(said, states, primary):
+    """Whole seconds by which the last write of each secondary is older than the primary's."""
+    written = {host: _written(each) for host, each in said.items() if states[host] in ("PRIMARY", "SECONDARY")}
+    newest = written.get(primary)
+    if newest is None:
+        return {}
+    return {host: max(0, newest - at) for host, at in written.items() if host != primary and at is not None}
+
+
+def _written(said):
+    """When a member's last write was made, in seconds, by the clock of the primary of that time."""
+    return (((said.get("lastWrite") or {}).get("opTime") or {}).get("ts") or {}).get("$timestamp", {}).get("t")
 
 
 def _status(connection):

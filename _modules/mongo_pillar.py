@@ -163,7 +163,7 @@ def hosts(pillar: dict | None = None) -> dict:
 
     Returns:
         Sorted lists of minion ids: ``members`` (of any set), ``config``, ``shard``, ``routers``, ``initiators`` (the
-        first members), ``cluster`` (the first router) and ``all``.
+        first members), ``cluster`` (the first router), ``all``, and ``gone`` (with a daemon that is to be removed).
 
     CLI Example:
 
@@ -185,7 +185,8 @@ def hosts(pillar: dict | None = None) -> dict:
         "cluster": routers[:1],
         "all": config + shard + routers,
     }
-    return {name: sorted({_host(address) for address in addresses}) for name, addresses in named.items()}
+    found = {name: sorted({_host(address) for address in addresses}) for name, addresses in named.items()}
+    return {**found, "gone": sorted({each["host"] for each in described["gone"]})}
 
 
 def collections(pillar: dict | None = None) -> dict:
@@ -243,6 +244,8 @@ def places(pillar: dict | None = None) -> dict:
         for number, entry in enumerate(entries):
             if entry:
                 found.setdefault(_host(entry["host"]), f"mongodb:{group}:{number}")
+    for number, each in enumerate(described["gone"]):
+        found.setdefault(each["host"], f"mongodb:gone:{number}")
     return found
 
 
@@ -282,9 +285,9 @@ def site(pillar: dict | None = None) -> dict:
 
     Returns:
         ``sets`` (``name``, ``role``, ``members``, ``remove_extra``, ``settings``), ``routers`` (``host:port``),
-        ``databases`` (``name``, ``primary_shard``), ``collections`` (``database``, ``collection``, ``shard_key``,
-        ``unique``, ``indexes``, ``arrays``) and ``users`` (``key``, ``name``, ``database``, ``roles``, ``password``:
-        whether there is one).
+        ``gone`` (``host``, ``unit``, ``data``), ``databases`` (``name``, ``primary_shard``), ``collections``
+        (``database``, ``collection``, ``shard_key``, ``unique``, ``indexes``, ``arrays``) and ``users`` (``key``,
+        ``name``, ``database``, ``roles``, ``password``: whether there is one).
 
     CLI Example:
 
@@ -301,6 +304,7 @@ def site(pillar: dict | None = None) -> dict:
     return {
         "sets": [_set(name, _mapping(each), port) for name, each in _mapping(pillar.get("replsets")).items()],
         "routers": [(_member(each, port) or {}).get("host") for each in _list(pillar.get("routers"))],
+        "gone": [each for each in _list(pillar.get("gone")) if _mapping(each).get("host") and each.get("unit")],
         "databases": [
             {"name": name, "primary_shard": _mapping(each).get("primary_shard")} for name, each in databases.items()
         ],
@@ -446,6 +450,7 @@ def _cross_faults(sound: dict, passwords: bool) -> list:
         _arbiters_rule(sound, described),
         _primary_shard_rule(described),
         _user_rule(sound, described, passwords),
+        _gone_rule(described),
     )
     found = (
         _topology_faults(described) + _database_faults(described, _version(sound)) + _option_faults(sound, described)
@@ -567,6 +572,19 @@ def _needs_write_concern(members: list, data: list) -> bool:
     """Whether the set's own default would be to acknowledge writes by one member; such a set is refused as a shard."""
     voters, writers = (sum(member.get("votes", 1) for member in group) for group in (members, data))
     return writers < voters and writers <= voters // 2 + 1
+
+
+def _gone_rule(described: dict) -> Iterator[tuple]:
+    there = {(_host(member["host"]), f"mongod-{each['name']}"): each for each, member in _members_of(described)}
+    routers = {_host(address) for address in _routers(described)}
+    for number, each in enumerate(described["gone"]):
+        if (each["host"], each["unit"]) in there or (each["unit"] == "mongos" and each["host"] in routers):
+            fault = f"{each['unit']} on {each['host']} is to go and to be there"
+            yield f"gone:{number}", fault, "take it from the set's members or the routers, or from gone"
+
+
+def _members_of(described: dict) -> list:
+    return [(each, member) for each in described["sets"] for member in each["members"] if member]
 
 
 def _user_rule(sound: dict, described: dict, passwords: bool) -> Iterator[tuple]:

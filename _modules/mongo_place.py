@@ -95,6 +95,28 @@ def set_at(connection) -> str | None:
     return (_hello(connection) or {}).get("setName")
 
 
+def loopback(file: str, connection=None):
+    """
+    The daemon of a configuration file over loopback, with the TLS that it has; ``None`` when the file names no port.
+
+    file
+        Absolute path of its configuration, as it was written last.
+    connection
+        Further options, see :py:mod:`mongo_client`.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_place.loopback /etc/mongodb/mongod-s1.conf
+
+    .. versionadded:: 0.1.0
+    """
+    former = _read(file)
+    port = _at(former, PORT)
+    return _with_tls(former, __salt__["mongo_client.at"](f"localhost:{port}", connection)) if port else None
+
+
 def listens(connection) -> bool:
     """
     Whether the port is open; PyMongo would look for two seconds for one that is not.

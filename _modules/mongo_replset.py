@@ -72,6 +72,8 @@ def members(connection=None):
         ``replset``, ``primary`` and ``members``: a mapping of ``host:port`` to ``PRIMARY``, ``SECONDARY``, ``ARBITER``,
         ``OTHER`` (starting, recovering, removed) or ``DOWN``.
 
+    Raises ``CommandExecutionError`` for a router, and for a server that is in no set, with what it is.
+
     CLI Example:
 
     .. code-block:: bash
@@ -80,6 +82,7 @@ def members(connection=None):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["mongo_members.refuse_kind"]("member", connection)
     own = __salt__["mongo_client.hello"](connection)
     return {
         "replset": own.get("setName"),
@@ -213,6 +216,38 @@ def _inside(primary, said, wanted, connection):
     hosts = [entry["host"] for entry in wanted]
     found["names"] = __salt__["mongo_members.named"](hosts, _hosts(found["config"]), connection)
     return found
+
+
+def refusal(name, wanted, connection=None, settings=None, remove_extra=False):
+    """
+    Why the set will never become as it is wanted, as a sentence; ``""`` when it will, or nobody can know yet.
+
+    name, wanted
+        As for :py:func:`plan`.
+    connection
+        Any server that is to be a member, with the credentials to use.
+    settings, remove_extra
+        As for :py:func:`plan`.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_replset.refusal s1 '[s1a.dc:27017, s1b.dc:27017]'
+
+    .. versionadded:: 0.1.0
+    """
+    try:
+        others = hellos([member(entry)["host"] for entry in wanted], connection)
+        if not any(said and said.get("setName") == name for said in others.values()):
+            return ""
+        observed = observe(name, wanted, connection)
+        if not unsettled(observed):
+            plan(name, wanted, observed, settings, remove_extra=remove_extra)
+    except CommandExecutionError as err:
+        # What a server answered, or that none did, may be another thing in a moment; what we refuse stays.
+        return "" if hasattr(err, "code") else str(err)
+    return ""
 
 
 def unsettled(observed):

@@ -262,6 +262,16 @@ RW_CONCERN = _object(
     },
 )
 
+GONE = _object(
+    "a daemon that is needed no more",
+    {
+        "host": HOST,
+        "unit": _text("mongod-SET or mongos", pattern=rf"^(mongos|mongod-[A-Za-z0-9][A-Za-z0-9_-]{{0,62}}){END}"),
+        "data": _flag("true deletes its data too, default false"),
+    },
+    required=("host", "unit"),
+)
+
 CLUSTER = _object(
     "a MongoDB cluster",
     {
@@ -287,6 +297,7 @@ CLUSTER = _object(
             propertyNames=_a("up to 63 letters, digits, - and _", pattern=f"^[A-Za-z0-9][A-Za-z0-9_-]{{0,62}}{END}"),
         ),
         "routers": _list("list of routers (mongos)", {"$ref": "#/$defs/router"}),
+        "gone": _list("list of daemons that a run removes from hosts, by host and unit", GONE),
         "auth": AUTH,
         "default_rw_concern": RW_CONCERN,
         "users": _mapping("users, by name", USER),

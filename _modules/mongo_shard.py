@@ -17,6 +17,8 @@ from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "mongo_shard"
 
+# What a member says to a router's command: it has none of that name, is not readable, or is in no cluster.
+NO_ROUTER = (59, 203, 13435, 13436)
 ON_A_SHARD = 51301  # of MongoDB: getDefaultRWConcern and setDefaultRWConcern
 
 
@@ -212,8 +214,10 @@ def topology(connection=None):
         A router, with credentials.
 
     Returns:
-        ``config`` and ``shards`` (``{name: {primary, members: {host:port: state}}}``) and ``collections``
+        ``config`` and ``shards`` (shard to its set, each as :py:func:`mongo_members.seen` answers) and ``collections``
         (``{name: {key, chunks: {shard: count}}}``).
+
+    Raises ``CommandExecutionError`` for a server that is no router, with what it is.
 
     CLI Example:
 
@@ -223,14 +227,48 @@ def topology(connection=None):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["mongo_members.refuse_kind"]("router", connection)
     options, sets = __salt__["mongo_client.anonymous"](connection), shards(connection)
     rows = [row for row in _sharded(connection) if not row["_id"].startswith("config.")]
     chunks = _chunks(rows, sets, connection)
     return {
-        "config": _set_states(_config_string(connection), options),
-        "shards": {name: _set_states(host, options) for name, host in sorted(sets.items())},
+        "config": _seen(_config_string(connection), options),
+        "shards": {name: _seen(host, options) for name, host in sorted(sets.items())},
         "collections": {row["_id"]: {"key": dict(row["key"]), "chunks": chunks[row["_id"]]} for row in rows},
     }
+
+
+def stale_shards(replsets, connection=None):
+    """
+    Where the cluster's list of shards (``config.shards``) differs from what the shards' sets say of themselves.
+
+    MongoDB's routers write that list when they see that a set has changed, from 8.0 on the set's primary does.
+
+    replsets
+        ``{name: [members]}``, members as for :py:func:`mongo_replset.plan`: a hidden one is in a set that does not show
+        it. Shards of other sets are not looked at.
+    connection
+        A router, with credentials.
+
+    Returns:
+        Sentences; none where the list fits, and for a set of which no member answers.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_shard.stale_shards '{s1: [s1a.dc:27017, s1b.dc:27017]}'
+
+    .. versionadded:: 0.1.0
+    """
+    found, options = [], __salt__["mongo_client.anonymous"](connection)
+    for name, host in sorted(shards(connection).items()):
+        replset, seeds = host.split("/")[0], _hosts(host)
+        wanted = [__salt__["mongo_replset.member"](each)["host"] for each in replsets.get(replset, ())]
+        said = __salt__["mongo_replset.hellos"](list(dict.fromkeys([*wanted, *seeds])) if wanted else [], options)
+        told = __salt__["mongo_members.knowing"](replset, said)
+        found += [f"shard {name}: {each}" for each in __salt__["mongo_members.unlike"](seeds, told, wanted)]
+    return found
 
 
 def unhealthy(replsets, connection=None):
@@ -482,8 +520,7 @@ def add_shard(name, replset, hosts, connection=None, timeout=60):
 
     .. versionadded:: 0.1.0
     """
-    command = {"addShard": f"{replset}/{','.join(hosts)}", "name": name}
-    __salt__["mongo_client.command"](command, connection=connection, timeout=timeout)
+    _route({"addShard": f"{replset}/{','.join(hosts)}", "name": name}, connection, timeout)
 
 
 def create_database(name, primary_shard=None, connection=None, timeout=60):
@@ -503,8 +540,7 @@ def create_database(name, primary_shard=None, connection=None, timeout=60):
 
     .. versionadded:: 0.1.0
     """
-    command = {"enableSharding": name, **({"primaryShard": primary_shard} if primary_shard else {})}
-    __salt__["mongo_client.command"](command, connection=connection, timeout=timeout)
+    _route({"enableSharding": name, **({"primaryShard": primary_shard} if primary_shard else {})}, connection, timeout)
 
 
 def shard_collection(name, key, unique=False, connection=None, timeout=120):
@@ -527,11 +563,26 @@ def shard_collection(name, key, unique=False, connection=None, timeout=120):
     """
     command = {"shardCollection": name, "key": key, "collation": {"locale": "simple"}}
     command.update({"unique": True} if unique else {})
-    __salt__["mongo_client.command"](command, connection=connection, timeout=timeout)
+    _route(command, connection, timeout)
+
+
+def _route(command, connection, timeout):
+    """A command that only routers have; a server of another kind has never heard of it, and is named."""
+    try:
+        __salt__["mongo_client.command"](command, connection=connection, timeout=timeout)
+    except CommandExecutionError as err:
+        if getattr(err, "code", None) in NO_ROUTER:
+            __salt__["mongo_members.refuse_kind"]("router", connection)
+        raise
 
 
 def _config_rows(collection, connection):
-    return __salt__["mongo_client.rows"]({"find": collection}, db="config", connection=connection)
+    try:
+        return __salt__["mongo_client.rows"]({"find": collection}, db="config", connection=connection)
+    except CommandExecutionError as err:
+        if getattr(err, "code", None) in NO_ROUTER:
+            __salt__["mongo_members.refuse_kind"]("router", connection)
+        raise
 
 
 def _sharded(connection):
@@ -557,12 +608,8 @@ def _config_string(connection):
     return __salt__["mongo_client.command"]({"getShardMap": 1}, connection=connection)["map"]["config"]
 
 
-def _set_states(host, options):
-    hosts = _hosts(host)
-    said = __salt__["mongo_replset.hellos"](hosts, options)
-    states = {one: __salt__["mongo_replset.member_state"](answer) for one, answer in said.items()}
-    primary = next((one for one, state in states.items() if state == "PRIMARY"), None)
-    return {"primary": primary, "members": states}
+def _seen(host, options):
+    return __salt__["mongo_members.seen"](host.split("/")[0], _hosts(host), options)
 
 
 def _hosts(host):

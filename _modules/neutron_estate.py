@@ -52,7 +52,8 @@ def seen(answers, pillar=None):
         The value of the pillar's key ``openstack``. Default: this minion's.
 
     Returns:
-        As for :py:func:`mongo_estate.seen`.
+        As for :py:func:`mongo_estate.seen`. ``data`` has ``projects``: project to its ``vlan`` and ``result``
+        (``same``, ``create``, ``adopt``, ``drift`` or ``conflict``).
 
     CLI Example:
 
@@ -65,14 +66,23 @@ def seen(answers, pillar=None):
     minion = (questions(pillar)[0]["minions"] or [""])[0]
     plan = answers[0].get(minion)
     found = {"lines": {}, "states": {}, "silent": [minion] if minion and plan is None else [], "fault": None}
+    found.update({"broken": [], "behind": [], "named": [], "data": {"projects": {}}})
+    if found["silent"]:
+        return found
     if not isinstance(plan, dict):
         who = minion or "the master"
         return {**found, "fault": f"the cloud cannot be looked at from {who}: {plan or 'no answer'}"}
     projects = _projects(pillar)
     vlans = {name: f"VLAN {row['vlan']}" for name, row in projects.items()}
     found["lines"] = {name: f"{vlans.get(name, 'in no row')}, {_words(row)}" for name, row in plan.items()}
-    found["states"] = {f"project {name}": STATES.get(row["result"], "broken") for name, row in plan.items()}
-    return found
+    states = {name: STATES.get(row["result"], "broken") for name, row in plan.items()}
+    found["states"] = {f"project {name}": state for name, state in states.items()}
+    for kind, state in (("broken", "broken"), ("behind", "changed")):
+        found[kind] = [f"project {name}: {_words(row)}" for name, row in plan.items() if states[name] == state]
+    found["data"]["projects"] = {
+        name: {"vlan": projects.get(name, {}).get("vlan"), "result": row["result"]} for name, row in plan.items()
+    }
+    return {**found, "named": [*found["broken"], *found["behind"]]}
 
 
 def drawn(pillar=None):

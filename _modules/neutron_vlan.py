@@ -61,6 +61,8 @@ def lint(table=None, path=None):
     .. versionadded:: 0.1.0
     """
     found = []
+    if isinstance(table, str) and not path:
+        raise CommandExecutionError(f"{table!r} is no table; did you mean path={table}?")
     if path:
         table = _rendered(path)
         found = __salt__["pillar_files.oddities"](path)
@@ -575,12 +577,20 @@ def _rendered(path):
     """The table of a pillar file, rendered as a minion's pillar is."""
     try:
         with open(path, encoding="utf-8") as text:
-            pillar = __salt__["slsutil.renderer"](string=text.read(), default_renderer="jinja|yaml")
+            pillar = __salt__["slsutil.renderer"](string=text.read() or "{}", default_renderer="jinja|yaml")
     except OSError as err:
         raise CommandExecutionError(f"{path} cannot be read: {err.strerror}") from None
     except (CommandExecutionError, SaltRenderError) as err:
+        found = __salt__["pillar_files.unreadable"](path)
+        if found:
+            raise CommandExecutionError(f"{found['place']}: YAML cannot read this: {found['reason']}") from None
         raise CommandExecutionError(f"{path} cannot be rendered: {err}") from None
-    return pillar.get("openstack") if isinstance(pillar, dict) else None
+    if not isinstance(pillar, dict) or "openstack" not in pillar:
+        there = (
+            f"its keys are {', '.join(map(str, pillar))}" if isinstance(pillar, dict) and pillar else "it has no key"
+        )
+        raise CommandExecutionError(f"{path} has no key openstack, which holds the table; {there}")
+    return pillar["openstack"]
 
 
 def _line(fault):

@@ -355,6 +355,27 @@ def fingerprint():
     return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
 
 
+def solution(message):
+    """
+    What a message of the bundle means, and what to do, where there is no master: as ``salt-run onepass.solution``.
+
+    message
+        The message, or any text with it inside.
+
+    Returns:
+        As :py:func:`onepass_solution.find`, of the explanation that fits best.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . onepass.solution 'virtual1 is not sealed; libvirt_clone.seal virtual1'
+
+    .. versionadded:: 0.1.0
+    """
+    return __salt__["onepass_solution.find"](message)[0]
+
+
 def _tell(what, seen):
     """Through the minion's own connection, which takes no time; salt-call has none."""
     if __opts__.get("__cli") != "salt-call" and __opts__.get("file_client") != "local":

@@ -591,6 +591,16 @@ ERRORS = {
             "Correct the path; mode and owner.",
         ),
         (
+            "* is no table; did you mean path=*",
+            "The first argument of neutron_vlan.lint is the table itself; a file's name was given in its place.",
+            "Write path= before the name.",
+        ),
+        (
+            "* has no key openstack, which holds the table",
+            "A pillar file holds the table below the key openstack; this one has it at its top, or another area's.",
+            "Put openstack: above the table and indent that.",
+        ),
+        (
             "cannot be rendered",
             "Jinja or YAML of the table's file has a mistake.",
             "The words after the file name say line and reason.",

@@ -19,6 +19,11 @@ ERRORS = {
             "run again; what is done has nothing to do. If the hosts are merely slow, give a longer timeout.",
         ),
         (
+            "*: YAML cannot read this: *",
+            "The file breaks off YAML's form at that line and column; what is wrong may begin a line earlier.",
+            "Correct the line. Tabs are never indentation in YAML; a text with a colon and a blank needs quotes.",
+        ),
+        (
             "jsonschema 4 in Salt's Python",
             "The Python that runs Salt lacks the library that judges a pillar; the distribution's Python does not "
             "count.",
@@ -204,6 +209,70 @@ ERRORS = {
             "The process of the run, or the master, was killed. What the minions were doing they have finished by "
             "themselves.",
             "Run the same again. The world is the state: what is done has nothing to do.",
+        ),
+    ],
+    "MongoDB: who is asked, and what is there": [
+        (
+            "* is no router (mongos) but *",
+            "A command for a cluster's router was sent to a member of a set, or to a server of its own: a port or a "
+            "host was confused.",
+            "Give the router's address (mongodb:routers). What a member itself knows: mongo_replset.members.",
+        ),
+        (
+            "* is a router (mongos), which is in no replica set",
+            "A question on a replica set was sent to a router, which has no set of its own.",
+            "Give a member's address; all sets of the cluster at once: mongo_shard.topology.",
+        ),
+        (
+            "* is *; a member of a replica set is wanted",
+            "The server runs, but is in no replica set: it was started without one, or nobody has initiated its set "
+            "yet (rs.initiate()).",
+            "The state mongo_replset.replset_present on the set's first member gives birth to the set and adds the "
+            "others.",
+        ),
+        (
+            "*, which brings the members into *, refuses: *",
+            "This member waits to be taken into its set, which the set's first member does; and that will not, for "
+            "the reason after the colon.",
+            "Mend that reason; it is told for the first member too. Then run again.",
+        ),
+        (
+            "the set has members that are not listed: *",
+            "The pillar leaves out members that the living set has. They are never removed unasked, so a run would "
+            "refuse it.",
+            "Add them to the set's members; or, if they are replaced or go, say remove_extra: true at that set, and "
+            "take it away again after the run.",
+        ),
+        (
+            "* is no option of PyMongo's",
+            "The connection has a key that MongoClient does not have: one of another driver's or of a program's.",
+            "Take the option that is proposed; all of them stand in PyMongo's documentation of MongoClient.",
+        ),
+        (
+            "* is no unit of the formula's",
+            "Only units that the formula makes are removed by name: mongod- with the set's name, or mongos.",
+            "Correct the name; anything else is removed by hand.",
+        ),
+        (
+            "* does not start a daemon with *: somebody else has made it",
+            "The unit has a name of the formula's, but starts something else: another program or person wrote it.",
+            "Look at it (systemctl cat), and remove it by hand if it is not needed.",
+        ),
+        (
+            "* does not stop; journalctl -u * says why",
+            "systemd could not end the daemon.",
+            "Look at the journal that it names, end the daemon by hand, then run again.",
+        ),
+        (
+            "* holds no data of MongoDB's",
+            "The daemon's data directory was to be deleted and has not what MongoDB's data have: another disk may be "
+            "mounted there, or the path is wrong.",
+            "Look what it is, and delete it by hand; or leave data out of mongodb:gone.",
+        ),
+        (
+            "* is where * has its data too",
+            "Two units have the same data directory, or one lies in the other's.",
+            "Leave data out of mongodb:gone, and delete by hand what is needed no more.",
         ),
     ],
     "Branches": [

@@ -751,6 +751,14 @@ ERRORS = {
             "A name of its own, or none: MongoDB then makes one.",
         ),
     ],
+    "The pillar: MongoDB daemons that go": [
+        (
+            "* is to go and to be there",
+            "mongodb:gone names a daemon that the pillar also has as a member of a set, or as a router.",
+            "Take the member out of its set (with remove_extra: true), or the router out of routers; or take the entry "
+            "out of gone.",
+        ),
+    ],
     "The pillar: OpenStack": [
         (
             "is * of *;",

@@ -41,7 +41,9 @@ def find(message: str) -> list:
     text = " ".join(message.split())
     fitting = [entry for entry in __salt__["onepass_errors.entries"]() if matches(entry["error"], text)]
     if not fitting:
-        raise CommandExecutionError("No message of the bundle is in this text; give the line that names the object")
+        raise CommandExecutionError(
+            "No message of the bundle is in this text; give the whole line in which it says what is wrong, in quotes"
+        )
     return sorted(fitting, key=lambda entry: len(entry["error"].replace("*", "")), reverse=True)
 
 

@@ -20,6 +20,7 @@ __virtualname__ = "orchestration"
 GATED = "One or more requisite failed"
 WAIT = "Would wait for"
 WAITED = re.compile(r"Waited [\d.]+ s for (?P<wanted>.+?); last seen: (?P<seen>.*)", re.DOTALL)
+BRINGS = ", which brings the members into "  # of mongo_replset.member_ready
 DAY = 86400
 LETTERS = str.maketrans("0123456789", "ghijklmnop")
 ASSUMED = re.compile(r"\((?P<assumed>(if|before) [^()]*(\([^()]*\)[^()]*)*)\)$")
@@ -92,7 +93,8 @@ def causes(steps, restarted=False):
     """
     The first cause of failure on each host, hosts that fail alike together.
 
-    A state that only waited for one that failed is no cause. Two causes are alike when they differ in nothing but the
+    A state that only waited for one that failed is no cause. In each phase what waited for another host comes after
+    that one's own failure. Two causes are alike when they differ in nothing but the
     host's name.
 
     steps
@@ -120,7 +122,7 @@ def causes(steps, restarted=False):
             tolerated = step["result"] is not False
             group = groups.setdefault(key, {"phase": step["__id__"], "hosts": [], **cause, "tolerated": tolerated})
             group["hosts"] += [host] if host else []
-    return [{**group, "next": group.get("next") or _next(group)} for group in groups.values()]
+    return [{**group, "next": group.get("next") or _next(group)} for group in _causes_first(groups.values())]
 
 
 def job(function, answers):
@@ -285,6 +287,18 @@ def _first_causes(step):
     if not found and step["result"] is False and not _is_gated(step):
         found[""] = _cause({**step, "function": "", "sls": ""})
     return found
+
+
+def _causes_first(groups):
+    """In the order of the phases, and in each those that waited for others after these."""
+    phases = list(dict.fromkeys(group["phase"] for group in groups))
+    return sorted(groups, key=lambda group: (phases.index(group["phase"]), _is_consequence(group)))
+
+
+def _is_consequence(group):
+    """Whether it waited for what another host was to bring, or was told that this will not."""
+    waited = group["function"] and not group["wanted"].startswith(group["function"])
+    return bool(waited) or BRINGS in group["seen"]
 
 
 def _cause(state):

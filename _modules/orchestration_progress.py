@@ -15,6 +15,7 @@ Seconds are those since the orchestration's beginning.
 __virtualname__ = "orchestration_progress"
 
 WAIT_TAG = "onepass/wait"
+GATED, LONGEST = "One or more requisite failed", 200
 
 
 def __virtual__():
@@ -136,8 +137,25 @@ def _host_returns(progress, data, now):
         if str(data.get("fun")).startswith("state.") and data["id"] in phase["waiting"] and phase["sls"] == sls:
             phase["waiting"].discard(data["id"])
             progress["waits"].pop(data["id"], None)
-            return [] if phase["waiting"] else _phase_ends(progress, name, now)
+            failed = [f"{name}: {data['id']} failed: {why}" for why in _failure(data.get("return"))]
+            return failed + ([] if phase["waiting"] else _phase_ends(progress, name, now))
     return []
+
+
+def _failure(returned):
+    """The first line of what failed first in a host's return of states, in a list; a return may have any form."""
+    states = returned.values() if isinstance(returned, dict) else ()
+    failed = [each for each in states if isinstance(each, dict) and each.get("result") is False]
+    failed = [each for each in failed if isinstance(each.get("comment"), str) and GATED not in each["comment"]]
+    in_turn = sorted(failed, key=lambda each: each["__run_num__"] if isinstance(each.get("__run_num__"), int) else 0)
+    if in_turn:
+        return [_short(in_turn[0]["comment"])]
+    return [_short(returned)] if isinstance(returned, str) else []
+
+
+def _short(text):
+    line = text.strip().partition("\n")[0]
+    return line if len(line) <= LONGEST else line[: LONGEST - 3] + "..."
 
 
 def _described(progress, name, phase, now):

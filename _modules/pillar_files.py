@@ -53,6 +53,38 @@ def located(faults, files):
     return [{**fault, **_place(fault["path"], trees)} for fault in faults]
 
 
+def unreadable(path):
+    """
+    Where and why YAML cannot read a file; ``None`` when it can, and for one with Jinja in it.
+
+    path
+        Path of a pillar file.
+
+    Returns:
+        ``place`` (``/srv/pillar/openstack.sls:14:3``, line and column) and ``reason``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . pillar_files.unreadable pillar/openstack.sls
+
+    .. versionadded:: 0.1.0
+    """
+    try:
+        with open(path, encoding="utf-8") as text:
+            written = text.read()
+        if "{{" not in written and "{%" not in written:
+            yaml.compose(written, yaml.SafeLoader)
+    except yaml.MarkedYAMLError as err:
+        reason = "a tab, where blanks are wanted" if "'\\t'" in str(err.problem) else err.problem
+        mark = err.problem_mark
+        return {"place": f"{path}:{mark.line + 1}:{mark.column + 1}", "reason": reason} if mark else None
+    except (OSError, ValueError, yaml.YAMLError):
+        return None
+    return None
+
+
 def oddities(path):
     """
     What YAML, or Salt, reads otherwise than it is written: ``012`` and ``12:30`` as numbers, a key given twice.

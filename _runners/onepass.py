@@ -50,13 +50,16 @@ def check(areas: str | list | None = None, sync: bool = False, timeout: int | No
     areas
         Parts of the pillar to check, such as ``mongodb`` or a list. Default: all that are there.
     sync
-        Bring the master's modules and states to the hosts that have others, once no fault is left. Default ``False``.
+        Bring the master's modules and states to the hosts that have others, once no fault is left, and have all of them
+        read their pillar anew. Default ``False``.
     timeout
         Seconds that minions have for their answer. Default: the master's ``timeout``, and 15 at least.
 
     Returns:
         For each area ``ok`` and what it describes; ``modules``: ``ok``, or the hosts that have others than the master
-        (``differ on``) or had (``brought to``).
+        (``to be brought by the run to``) or had (``brought to``). With ``--out=json`` numbers and lists instead:
+        ``code`` (0, or 1: there are faults), ``faults`` (each with ``path``, ``fault``, ``remedy`` and, where it is
+        known, ``place``), each area's counts, and ``modules`` with ``others``.
 
     Raises ``CommandExecutionError`` with one line per fault: path, fault, remedy; never a secret. So ``salt-run`` ends
     with an exit code other than 0, and the step of an orchestration fails.
@@ -81,12 +84,18 @@ def check(areas: str | list | None = None, sync: bool = False, timeout: int | No
     modules = _execution_modules()
     faults, named = _judged(modules, wanted, pillar)
     places = {minion: path for area in reversed(wanted) for minion, path in named[area].items()}
-    hosts = __salt__["onepass_hosts.look"](places, timeout)
-    faults += hosts["faults"]
+    hosts = __salt__["onepass_hosts.look"](places, timeout, refresh=sync)
+    faults = faults + hosts["faults"] or _refused(modules, wanted, pillar, timeout)
+    faults = _located(faults, modules)
+    if faults and _wants_data():
+        return {"code": 1, "faults": faults, "retcode": 1}
     if faults:
-        raise Refusal(_report(_located(faults, modules)))
-    counted = {area: f"ok: {_counted(_ask(modules, area, 'summary', pillar[area]))}" for area in wanted}
-    return {**counted, "modules": _modules(hosts["others"], sync)}
+        raise Refusal(_report(faults))
+    counts = {area: _ask(modules, area, "summary", pillar[area]) for area in wanted}
+    said = _modules(hosts["others"], sync)
+    if _wants_data():
+        return {"code": 0, "faults": [], **counts, "modules": {"others": [] if sync else hosts["others"]}}
+    return {**{area: f"ok: {_counted(each)}" for area, each in counts.items()}, "modules": said}
 
 
 def _judged(modules, wanted: list, pillar: dict) -> tuple:
@@ -98,6 +107,17 @@ def _judged(modules, wanted: list, pillar: dict) -> tuple:
             faults += _ask(modules, area, "faults", pillar[area], *[others] * (area == "branches"))
         named[area] = _ask(modules, area, "places", pillar[area])
     return faults, named
+
+
+def _refused(modules, wanted: list, pillar: dict, timeout: int | None) -> list:
+    """What a run would refuse, as the areas that look at the world for that find it."""
+    faults = []
+    for area in wanted:
+        if f"{ESTATES[area]}.doubts" in modules:
+            asked = modules[f"{ESTATES[area]}.doubts"](pillar[area])
+            told = [_answer(each, timeout, modules) for each in asked]
+            faults += modules[f"{ESTATES[area]}.refused"](told, pillar[area])
+    return faults
 
 
 # The pillar and the modules as an orchestration has them
@@ -154,7 +174,7 @@ def _modules(others: list, sync: bool) -> str | dict:
     if not others:
         return "ok"
     if not sync:
-        return {"differ on": others}
+        return {"to be brought by the run to": others}
     failed = __salt__["onepass_hosts.sync"](others)
     if failed:
         said = "\n  ".join(f"{minion}: {answer}" for minion, answer in failed.items())
@@ -269,22 +289,25 @@ def status(areas: str | list | None = None, timeout: int | None = None):
         Seconds that minions have for their answer. Default: the master's ``timeout``, and 15 at least.
 
     Returns:
-        For each area a mapping of things to one line each, and ``silent``: minions that do not answer.
+        A table; with ``--out=json`` or for another function numbers and lists, see :py:func:`estate_status.told`, whose
+        ``code`` is the command's exit code: 0 all is as wanted, 1 there is a fault, 2 a host is silent, 3 something is
+        behind, or a run would change it.
 
-    Raises ``CommandExecutionError``, with all that was seen, when an area cannot be looked at.
+    Raises ``CommandExecutionError`` for areas that the pillar does not have.
 
     CLI Example:
 
     .. code-block:: bash
 
         salt-run onepass.status
+        salt-run onepass.status mongodb --out=json
 
     .. versionadded:: 0.1.0
     """
-    seen = _seen(areas, timeout, _execution_modules())
-    data = {area: {**each["lines"], **_exceptions(each)} for area, each in seen.items()}
-    text = "\n".join(line for area, lines in data.items() for line in [area, *_aligned(lines)])
-    return _told(data, text, any(each["fault"] for each in seen.values()))
+    modules = _execution_modules()
+    seen = _seen(areas, timeout, modules)
+    found = modules["estate_status.told"](seen)
+    return _coded(found["data"], found["text"], found["data"]["code"])
 
 
 def graph(path: str = "estate.html", title: str = "The estate", state: bool = False, timeout: int | None = None):
@@ -359,10 +382,6 @@ def _answer(question: dict, timeout: int | None, modules) -> dict:
         return {"": str(err)}
     except KeyError as err:  # of Salt's loader: a module that needs what this master's Python does not have
         return {"": f"{function} needs {err.args[0]}, which this master's Python cannot load"}
-
-
-def _exceptions(seen: dict) -> dict:
-    return {**_only("silent", seen["silent"]), **_only("fault", [seen["fault"]] if seen["fault"] else [])}
 
 
 def _only(name: str, things: list) -> dict:
@@ -595,6 +614,35 @@ def _told(data: dict | list, text: str, failed: bool = False):
     if failed:
         raise Refusal(text)
     return text if _typed() else data
+
+
+class Screen(str):
+    """A text with an exit code, which salt-run takes from an answer's data, as if these were a mapping."""
+
+    def __new__(cls, text: str, code: int):
+        made = super().__new__(cls, text)
+        made.code = code
+        return made
+
+    def __contains__(self, part) -> bool:
+        return part == "retcode" or super().__contains__(part)
+
+    def __getitem__(self, part):
+        return self.code if part == "retcode" else super().__getitem__(part)
+
+
+def _coded(data: dict, text: str, code: int):
+    """A command's answer with an exit code that tells more than whether it failed."""
+    if not code or not _typed():
+        return _told(data, text)
+    if __opts__.get("output"):
+        return {**data, "retcode": code}
+    return {"outputter": "nested", "data": Screen(__salt__["onepass_answers.printable"](text), code)}
+
+
+def _wants_data() -> bool:
+    """Whether somebody typed ``onepass.check --out=...``; the other commands check too, and answer something else."""
+    return __opts__.get("fun") == "onepass.check" and bool(__opts__.get("output"))
 
 
 def _typed() -> bool:

@@ -54,7 +54,13 @@ def _jid(value) -> str | None:
 
 
 NOTHING = type(None)
-SET = {"members": {ANY: _text}}
+SET = {
+    "members": {ANY: _text},
+    "primary?": (_text, NOTHING),
+    "lag?": {ANY: int},
+    "seeds?": [_text],
+    "unlike?": [_text],
+}
 ONE = (_text, bool, int, float, NOTHING)
 ROW = (*ONE, [ONE], {ANY: ONE})
 FIELD = (*ROW, [ROW], {ANY: ROW})
@@ -67,6 +73,15 @@ FORMS = {
         "config": SET,
         "shards": {ANY: SET},
         "collections": {ANY: {"key": {ANY: (_text, int, float)}, "chunks": {ANY: int}}},
+    },
+    "mongo_daemon.extras": {ANY: [_text]},
+    "mongo_units.there": {
+        ANY: {
+            "active": bool,
+            "replset": (_text, NOTHING),
+            "port": (int, NOTHING),
+            "data": (_text, NOTHING),
+        }
     },
     "neutron_vlan.plan": {
         ANY: {

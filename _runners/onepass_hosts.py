@@ -71,7 +71,7 @@ def ask(minions: list, function: str | list, arg: tuple | list = (), timeout: in
     return judged | {minion: dict.fromkeys(function, words) if several else words for minion, words in busy.items()}
 
 
-def look(places: dict, timeout: int | None = None) -> dict:
+def look(places: dict, timeout: int | None = None, refresh: bool = False) -> dict:
     """
     Hosts without an accepted key, hosts that do not answer, and hosts that have other modules than the master serves.
 
@@ -79,6 +79,8 @@ def look(places: dict, timeout: int | None = None) -> dict:
         Minion to the place in the pillar that names it.
     timeout
         Seconds that minions have for their answer. Default: the master's ``timeout``, and 15 at least.
+    refresh
+        They read their pillar anew too: one that they had before it was written would be asked with. Default ``False``.
 
     Returns:
         ``faults`` (list of mappings with ``path``, ``fault`` and ``remedy``) and ``others`` (list of minions).
@@ -93,7 +95,9 @@ def look(places: dict, timeout: int | None = None) -> dict:
     """
     keys = salt.key.get_key(__opts__).list_keys()
     accepted = [minion for minion in places if minion in keys["minions"]]
-    answers = ask(accepted, "onepass.fingerprint", timeout=timeout) if accepted else {}
+    functions = ["onepass.fingerprint", *["saltutil.refresh_pillar"] * refresh]
+    told = ask(accepted, functions, [[]] * len(functions), timeout) if accepted else {}
+    answers = {minion: answer["onepass.fingerprint"] for minion, answer in told.items()}
     served = _fingerprint()  # of which a minion that has no modules of ours says an error
     return {
         "faults": _faults(places, keys, answers, _patience(timeout)),

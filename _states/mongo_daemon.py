@@ -120,6 +120,87 @@ def in_place(name, file, configuration, replsets, connection=None):
     return ret
 
 
+def absent(name, data=False, host=None, hosts=None, connection=None, timeout=120):
+    """
+    There is no such unit on this host, nor its configuration; its data stay unless they are named.
+
+    A unit is one of the formula's: ``mongod-SET`` or ``mongos``; one that somebody else has made is refused. A member
+    is stopped when its set has let it go, which is waited for: no set loses a member by this. Its log stays.
+
+    name
+        The systemd unit.
+    data
+        Delete its data directory too. Default ``False``. Refused where it holds no data of MongoDB's, or another's too.
+    host
+        The host's name in the set, as in its member's ``host:port``. Default: only the daemon itself is asked.
+    hosts
+        ``host:port`` of members that stay in the set; they are asked whether they still have this one. Default: none.
+    connection
+        Options (TLS...), see :py:mod:`mongo_client`; no login is needed.
+    timeout
+        Seconds to wait for the set. Default 120.
+
+    .. code-block:: yaml
+
+        mongod-s1:
+          mongo_daemon.absent
+
+        mongodb-gone-mongod-s1:
+          mongo_daemon.absent:
+            - name: mongod-s1
+            - data: True
+            - host: s1d.dc
+            - hosts: [s1a.dc:27017, s1b.dc:27017, s1c.dc:27017]
+            - require:
+              - mongo_replset: mongodb-replset-s1
+
+    .. versionadded:: 0.1.0
+    """
+    hosts = [] if hosts is None else hosts
+    given = {"data": data, "host": host, "hosts": hosts, "connection": connection, "timeout": timeout}
+    refused = __salt__["mongo_arguments.refusal"](name, f"daemon {name}", given)
+    if refused:
+        return refused
+    test, what = __opts__["test"], f"the set to let {name} go"
+
+    def look():
+        observed = __salt__["mongo_units.observe"](name)
+        return observed, _membership(observed, host, hosts, connection)
+
+    def settled():
+        observed, member = look()
+        return (None if member else observed), member
+
+    def read():
+        observed, member = look()
+        if test or not member:
+            return {**observed, "assumed": member and f"before that, it has to leave its set: {member}"}
+        return __salt__["mongo_client.wait"](settled, what, timeout)
+
+    return __salt__["onepass.converge"](
+        name,
+        read=read,
+        plan=lambda observed: __salt__["mongo_units.plan_absent"](name, observed, data),
+        act=lambda step: __salt__["mongo_units.act_absent"](name, step),
+        fact=lambda observed: f"There is no unit {name}",
+        test=test,
+    )
+
+
+def _membership(observed, host, hosts, connection):
+    """Where the unit's daemon is still a member, as a sentence; ``""``: nowhere."""
+    if not observed["files"] or not observed["replset"]:
+        return ""
+    own = __salt__["mongo_daemon.set_of"](observed["file"], connection) if observed["active"] else None
+    if own:
+        return f"it is a member of {own}"
+    options = __salt__["mongo_client.anonymous"](connection)
+    told = __salt__["mongo_members.knowing"](observed["replset"], __salt__["mongo_replset.hellos"](hosts, options))
+    members = [each.lower() for each in __salt__["mongo_members.visible"](told or {})]
+    address = f"{host}:{observed['port']}"
+    return f"{observed['replset']} has {address} as a member" if address.lower() in members else ""
+
+
 def mod_watch(name, files, together=None, turn=None, connection=None, timeout=120, **more):
     """
     What a dry run of :py:func:`current` shows when a watched file would be written; its owner and mode do not count.

@@ -10,12 +10,15 @@ hosts, all at once, converges in one pass. All take ``connection``, which is exp
 Requires PyMongo 4.6 or later in Salt's Python.
 """
 
+import time
+
 from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "mongo_replset"
 
 READY = ("PRIMARY", "SECONDARY", "ARBITER")
 AUTHENTICATION_FAILED = 18
+LOOK_SECONDS = 3  # between two looks whether what a member waits for is refused
 
 
 def __virtual__():
@@ -123,7 +126,7 @@ def replset_present(
     return __salt__["onepass.converge"](name, read, plan, act, fact, test)
 
 
-def member_ready(name, connection=None, timeout=120):
+def member_ready(name, connection=None, timeout=120, members=None, settings=None, remove_extra=False):
     """
     This member of the replica set is primary, secondary or arbiter. Changes nothing; waits.
 
@@ -133,6 +136,9 @@ def member_ready(name, connection=None, timeout=120):
         The member, see :py:mod:`mongo_client`; no login is needed.
     timeout
         Seconds. Default 120; a first synchronisation of much data takes longer.
+    members, settings, remove_extra
+        Those of the set's :py:func:`replset_present`, which brings this member into it. What that refuses for good is
+        refused here too, instead of being waited for. Default: nobody is looked at but this member.
 
     .. code-block:: yaml
 
@@ -148,16 +154,27 @@ def member_ready(name, connection=None, timeout=120):
 
     .. versionadded:: 0.1.0
     """
-    refused = __salt__["mongo_arguments.refusal"](
-        name, f"member of {name}", {"connection": connection, "timeout": timeout}
-    )
+    wanted = [] if members is None else members
+    given = {"connection": connection, "timeout": timeout, "members": wanted}
+    given.update({"settings": settings, "remove_extra": remove_extra})
+    refused = __salt__["mongo_arguments.refusal"](name, f"member of {name}", given)
     if refused:
         return refused
+
+    first = __salt__["mongo_replset.member"](wanted[0])["host"] if wanted else ""
+    look = {"next": time.monotonic() + LOOK_SECONDS}
 
     def condition():
         said = __salt__["mongo_client.hello"](connection)
         state = __salt__["mongo_replset.member_state"](said)
-        return said.get("setName") == name and state in READY, f"{state} of {said.get('setName')}"
+        if said.get("setName"):
+            return said["setName"] == name and state in READY, f"{state} of {said['setName']}"
+        if wanted and time.monotonic() > look["next"]:
+            look["next"] = time.monotonic() + LOOK_SECONDS
+            why = __salt__["mongo_replset.refusal"](name, wanted, connection, settings, remove_extra)
+            if why:
+                raise CommandExecutionError(f"{first}, which brings the members into {name}, refuses: {why}")
+        return False, "not yet a member of any set" + (f"; {first} brings it into {name}" if wanted else "")
 
     what = f"{__salt__['mongo_client.address'](connection)} to be primary or secondary of {name}"
     return __salt__["mongo_client.gate"](name, condition, what, timeout, __opts__["test"])

@@ -487,6 +487,50 @@ def cluster_healthy(name, replsets, connection=None, timeout=120):
     return __salt__["mongo_client.gate"](name, condition, "every member to be ready", timeout, __opts__["test"])
 
 
+def shards_current(name, replsets, connection=None, timeout=120):
+    """
+    The cluster's list of shards (``config.shards``) names the members that the sets have. Changes nothing; waits.
+
+    A client or a router that starts finds a shard through that list. After members were replaced MongoDB corrects it by
+    itself: a router within half a minute, from 8.0 on the shard's primary. Where it does not, all old members may be
+    replaced one day, and the shard is not found any more.
+
+    name
+        Any text.
+    replsets
+        ``{name: [members]}``, members as for :py:func:`mongo_replset.replset_present`; other sets are not looked at.
+    connection
+        A router, with credentials.
+    timeout
+        Seconds. Default 120.
+
+    .. code-block:: yaml
+
+        cluster:
+          mongo_shard.shards_current:
+            - replsets: {s1: [s1a.dc:27017, s1b.dc:27017, s1c.dc:27017]}
+
+        mongodb-shards-current:
+          mongo_shard.shards_current:
+            - replsets: {s1: [s1a.dc:27017, s1b.dc:27017, s1c.dc:27017]}
+            - require:
+              - mongo_shard: mongodb-healthy
+
+    .. versionadded:: 0.1.0
+    """
+    given = {"replsets": replsets, "connection": connection, "timeout": timeout}
+    refused = __salt__["mongo_arguments.refusal"](name, "cluster", given)
+    if refused:
+        return refused
+
+    def condition():
+        stale = __salt__["mongo_shard.stale_shards"](replsets, connection)
+        return not stale, "; ".join(stale)
+
+    what = "MongoDB (its routers; from 8.0 on the shard's primary) to write a changed set's members to config.shards"
+    return __salt__["mongo_client.gate"](name, condition, what, timeout, __opts__["test"])
+
+
 def _converge(name, what, given, read, blank, plan, act, fact):
     """``onepass.converge`` for what lives behind a router, unless the given arguments are wrong."""
 

@@ -64,7 +64,8 @@ def checked(name, areas=None, sync=False):
     areas
         Parts of the pillar to check, for example ``[mongodb]``. Default: all that are there.
     sync
-        Bring the master's modules and states to the minions that have others. Default ``False``: name them.
+        Bring the master's modules and states to the minions that have others, and have all of them read their pillar
+        anew. Default ``False``: name them.
 
     .. code-block:: yaml
 

@@ -9,6 +9,7 @@
   ('routers', hosts.routers, ['mongodb.router']),
   ('shards', hosts.cluster, ['mongodb.shards']),
   ('collections', hosts.cluster, ['mongodb.collections']),
+  ('gone', hosts.gone, ['mongodb.gone']),
   ('verify', hosts.cluster, ['mongodb.verify']),
 ] %}
 

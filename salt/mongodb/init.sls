@@ -11,6 +11,9 @@ include:
 {% if settings.replsets %}
   - mongodb.replset
 {% endif %}
+{% if settings.gone %}
+  - mongodb.gone
+{% endif %}
 {% if settings.router %}
   - mongodb.router
 {% endif %}

@@ -23,6 +23,9 @@
     - name: {{ quoted(replset.name) }}
     - connection: {{ quoted(replset.connection) }}
     - timeout: {{ settings.timeout }}
+    - members: {{ quoted(replset.members) }}
+    - settings: {{ quoted(replset.settings) }}
+    - remove_extra: {{ replset.remove_extra }}
 
 {% if replset.holds_data %}
 {{ quoted('mongodb-admin-' ~ replset.name) }}:

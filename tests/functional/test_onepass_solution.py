@@ -39,3 +39,7 @@ def test_programs_get_all_of_it(solution):
 def test_what_is_not_the_bundles_is_an_error(solution):
     with pytest.raises(CommandExecutionError, match="No message of the bundle"):
         solution("a sentence of somebody else's")
+
+
+def test_without_a_master_the_same_is_answered(modules):
+    assert modules.onepass.solution(MESSAGE)["error"] == "no minion has the id"

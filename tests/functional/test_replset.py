@@ -391,3 +391,24 @@ def test_a_question_whose_connection_is_closed_is_asked_again_and_an_order_is_no
     closed("insert")
     with pytest.raises(CommandExecutionError, match="nothing answers insert .*connection closed"):
         modules.mongo_client.command({"insert": "box", "documents": [{"_id": 2}]}, db="bank", **talk)
+
+
+def test_a_member_stops_waiting_for_what_the_sets_first_one_refuses(replset, states):
+    """A member was replaced without remove_extra: the new one waited five minutes for what could not come."""
+    members, wanted = replset(4)
+    first, second, _, new = members
+    old = {**wanted, "members": wanted["members"][:3]}
+    assert states.mongo_replset.replset_present(**old).result is True
+    replaced = {**wanted, "members": [first.address, second.address, new.address]}
+    refused = states.mongo_replset.replset_present(**replaced, test=True)
+    assert (refused.result, refused.changes) == (False, {})
+    waiting = {**replaced, "connection": {**wanted["connection"], "port": new.port}}
+    began = time.monotonic()
+    ret = states.mongo_replset.member_ready(**waiting)
+    assert ret.result is False
+    assert time.monotonic() - began < 30
+    assert ret.comment == f"{first.address}, which brings the members into s1, refuses: {refused.comment.rstrip('.')}"
+    asked = states.mongo_replset.member_ready(**{**waiting, "timeout": 1})
+    assert asked.comment.endswith(f"last seen: not yet a member of any set; {first.address} brings it into s1")
+    alone = {key: value for key, value in waiting.items() if key != "members"}
+    assert "not yet a member of any set" in states.mongo_replset.member_ready(**{**alone, "timeout": 1}).comment

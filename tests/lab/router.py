@@ -14,6 +14,7 @@ on the config servers.
 - Retryable writes, the drivers' default, are routed here: mongod 6.0.5 aborts on a clusterInsert with a txnNumber.
   Each carries the shardVersion and databaseVersion it was routed by; when a shard calls them stale, config.collections
   and config.chunks are read again and the write is repeated. So chunks can move while clients write.
+- Members that came or went in a shard's set are written to config.shards, as a mongos does.
 - Translated into what a mongos sends to config servers and shards: addShard removeShard listShards getShardMap
   enableSharding shardCollection movePrimary balancerStart balancerStop balancerStatus listDatabases dropDatabase
   create drop collMod createIndexes dropIndexes listIndexes listCollections.
@@ -58,6 +59,7 @@ CODEC = CodecOptions(document_class=RawBSONDocument, datetime_conversion=Datetim
 NETWORK = (OSError, EOFError, asyncio.TimeoutError)
 OP_REPLY, OP_QUERY, OP_MSG = 1, 2004, 2013
 PATIENCE, FRESH, IDLE_CURSOR = 20, 5, 600  # seconds: for an election, of what is cached, of a cursor on the shards
+SETS_SEEN = 5  # seconds between two looks at the shards' members; a mongos looks each ten
 ROUNDS = 20  # how often stale routing is read again for one command
 MAJORITY = {"writeConcern": {"w": "majority"}}
 CODES = {
@@ -413,6 +415,28 @@ class Router:
             hosts = {shard["_id"]: shard["host"] for shard in await self.read_config("shards")}
             self.known = {n: self.known.get(n) or ReplicaSet(host, self.key) for n, host in hosts.items()}
         return self.known
+
+    async def follow_sets(self) -> None:
+        """Write what a set's members have become to config.shards, as a mongos does when it sees that they changed."""
+        while True:
+            await asyncio.sleep(SETS_SEEN)
+            with contextlib.suppress(*NETWORK, CommandError, LookupError):
+                known = await self.shards()
+                for row in await self.read_config("shards"):
+                    if row["_id"] in known:
+                        await self.follow_set(row, known[row["_id"]])
+
+    async def follow_set(self, row: Mapping, shard: ReplicaSet) -> None:
+        said = await shard.hello(await shard.find_primary())
+        if not said.get("isWritablePrimary"):
+            shard.forget(shard.primary)
+            return
+        hosts = f"{shard.name}/{','.join(sorted([*said['hosts'], *said.get('passives', ())]))}"
+        if hosts == row["host"]:
+            return
+        log.info("config.shards: %s is %s", row["_id"], hosts)
+        update = {"q": {"_id": row["_id"], "host": row["host"]}, "u": {"$set": {"host": hosts}}}
+        checked(await self.config.call("config", {"update": "shards", "updates": [update], **MAJORITY}))
 
     def forget_shards(self) -> None:
         for shard in self.known.values():
@@ -932,7 +956,7 @@ async def listen(router: Router, net: Mapping) -> None:
     hosts = None if everywhere else net.get("bindIp", "localhost").split(",")
     await asyncio.start_server(lambda r, w: Client(router, r, w).serve(), hosts, net.get("port", 27017))
     log.info("%s: listening on %s, port %s", VERSION, hosts or "all addresses", net.get("port", 27017))
-    await asyncio.Event().wait()
+    await router.follow_sets()
 
 
 async def run(config: Mapping) -> None:

@@ -22,6 +22,7 @@ for name in (
     "dnsmasq_model",
     "dnsmasq_fwd",
     "branch_schema",
+    "estate_status",
 ):
     SALT.update(functions(name, __salt__=SALT, __pillar__={}, __opts__={}))
 for name in ("branch_guests", "branch_pillar", "branch_fleet", "mongo_estate", "neutron_estate", "branch_estate"):
@@ -44,6 +45,26 @@ OK, REPAIRABLE = (
     {"state": "repairable", "evidence": "gone", "remedy": "apply"},
 )
 BROKEN = {"state": "broken", "evidence": "no device has 192.0.2.30", "remedy": "see there"}
+
+
+WELL = {
+    "config": {"primary": "cfg1.dc:27017", "members": {f"cfg{n}.dc:27017": "SECONDARY" for n in (2, 3)}},
+    "shards": {
+        name: {
+            "primary": f"{name}a.dc:27017",
+            "members": {f"{name}{letter}.dc:27017": "SECONDARY" for letter in "bc"},
+            "lag": {f"{name}{letter}.dc:27017": 0 for letter in "bc"},
+        }
+        for name in ("s1", "s2")
+    },
+    "collections": {},
+}
+for each in (WELL["config"], *WELL["shards"].values()):
+    each["members"][each["primary"]] = "PRIMARY"
+
+
+def unit(**other):
+    return {"active": True, "replset": "s9", "port": 27017, "data": "/var/lib/mongodb/s9", **other}
 
 
 def asked(area):
@@ -76,24 +97,102 @@ def test_a_pillar_that_nobody_has_checked_is_drawn_as_far_as_it_goes(area, malfo
 # MongoDB
 
 
-def test_the_first_router_is_asked_for_the_cluster_and_every_host_whether_it_is_there():
-    ping, topology = asked("mongodb")
-    assert len(ping["minions"]) == 11
+def test_the_first_router_is_asked_for_the_cluster_and_every_host_for_its_units():
+    units, topology = asked("mongodb")
+    assert (len(units["minions"]), units["function"]) == (11, "mongo_units.there")
     assert (topology["minions"], topology["function"]) == (["r1.dc"], "mongo_shard.topology")
     assert topology["arg"] == [{"host": "localhost", "port": 27017, "credentials": "mongodb:auth:admin"}]
 
 
 def test_a_clusters_sets_are_told_with_their_members():
-    everybody = dict.fromkeys(asked("mongodb")[0]["minions"], True)
-    found = seen("mongodb", {**everybody, "s2a.dc": False}, {"r1.dc": TOPOLOGY})
+    found = seen("mongodb", {**EVERYBODY, "s2a.dc": False}, {"r1.dc": TOPOLOGY})
     assert found["lines"] == {
         "config servers": "cfg1.dc:27017 PRIMARY",
         "shard s1": "s1a.dc:27017 PRIMARY, s1b.dc:27017 SECONDARY, s1c.dc:27017 (not reachable/healthy)",
         "collection bank.transfers": "sharded on account: hashed; chunks: 2 on s1",
     }
     assert (found["silent"], found["fault"]) == (["s2a.dc"], None)
+    assert found["broken"] == ["shard s1: s1c.dc:27017 is (not reachable/healthy)"]
+    assert found["data"]["sets"]["s1"]["members"]["s1a.dc:27017"] == {"state": "PRIMARY", "lag": None}
     states = [found["states"][thing] for thing in ("s1a.dc:27017", "s1c.dc:27017", "s2a.dc", "r1.dc")]
     assert states == ["ok", "broken", "silent", "ok"]
+
+
+EVERYBODY = {minion: {} for minion in asked("mongodb")[0]["minions"]}
+
+
+def changed(**shard):
+    return {**WELL, "shards": {**WELL["shards"], "s1": {**WELL["shards"]["s1"], **shard}}}
+
+
+S1 = {"s1a.dc:27017": "PRIMARY", "s1b.dc:27017": "SECONDARY"}
+BEHIND = [
+    ({}, changed(members={**S1, "S1C.dc:27017": "SECONDARY"}), []),
+    (
+        {},
+        changed(members={**S1, "s1d.dc:27017": "SECONDARY"}),
+        ["shard s1: s1c.dc:27017 is not a member yet", "shard s1: s1d.dc:27017 is not in the pillar"],
+    ),
+    ({}, changed(lag={"s1b.dc:27017": 31}), ["shard s1: s1b.dc:27017 lags 31 s behind the primary"]),
+    ({}, changed(lag={"s1b.dc:27017": 30}), []),
+    (
+        {},
+        changed(unlike=["s1x.dc:27017 is no member any more"]),
+        ["shard s1: config.shards: s1x.dc:27017 is no member any more"],
+    ),
+    ({}, {**WELL, "shards": {"s1": WELL["shards"]["s1"]}}, ["shard s2 is not in the cluster yet"]),
+    ({"s1a.dc": {"mongod-s1": unit()}, "r1.dc": {"mongos": unit(replset=None)}}, WELL, []),
+    (
+        {"s1a.dc": {"mongod-s9": unit(), "mongos": unit(active=False)}},
+        WELL,
+        [
+            "s1a.dc: mongod-s9 (runs), mongos (does not run): serves nothing in the pillar; mongodb:gone removes it",
+        ],
+    ),
+    (
+        {"s1a.dc": "'mongo_units.there' is not available."},
+        WELL,
+        [
+            "s1a.dc: its units are not known ('mongo_units.there' is not available.); a run brings the modules",
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize("units, topology, behind", BEHIND)
+def test_what_is_not_as_the_pillar_has_it_is_behind(units, topology, behind):
+    found = seen("mongodb", {**EVERYBODY, **units}, {"r1.dc": topology})
+    assert (found["behind"], found["broken"], found["silent"]) == (behind, [], [])
+
+
+def test_sets_that_may_not_lose_a_member_are_asked_about():
+    [question] = SALT["mongo_estate.doubts"](PILLAR["mongodb"])
+    assert (question["function"], len(question["minions"]), list(question["arg"][0])) == (
+        "mongo_daemon.extras",
+        9,
+        ["cfg", "s1", "s2"],
+    )
+    free = {name: {**each, "remove_extra": True} for name, each in PILLAR["mongodb"]["replsets"].items()}
+    assert SALT["mongo_estate.doubts"]({**PILLAR["mongodb"], "replsets": free}) == []
+
+
+def test_a_member_that_is_not_listed_is_refused():
+    answers = [{"s1a.dc": {"s1": ["s1x.dc:27017"], "s2": []}, "s2a.dc": "'mongo_daemon.extras' is not available."}]
+    [fault] = SALT["mongo_estate.refused"](answers, PILLAR["mongodb"])
+    assert fault["path"] == "mongodb:replsets:s1:members"
+    assert "s1x.dc:27017" in fault["fault"]
+    assert "remove_extra: true" in fault["remedy"]
+
+
+def test_a_set_without_a_primary_is_a_fault():
+    found = seen("mongodb", EVERYBODY, {"r1.dc": changed(members={"s1b.dc:27017": "SECONDARY"})})
+    assert "shard s1: no member is primary" in found["broken"]
+
+
+def test_a_host_whose_daemon_is_to_go_is_asked_too():
+    gone = [{"host": "x2.dc", "unit": "mongod-s1"}]
+    questions = SALT["mongo_estate.questions"]({**PILLAR["mongodb"], "gone": gone})
+    assert "x2.dc" in questions[0]["minions"]
 
 
 @pytest.mark.parametrize(
@@ -103,7 +202,50 @@ def test_a_cluster_that_cannot_be_looked_at_is_a_fault(answer, words):
     assert words in seen("mongodb", {}, answer)["fault"]
 
 
+# All areas in one: the exit code
+
+
+LOOKED_AT = {
+    "lines": {},
+    "states": {},
+    "silent": [],
+    "fault": None,
+    "broken": [],
+    "behind": [],
+    "named": [],
+    "data": {},
+}
+
+
+@pytest.mark.parametrize(
+    "parts, code, numbers",
+    [
+        ([{}], 0, (0, 0, 0)),
+        ([{"fault": "the cluster cannot be looked at"}], 1, (1, 0, 0)),
+        ([{"behind": ["a lags"]}, {"broken": ["b is DOWN"], "silent": ["c.dc"]}], 1, (1, 1, 1)),
+        ([{"silent": ["c.dc", "d.dc"]}, {"behind": ["a lags"]}], 2, (0, 2, 1)),
+        ([{"behind": ["a lags", "b lags"]}], 3, (0, 0, 2)),
+    ],
+)
+def test_the_worst_of_all_areas_is_the_code(parts, code, numbers):
+    areas = {f"area {number}": {**LOOKED_AT, **part} for number, part in enumerate(parts)}
+    data = SALT["estate_status.told"](areas)["data"]
+    assert (data["code"], tuple(data[kind] for kind in ("faults", "silent", "behind"))) == (code, numbers)
+    assert sum(len(data[area]["silent"]) for area in areas) == data["silent"]
+
+
+def test_who_is_named_in_a_line_stands_there_only():
+    found = seen("branches", {"gw.salta": {"a": OK}, "ws001.salta": {"a": OK}, "ws002.salta": None})
+    text = SALT["estate_status.told"]({"branches": found})["text"]
+    assert text.count("ws002.salta") == 1
+    mongodb = seen("mongodb", {**EVERYBODY, "s2a.dc": False}, {"r1.dc": WELL})
+    text = SALT["estate_status.told"]({"mongodb": mongodb})["text"]
+    assert re.search(r"^  silent +s2a.dc$", text, re.MULTILINE)
+
+
 # Branches
+
+IN_WORDS = ("as wanted", "to be repaired", "silent", "broken")
 
 
 @pytest.mark.parametrize(
@@ -132,6 +274,9 @@ def test_a_branch_is_told_in_a_line(answers, line, state):
     assert found["lines"]["salta"] == line
     assert found["states"]["branch salta"] == state
     assert "ws017.rosario" in found["silent"]
+    counts = found["data"]["branches"]["salta"]
+    assert sum(counts.values()) == 3
+    assert [number > 0 for number in counts.values()] == [words in line for words in IN_WORDS]
 
 
 def test_no_branch_to_look_at_is_a_fault_and_no_question_to_the_master():

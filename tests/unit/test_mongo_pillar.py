@@ -2,6 +2,7 @@
 
 import copy
 import json
+import re
 from pathlib import Path
 
 import jsonschema
@@ -254,6 +255,7 @@ def test_hosts(pillar):
         "initiators": ["cfg1.dc", "s1a.dc", "s2a.dc"],
         "cluster": ["r1.dc"],
         "all": config + ["r1.dc", "r2.dc"] + shard,
+        "gone": [],
     }
 
 
@@ -347,3 +349,22 @@ def test_schema_module_says_what_it_needs(schema, monkeypatch):
     loaded, reason = schema.__virtual__()
     assert not loaded
     assert "salt-pip install" in reason
+
+
+def test_the_other_site_of_the_how_tos_has_no_fault_and_renders(module_loaders):
+    modules = module_loaders.modules
+    page = (tree.ROOT / "docs/howto.md").read_text()
+    [block] = re.findall(
+        r"^```yaml\n(# /srv/pillar/mongodb.sls of a small site\n.*?)^```", page, re.DOTALL | re.MULTILINE
+    )
+    site = yaml.safe_load(block)["mongodb"]
+    site["auth"] = {"keyfile": "c2VjcmV0", "admin": {**site["auth"]["admin"], "password": "x"}}
+    site["users"]["teller"]["password"] = "y"
+    assert modules.mongo_pillar.faults(site) == []
+    hosts = modules.mongo_pillar.hosts(site)["all"]
+    assert len({host.partition(".")[2] for host in hosts}) == 2
+    daemons = {host: modules.mongo_config.settings(host, site)["daemons"] for host in hosts}
+    assert [each["name"] for each in daemons["x1.eu.corp"]] == ["mongod-cfg", "mongod-bronze", "mongos"]
+    for each in daemons.values():
+        ports = [daemon["config"]["net"]["port"] for daemon in each]
+        assert len(set(ports)) == len(ports)

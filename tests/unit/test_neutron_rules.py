@@ -169,11 +169,28 @@ def test_lint_tells_the_line_of_each_fault(vlan, tmp_path):
     assert "clowd" in lines[numbers[0]] and "10.99.0.1" in lines[numbers[1]]
 
 
-@pytest.mark.parametrize("name,words", [("missing.sls", "cannot be read"), ("broken.sls", "cannot be rendered")])
-def test_lint_of_no_file_and_of_broken_yaml(modules, tmp_path, name, words):
-    (tmp_path / "broken.sls").write_text("openstack: {")
+@pytest.mark.parametrize(
+    "text, words",
+    [
+        (None, "cannot be read"),
+        ("openstack: {", r"broken.sls:1:13: YAML cannot read this: expected the node content"),
+        ("openstack:\n  cloud: bank\n\tprojects: {}\n", r"broken.sls:3:1: YAML cannot read this: a tab, where blanks"),
+        ("openstack: {{ nobody.knows }}\n  a: b", "cannot be rendered"),
+        ("cloud: bank\nprojects: {}\n", "has no key openstack, which holds the table; its keys are cloud, projects"),
+        ("", "has no key openstack, which holds the table; it has no key"),
+    ],
+)
+def test_lint_of_a_file_that_holds_no_table_says_where_and_why(modules, tmp_path, text, words):
+    path = tmp_path / "broken.sls"
+    if text is not None:
+        path.write_text(text)
     with pytest.raises(CommandExecutionError, match=words):
-        modules.neutron_vlan.lint(path=str(tmp_path / name))
+        modules.neutron_vlan.lint(path=str(path))
+
+
+def test_a_file_in_the_place_of_the_table_is_named(modules):
+    with pytest.raises(CommandExecutionError, match=r"'/srv/os.sls' is no table; did you mean path=/srv/os.sls\?"):
+        modules.neutron_vlan.lint("/srv/os.sls")
 
 
 def test_without_jsonschema_it_is_said_what_to_install():

@@ -38,10 +38,11 @@ def master(monkeypatch):
 
         def gathered(minions, function, arg, timeout):
             asked.append((minions, function, arg, timeout))
-            if function == "onepass.fingerprint":
+            if function[0] == "onepass.fingerprint":
                 told = {minion: NOT_THERE if minion in blank else SERVED for minion in minions}
-                told = {minion: answer for minion, answer in told.items() if minion not in [*silent, *busy]}
-                return told, dict.fromkeys(busy, f"is busy with {function} since 60 s")
+                there = [minion for minion in minions if minion not in [*silent, *busy]]
+                told = {minion: {**dict.fromkeys(function, True), function[0]: told[minion]} for minion in there}
+                return told, dict.fromkeys(busy, f"is busy with {', '.join(function)} since 60 s")
             done = {"saltutil.sync_modules": ["modules.onepass"], "saltutil.sync_states": []}
             return {minion: done for minion in minions if minion not in unreached}, {}
 
@@ -52,7 +53,7 @@ def master(monkeypatch):
         monkeypatch.setattr(hosts, "_fingerprint", lambda: SERVED)
         key = type("Key", (), {"list_keys": lambda self: keys})
         monkeypatch.setattr(hosts.salt.key, "get_key", lambda opts: key())
-        beside = answers | {f"onepass_hosts.{name}": getattr(hosts, name) for name in ("look", "sync")}
+        beside = answers | {f"onepass_hosts.{name}": getattr(hosts, name) for name in ("look", "sync", "ask")}
         module = tree.load("_runners/onepass.py", __opts__=opts, __salt__=beside)
         module.asked = asked
         monkeypatch.setattr(module, "_execution_modules", lambda: modules if modules is not None else Modules())
@@ -76,13 +77,34 @@ def test_good_site(master):
 
 def test_one_question_to_all(master):
     module = master()
+    module.check(timeout=7)
+    assert module.asked == [(list(HOSTS), ["onepass.fingerprint"], [[]], 7)]
+
+
+def test_with_the_modules_the_pillar_is_brought_too(master):
+    """A minion that had its pillar before it was written was asked for the cluster's status with the old one."""
+    module = master()
     module.check(timeout=7, sync=True)
-    assert module.asked == [(list(HOSTS), "onepass.fingerprint", (), 7)]
+    both = ["onepass.fingerprint", "saltutil.refresh_pillar"]
+    assert module.asked == [(list(HOSTS), both, [[], []], 7)]
+
+
+def test_what_a_run_would_refuse_is_refused_before_it(master):
+    """A member was left out without remove_extra: only the run said so, after minutes of waiting."""
+    modules, told = Modules(), []
+    question = {"minions": ["s1a.dc"], "function": "mongo_daemon.extras", "arg": []}
+    fault = {"path": "mongodb:replsets:s1:members", "fault": "the set has members", "remedy": "remove_extra"}
+    modules["mongo_estate.doubts"] = lambda pillar: [question]
+    modules["mongo_estate.refused"] = lambda answers, pillar: told.append(answers) or [fault]
+    assert refusal(master(modules=modules))[1:] == ["  mongodb:replsets:s1:members: the set has members; remove_extra"]
+    assert len(told) == 1
+    assert len(refusal(master(modules=modules, silent=["r1.dc"]))) == 2
+    assert len(told) == 1  # nobody is asked about the world while the pillar or a host is at fault
 
 
 def test_other_modules_are_told(master):
     module = master(blank=["s1b.dc"])
-    assert module.check()["modules"] == {"differ on": ["s1b.dc"]}
+    assert module.check()["modules"] == {"to be brought by the run to": ["s1b.dc"]}
     assert len(module.asked) == 1
 
 
@@ -139,10 +161,34 @@ def test_everything_is_told_at_once(master):
     ]
 
 
+def test_a_program_is_given_numbers_and_lists(master):
+    fault = {"path": "mongodb:port", "fault": "is the number 0", "remedy": "a port, 1 to 65535"}
+    for module, told in (
+        (master(modules=Modules([fault])), {"code": 1, "faults": [fault], "retcode": 1}),
+        (
+            master(blank=["r1.dc"]),
+            {
+                "code": 0,
+                "faults": [],
+                "mongodb": {"replica sets": 1, "members": 3, "routers": 2},
+                "modules": {"others": ["r1.dc"]},
+            },
+        ),
+    ):
+        module.__opts__.update(fun="onepass.check", output="json")
+        assert module.check() == told
+        module.__opts__["fun"] = "onepass.run"
+        if told["faults"]:
+            refusal(module)
+        else:
+            assert module.check()["mongodb"].startswith("ok: 1 replica set")
+
+
 def test_a_host_that_is_busy_without_end_is_told_from_one_that_is_off(master):
     module = master(busy=["r1.dc"])
     assert refusal(module, sync=True)[1:] == [
-        "  mongodb:replsets:s1:members:2: minion r1.dc is busy with onepass.fingerprint since 60 s; "
+        "  mongodb:replsets:s1:members:2: minion r1.dc is busy with onepass.fingerprint, saltutil.refresh_pillar since "
+        "60 s; "
         "what hangs on that host: salt r1.dc saltutil.running, its log",
     ]
     assert len(module.asked) == 1

@@ -172,7 +172,7 @@ def test_what_changed_is_counted_on_minions_and_on_the_master():
 
 
 def test_first_causes_alike_are_one():
-    alike, silent, tolerated = orchestration.causes(FAILED)
+    silent, alike, tolerated = orchestration.causes(FAILED)
     assert (alike["hosts"], alike["state"], alike["function"]) == (["s1a.dc", "s1b.dc"], "ready", "x.gate")
     assert alike["wanted"] == "s1a.dc to be primary"
     assert alike["seen"].startswith("s1a.dc:27017 SECONDARY")
@@ -236,3 +236,21 @@ def test_what_moved_is_told():
 def test_a_footer_is_drawn_over_the_one_before():
     drawn = text.screen(["[1.0 s] begins"], ["x" * 100], 2, 20)
     assert drawn == "\x1b[2F\x1b[J[1.0 s] begins\n\x1b[2m" + "x" * 16 + "...\x1b[0m\n"
+
+
+@pytest.mark.parametrize(
+    "comment",
+    [
+        "Waited 300 s for m1.bcn:27118 to be primary or secondary of s1; last seen: not yet a member of any set",
+        "x1.eu:27118, which brings the members into s1, refuses: Replica set s1 has members that are not wanted",
+    ],
+)
+def test_a_cause_stands_before_what_waited_for_it(comment):
+    """Hosts are told by the alphabet; m1, which waited for x1, stood first."""
+    cause = "Replica set s1 has members that are not wanted: x2.eu:27117"
+    answers = {
+        "m1.bcn": {tag("mongo_replset", "ready", "member_ready"): state(1, "ready", False, comment=comment)},
+        "x1.eu": {tag("mongo_replset", "s1", "replset_present"): state(1, "s1", False, comment=cause)},
+    }
+    found = orchestration.causes({"a": step(0, "sets", False, answers)})
+    assert [each["hosts"] for each in found] == [["x1.eu"], ["m1.bcn"]]

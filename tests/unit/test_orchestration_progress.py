@@ -21,8 +21,17 @@ def ends(name):
     return f"salt/run/{JID}/args", {"name": name, "ends": True}
 
 
-def returns(host, sls="mongodb.daemon", fun="state.sls"):
-    return f"salt/job/2026/ret/{host}", {"id": host, "fun": fun, "fun_args": [sls, {"test": True}]}
+def returns(host, sls="mongodb.daemon", fun="state.sls", states=None):
+    data = {"id": host, "fun": fun, "fun_args": [sls, {"test": True}]}
+    return f"salt/job/2026/ret/{host}", data if states is None else {**data, "return": states}
+
+
+FAILED = {
+    "b": {"result": False, "comment": "One or more requisite failed: mongodb.a", "__run_num__": 3},
+    "c": {"result": False, "comment": "later", "__run_num__": 4},
+    "a": {"result": False, "comment": "x2.dc is not wanted\nLeft to do: all", "__run_num__": 2},
+    "d": {"result": True, "comment": "well", "__run_num__": 1},
+}
 
 
 def waits(host, what, seen=None):
@@ -63,6 +72,15 @@ def told():
         (
             [begins("daemons", ["a.dc", "b.dc"]), returns("a.dc"), begins("shards", ["r.dc"])],
             ["daemons: 2 hosts", "daemons: ended after 2.0 s; no answer from b.dc", "shards: 1 host"],
+        ),
+        # a host that failed is told at once, by its first failure, whatever the others still do
+        (
+            [begins("daemons", ["a.dc", "b.dc"]), returns("a.dc", states=FAILED), returns("b.dc", states={"x": 5})],
+            ["daemons: 2 hosts", "daemons: a.dc failed: x2.dc is not wanted", "daemons: ended after 2.0 s"],
+        ),
+        (
+            [begins("daemons", ["a.dc", "b.dc"]), returns("a.dc", states="The minion function caused an exception")],
+            ["daemons: 2 hosts", "daemons: a.dc failed: The minion function caused an exception"],
         ),
         # somebody else's job on the same host, other SLS, other functions
         (

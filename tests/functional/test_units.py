@@ -1,0 +1,187 @@
+"""The formula's units on a host, and one that is needed no more: real mongods, a folder in the place of systemd's."""
+
+import os
+
+import pytest
+import yaml
+from salt.exceptions import CommandExecutionError
+
+from segments import wait_until
+from tree import functions, load
+
+UNIT = "[Service]\nExecStart=/usr/bin/mongod --config {}\n"
+
+
+class Host:
+    """A host's units as systemd would answer for them; ``state`` calls mongo_daemon.absent there."""
+
+    def __init__(self, home, modules):
+        self.units, self.etc = home / "units", home / "etc"
+        self.units.mkdir()
+        self.etc.mkdir()
+        self.running, self.done = {}, []
+        salt = {**dict(modules), **{f"service.{name}": getattr(self, f"_{name}") for name in ("status", "stop")}}
+        salt["service.disable"] = lambda unit: self.done.append(f"disable {unit}")
+        salt["service.systemctl_reload"] = lambda: self.done.append("reload")
+        self.modules = functions("mongo_units", __salt__=salt)
+        salt.update(self.modules)
+        vars_ = self.modules["mongo_units.there"].__globals__
+        vars_.update(UNITS=str(self.units), CONFIGURATIONS=str(self.etc))
+        self.salt = salt
+
+    def _status(self, unit):
+        return unit in self.running and self.running[unit].running
+
+    def _stop(self, unit):
+        self.done.append(f"stop {unit}")
+        self.running[unit].stop()
+        return True
+
+    def add(self, unit, member=None, start=None, **config):
+        (self.units / f"{unit}.service").write_text(start or UNIT.format(self.etc / f"{unit}.conf"))
+        if member:
+            self.running[unit] = member
+            config = {"net": {"port": member.port}, "storage": {"dbPath": str(member.dbpath)}, **config}
+        (self.etc / f"{unit}.conf").write_text(yaml.safe_dump(config))
+
+    def state(self, name, test=False, **arguments):
+        state = load("_states/mongo_daemon.py", __salt__=self.salt, __opts__={"test": test})
+        return state.absent(name, **{"timeout": 0, **arguments})
+
+    def files(self):
+        return sorted(os.listdir(self.units) + os.listdir(self.etc))
+
+
+@pytest.fixture
+def host(tmp_path, modules):
+    return Host(tmp_path, modules)
+
+
+def replset(name):
+    return {"replication": {"replSetName": name}}
+
+
+@pytest.fixture
+def pair(mongods, host):
+    """A set of two; the second is this host's."""
+    first, second = mongods(2, replset="s1")
+    members = [{"_id": number, "host": each.address} for number, each in enumerate((first, second))]
+    first.client().admin.command("replSetInitiate", {"_id": "s1", "members": members})
+    assert wait_until(lambda: first.client().admin.command("hello")["isWritablePrimary"])
+    assert wait_until(lambda: second.client().admin.command("hello")["secondary"])
+    host.add("mongod-s1", second, **replset("s1"))
+    return first, second
+
+
+def let_go(first, second):
+    config = first.client().admin.command("replSetGetConfig")["config"]
+    left = [each for each in config["members"] if each["host"] != second.address]
+    first.client().admin.command("replSetReconfig", {**config, "members": left, "version": config["version"] + 1})
+
+
+def test_members_that_nobody_wants_are_told_by_the_host_of_the_primary(host, pair):
+    first, second = pair
+    tested = functions("mongo_daemon", __salt__=host.salt)["mongo_daemon.extras"]
+    wanted = {"s1": [second.address.replace("127.0.0.1", "localhost")], "s2": []}
+    assert tested(wanted) == {}
+    host.add("mongod-s1", first, **replset("s1"))
+    assert tested(wanted) == {"s1": [first.address]}
+    assert tested({"s1": [first.address, second.address]}) == {"s1": []}
+    assert tested({"s2": []}) == {}
+
+
+def test_the_formulas_units_and_nobody_elses(host):
+    host.add("mongod-s1", **replset("s1"))
+    host.add("mongod-mine", start="[Service]\nExecStart=/usr/bin/mongod --config /etc/mongod.conf\n")
+    host.add("mongodb-huge-pages")
+    host.add("mongos", net={"port": 27018})
+    nothing = {"active": False, "replset": None, "port": None, "data": None}
+    assert host.modules["mongo_units.there"]() == {
+        "mongod-s1": {**nothing, "replset": "s1"},
+        "mongos": {**nothing, "port": 27018},
+    }
+
+
+@pytest.mark.parametrize("unit, words", [("mongod-mine", "somebody else has made it"), ("ssh", "is no unit of the")])
+def test_somebody_elses_unit_is_refused(host, unit, words):
+    host.add("mongod-mine", start="[Service]\nExecStart=/usr/bin/mongod --config /etc/mongod.conf\n")
+    before = host.files()
+    ret = host.state(unit)
+    assert (ret["result"], ret["changes"], host.files(), host.done) == (False, {}, before, [])
+    assert words in ret["comment"]
+
+
+def test_a_member_is_stopped_when_its_set_has_let_it_go(host, pair):
+    first, second = pair
+    kept = host.state("mongod-s1")
+    assert (kept["result"], kept["changes"]) == (False, {})
+    assert "last seen: it is a member of s1" in kept["comment"]
+    assert second.running
+    dry = host.state("mongod-s1", test=True)
+    assert "before that, it has to leave its set: it is a member of s1" in dry["comment"]
+    let_go(first, second)
+    assert wait_until(lambda: not second.client().admin.command("hello").get("setName"))
+    gone = host.state("mongod-s1", hosts=[first.address], host="127.0.0.1")
+    assert gone["result"] is True, gone["comment"]
+    assert gone["changes"] == dry["changes"]
+    assert (second.running, host.files()) == (False, [])
+    assert host.done == ["disable mongod-s1", "stop mongod-s1", "reload"]
+    assert (second.dbpath / "WiredTiger").exists()
+    again = host.state("mongod-s1")
+    assert (again["result"], again["changes"], again["comment"]) == (True, {}, "There is no unit mongod-s1")
+
+
+def test_a_member_that_is_down_is_its_sets_until_that_lets_it_go(host, pair):
+    first, second = pair
+    second.stop()
+    asked = {"hosts": [first.address], "host": "127.0.0.1"}
+    kept = host.state("mongod-s1", **asked)
+    assert f"last seen: s1 has {second.address} as a member" in kept["comment"]
+    assert len(host.files()) == 2
+    assert host.state("mongod-s1")["result"] is True  # nobody was to be asked
+
+
+def test_data_go_only_if_they_are_named_and_are_mongodbs(host, mongods):
+    [member] = mongods(1)
+    host.add("mongod-s1", member)
+    ret = host.state("mongod-s1", data=True)
+    assert ret["result"] is True, ret["comment"]
+    assert ret["changes"][f"data {member.dbpath}"] == {"old": "present", "new": None}
+    assert not member.dbpath.exists()
+
+
+@pytest.mark.parametrize("others, words", [({}, "holds no data of MongoDB's"), ({"WiredTiger": ""}, "its data too")])
+def test_data_of_others_are_left_alone(host, tmp_path, others, words):
+    data = tmp_path / "data"
+    (data / "more").mkdir(parents=True)
+    for name, text in others.items():
+        (data / name).write_text(text)
+    host.add("mongod-s1", storage={"dbPath": str(data)})
+    host.add("mongod-s2", storage={"dbPath": str(data / "more")})
+    ret = host.state("mongod-s1", data=True)
+    assert (ret["result"], ret["changes"]) == (False, {})
+    assert words in ret["comment"]
+    assert (data / "more").exists()
+    assert len(host.files()) == 4
+
+
+def test_a_cut_while_data_are_deleted_is_gone_on_with(host, tmp_path, monkeypatch):
+    data = tmp_path / "data"
+    (data / "journal").mkdir(parents=True)
+    for name in ("WiredTiger", "storage.bson", "zz.wt", "aa.wt"):
+        (data / name).write_text("")
+    host.add("mongod-s1", storage={"dbPath": str(data)})
+    step, remove, left = {"do": "delete", "path": str(data)}, os.remove, list(range(2))
+
+    def cut(path):
+        if not left:
+            raise CommandExecutionError("cut")
+        left.pop()
+        remove(path)
+
+    monkeypatch.setattr(os, "remove", cut)
+    with pytest.raises(CommandExecutionError, match="cut"):
+        host.modules["mongo_units.act_absent"]("mongod-s1", step)
+    monkeypatch.undo()
+    assert host.state("mongod-s1", data=True)["result"] is True
+    assert not data.exists()
