@@ -128,10 +128,11 @@ def act_absent(unit, step):
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_units.act_absent mongod-s1 '{do: stop, what: daemon mongod-s1}'
+        salt-call --local -m . sys.doc mongo_units.act_absent
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     if step["do"] == "stop":
         __salt__["service.disable"](unit)
         if not __salt__["service.stop"](unit):

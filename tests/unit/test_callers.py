@@ -33,19 +33,25 @@ NAMES = {
         "written",
     ),
     *("table", "network", "project", "remove_project", "login", "role", "arguments", "keys", "admin", "config_server"),
-    *("vm", "interface", "address", "server", "kind", "port", "mac", "domain", "present", "pillar", "answers"),
+    *("vm", "interface", "address", "server", "kind", "port", "ports", "mac", "domain", "present", "pillar", "answers"),
 }
 # Of those that take other arguments, the ones that only read or compute.
 READ = {
-    *("bridge_nat_check.conditions", "bridge_nat_flows.stale", "bridge_nat_tables.normal", "dnsmasq_bridge.plan"),
+    *("bridge_nat_check.conditions", "bridge_nat_flows.stale", "bridge_nat_tables.normal"),
     *("dnsmasq_host.has_ended", "dnsmasq_host.process", "libvirt_disk.header", "libvirt_guest.reached"),
     *("libvirt_host.refuse", "libvirt_make.wanted", "libvirt_plan.observe", "libvirt_template.users"),
     *("libvirt_xml.derive", "libvirt_xml.own_path", "mongo_config.settings", "mongo_daemon.observe"),
-    *("mongo_daemon.refuse_moved", "mongo_index.indexes", "mongo_replset.observe", "mongo_shard.shard_hosts"),
+    *("mongo_index.indexes", "mongo_replset.observe", "mongo_shard.shard_hosts"),
     *("mongo_user.observe", "neutron_vlan.lint", "pillar_files.located", "pillar_files.oddities"),
+    *("ds_replica.check", "ds_replica.status", "ds_report.servers", "ds_rules.conditions", "ds_rules.initialisation"),
+    *("mongo_daemon.extras", "mongo_daemon.set_of", "mongo_members.refuse_kind", "mongo_members.refuse_twice"),
+    *("mongo_members.seen", "mongo_place.loopback", "mongo_place.refuse", "mongo_replset.refusal"),
+    *("mongo_units.observe", "orchestration.causes", "orchestration.plan", "orchestration.summary"),
+    *("orchestration_changes.rows", "orchestration_told.ended", "orchestration_told.explained"),
+    *("orchestration_told.planned", "pillar_files.unreadable"),
 }
 SYSTEM = re.compile(
-    r"subprocess\.\w+|os\.(unlink|replace|rename|link|chmod|chown|kill|makedirs|open)|shutil\.(rmtree|copyfile)|open"
+    r"subprocess\.\w+|os\.(unlink|remove|rmdir|replace|rename|link|chmod|chown|kill|makedirs|open)|shutil\.(rmtree|copyfile)|open"
     r"|.*\.(write_text|write_bytes|unlink|mkdir|touch|symlink_to|atomic_open|sendto|defineXML|undefineFlags|refresh)"
 )
 SALTS_OWN = re.compile(r"(cmd|service|file|pkg|group|user|sysctl)\.[a-z_]+")
@@ -77,7 +83,8 @@ def named(function):
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
         if isinstance(node, ast.JoinedStr) and re.fullmatch(r"\.\w+", str(getattr(node.values[-1], "value", ""))):
-            yield from (each for each in FUNCTIONS if each.endswith(node.values[-1].value) and each[0] == home[0])
+            first = node.values[0].value if isinstance(node.values[0], ast.Constant) else home.partition("_")[0]
+            yield from (each for each in FUNCTIONS if each.startswith(first) and each.endswith(node.values[-1].value))
 
 
 def acts(function, seen):

@@ -123,6 +123,5 @@ def test_after_a_restart_of_the_master_a_silent_host_is_no_sick_host():
 
 
 def test_a_restart_explains_no_failure_of_a_state():
-    assert [each["seen"] for each in told.ended(job(FAILED, False, restarted=True))["data"]["causes"]][0].startswith(
-        "s1a"
-    )
+    causes = told.ended(job(FAILED, False, restarted=True))["data"]["causes"]
+    assert [each["seen"] for each in causes if each["seen"].startswith("s1a")]
