@@ -105,7 +105,7 @@ def faults(pillar: dict | None = None, others: dict | None = None) -> list:
             "remedy": "the folder that has a file for each branch",
         }
         return [*_ring_rule(pillar, None), found]
-    known = {each["sound"]["name"] for each in files if each["sound"]}
+    known = {_branch(each["name"]) for each in files}
     return [*_ring_rule(pillar, known), *_all_faults(files), *_taken(files, others or {})]
 
 

@@ -70,14 +70,15 @@ def told(name, found, width=120, form="text", full=False):
     .. versionadded:: 0.1.0
     """
     groups = list(_each(found["rows"]) if full else _together(found["rows"]))
-    parts = {"head": _head(name, found["rows"]), "groups": groups, **_after(name, found, form != "text" or full)}
+    parts = {"head": _head(name, found), "groups": groups, **_after(name, found, form != "text" or full)}
     parts["notes"] = [each for each in (found.get("beside"), parts.pop("done")) if each]
     return {"text": _as_text, "markdown": _as_markdown, "html": _as_html}[form](parts, width)
 
 
-def _head(name, rows):
+def _head(name, found):
+    rows = found["rows"]
     if not rows:
-        return f"{name} would change nothing"
+        return f"{name} would change nothing" + " of what was looked at" * bool(found["unknown"])
     return f"{name} would make {_number(len(rows), 'change')} on {_number(len({row['host'] for row in rows}), 'host')}"
 
 

@@ -277,7 +277,6 @@ def test_a_file_that_cannot_be_read_is_a_fault_of_its_own(tmp_path):
     (tmp_path / "b003.sls").write_text("branch: {name: 2026-13-45}")
     pillar = {"rings": [["b000"], ["b002", "b001"]], "directory": str(tmp_path)}
     assert [(each["path"], each["fault"]) for each in SALT["branch_fleet.faults"](pillar)] == [
-        ("branches:rings:1:0", "is 'b002', which no branch's file describes"),
         ("b002.sls:13", "is no UTF-8, with the byte 0xe9"),
         ("b003.sls:1", "is no plain YAML"),
     ]

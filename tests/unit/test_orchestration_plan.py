@@ -150,6 +150,12 @@ def test_a_plan_of_nothing_is_a_line():
     assert plan.told("orchestrate.site", planned({}), 120) == "orchestrate.site would change nothing"
 
 
+def test_a_plan_that_saw_nothing_does_not_say_that_nothing_would_change():
+    silent = plan.told("orchestrate.site", planned({"m1.dc": "no answer"}), 120)
+    assert silent.splitlines()[0] == "orchestrate.site would change nothing of what was looked at"
+    assert "m1.dc: did not look: no answer" in silent
+
+
 def row(host, change, state="s"):
     return {"phase": "p", "host": host, "state": state, "object": change, "change": change}
 

@@ -9,13 +9,13 @@ import yaml
 from fleets import compiled
 from tree import ROOT
 
-BLOCK = re.compile(r"^```yaml\n# /srv/pillar/(\S+)\n(.*?)^```", re.DOTALL | re.MULTILINE)
+BLOCK = re.compile(r"^```yaml\n(# /srv/pillar/(\S+)\n.*?)^```", re.DOTALL | re.MULTILINE)
 
 
 @pytest.fixture(scope="module")
 def pillar(tmp_path_factory):
     root = tmp_path_factory.mktemp("pillar")
-    for name, text in BLOCK.findall((ROOT / "docs/tutorial.md").read_text()):
+    for text, name in BLOCK.findall((ROOT / "docs/tutorial.md").read_text()):
         (root / name).parent.mkdir(exist_ok=True)
         (root / name).write_text(text)
     return root
