@@ -343,7 +343,7 @@ def _network_rule(sound: dict) -> Iterator[tuple]:
         return
     own = dns.get("bridge") or (dns.get("name") if dns.get("backend") == "bridge" else None)
     bridges = {spec.get("bridge") or sound.get("bridge") or BRIDGE for _, spec in _hosts(sound)}
-    if own in bridges:
+    if isinstance(own, str) and own in bridges:
         path = "dns:bridge" if dns.get("bridge") else "dns:name"
         yield path, f"is {own}, the bridge that joins the VMs to the branch", "a bridge of its own"
     try:

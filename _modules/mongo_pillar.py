@@ -398,9 +398,9 @@ def _routers(described: dict) -> list:
 
 
 def _places(each: dict, here: str) -> list:
-    """The places of a host in a set, one at most in a good pillar."""
+    """The place of a host in a set; of several, which the check refuses, the first."""
     first = each["members"][0]["host"]
-    return [
+    places = [
         {
             **each,
             "host": member["host"],
@@ -411,6 +411,7 @@ def _places(each: dict, here: str) -> list:
         for member in each["members"]
         if _host(member["host"]) == here
     ]
+    return places[:1]
 
 
 def _router(described: dict, address: str) -> dict:

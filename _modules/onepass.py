@@ -314,7 +314,8 @@ def plain(value):
 
 def quoted(value):
     """
-    A value as it stands in an SLS file, on one line: YAML reads it back as it was, whatever characters are in it.
+    A value as it stands in an SLS file, on one line: YAML reads it back as it was, whatever characters are in it. Half
+    of a character, a surrogate by itself, is none to YAML: it becomes U+FFFD.
 
     value
         Text, number, list, mapping, true, false or null. What YAML alone knows, such as a date, is written as text.
@@ -384,7 +385,7 @@ def _tell(what, seen):
 
 def _escaped(found):
     """By the number of eight digits that YAML has and JSON has not, so only where JSON's four are too few."""
-    number = ord(found[0])
+    number = 0xFFFD if "\ud800" <= found[0] <= "\udfff" else ord(found[0])
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
 
 

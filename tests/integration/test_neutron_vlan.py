@@ -436,6 +436,18 @@ def test_what_only_neutron_knows_is_told_in_its_words(site):
     assert "Rolled back: 1 object" in ret.comment
 
 
+def test_an_mtu_that_is_too_much_for_a_network_that_there_is_undoes_what_came_with_it(site):
+    """Neutron's limit is in its refusal alone: neither its extensions nor a network, which may have less, tell it."""
+    site.has(site.one())
+    table = site.table(2)
+    table["projects"][site.name()]["mtu"] = 9000
+    ret = site.apply(table)
+    assert ret.result is False
+    assert "Neutron refuses PUT /networks" in ret.comment and "maximum is 1500" in ret.comment
+    assert (ret.changes, site.network().mtu, site.project(1)) == ({}, 1500, None), ret.comment
+    site.nothing_to_do(site.one())
+
+
 def test_a_gateway_that_a_router_holds_cannot_change(site):
     site.converges(site.one(router={}))
     ret = site.apply(site.one(gateway=f"10.{site.block}.0.254", router={}))

@@ -59,6 +59,10 @@ def test_what_no_json_holds_is_a_fault_wherever_it_stands(value, fault):
     assert yaml.safe_load(quoted(value)) is not None, "it renders, so that the check can tell of it"
 
 
+def test_half_a_character_renders_so_that_the_check_can_tell_of_it():
+    assert yaml.safe_load(quoted("cfg1.dc\ud800")) == "cfg1.dc\ufffd"
+
+
 @pytest.mark.parametrize("number", ["minimum", "maximum"])
 def test_no_number_is_no_number_between_two(number):
     schema = {"description": "1 to 5", "type": "number", number: 3}
