@@ -55,8 +55,8 @@ def observe(network):
         ``xml`` (the definition, or ``None``), ``defined`` and ``live`` (:py:func:`dnsmasq_xml.read` of it, or
         ``None``), ``unfit`` (what libvirt's parser says against the wanted one, or ``None``), ``autostart``,
         ``servers`` (the file's text), ``answers`` (whether dnsmasq does), ``served`` (whether it has read the file),
-        ``ports`` (of the bridge), ``others`` (of a network that does not run, what :py:func:`dnsmasq_host.others`
-        answered) and ``detached`` (taps that should be).
+        ``ports`` (of the bridge), ``others`` (what :py:func:`dnsmasq_host.others` answered, of addresses that the
+        running network does not have yet) and ``detached`` (taps that should be).
 
     Raises ``CommandExecutionError`` when libvirt does not answer, and when dnsmasq does not take the options.
 
@@ -77,6 +77,7 @@ def observe(network):
         taps = _taps(connection, name) if found else {}
     links = __salt__["dnsmasq_host.links"]()
     bridge = __salt__["dnsmasq_xml.read"](xml)["bridge"] if xml else None
+    here, has = (live["bridge"], live["frame"]["address"]) if live else (bridge, None)
     wanted = __salt__["dnsmasq_xml.frame"](network)["options"]
     if not live or live["frame"]["options"] != wanted:
         __salt__["dnsmasq_host.syntax"](wanted, BESIDE)
@@ -93,7 +94,7 @@ def observe(network):
         "answers": seen is not None,
         "served": __salt__["dnsmasq_texts.marked"](servers) in (seen or {}),
         "ports": sorted(device for device, link in links.items() if bridge and link["master"] == bridge),
-        "others": "" if live else __salt__["dnsmasq_host.others"](network["network"], bridge),
+        "others": "" if has == network["address"] else __salt__["dnsmasq_host.others"](network["network"], here),
         "detached": {tap: guest for tap, guest in taps.items() if links.get(tap, {}).get("master") != bridge},
     }
 

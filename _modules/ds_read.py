@@ -95,9 +95,9 @@ def observe(server, login=None, timeout=5):
     Returns:
         ``server``; ``fault`` and ``kind`` (``None``, or why it could not be asked); ``version``; ``clock`` (seconds
         that it is ahead of this host); ``settings``; ``ports`` (on its own host: what they answer); ``certificate``;
-        ``managers`` (who may replicate to it: ``expires``, ``locked``) and ``suffixes``, each with ``state``,
-        ``replica``, ``ruv``, ``agreements``, ``conflicts``, ``empty`` and ``readonly``. What the login may not see is
-        ``None``.
+        ``managers`` (who may replicate to it: ``expires``, ``locked``) and ``suffixes``, by names in small letters,
+        each with ``state``, ``replica``, ``ruv``, ``agreements``, ``conflicts``, ``empty`` and ``readonly``. What the
+        login may not see is ``None``.
 
     CLI Example:
 
@@ -144,7 +144,7 @@ def _ports(settings, here, timeout):
 
 
 def _suffixes(ask):
-    """By the mapping tree, in one search; a login that may not see it sees no suffix."""
+    """By the mapping tree, in one search; a login that may not see it sees no suffix. Each server has its spelling."""
     tree, _ = ask(MAPPING, "(objectClass=*)", "subtree", TREE)
     readonly = _readonly(ask)
     found = {}
@@ -153,10 +153,10 @@ def _suffixes(ask):
         if "nsslapd-state" in values and "nsslapd-backend" in values:
             suffix = _first(values, "cn").strip('"')
             backend = (_first(values, "nsslapd-backend") or "").lower()
-            found[suffix] = {"state": _first(values, "nsslapd-state").lower(), "readonly": readonly.get(backend)}
-            found[suffix].update(_held(ask, suffix), replica=None, agreements=[])
+            seen = {"state": _first(values, "nsslapd-state").lower(), "readonly": readonly.get(backend)}
+            found[_dn(suffix)] = {**seen, **_held(ask, suffix), "replica": None, "agreements": []}
     for entry in tree:
-        _place(entry, {_dn(suffix): each for suffix, each in found.items()})
+        _place(entry, found)
     return found
 
 

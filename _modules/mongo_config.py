@@ -223,6 +223,7 @@ def _daemons(pillar, node, site):
 
 def _gone(pillar, here, site):
     members = {f"mongod-{each['name']}": [one["host"] for one in each["members"] if one] for each in site["sets"]}
+    named = {each["unit"]: each for each in reversed(site["gone"]) if each["host"] == here}
     return [
         {
             "unit": each["unit"],
@@ -231,8 +232,7 @@ def _gone(pillar, here, site):
             "hosts": members.get(each["unit"], []),
             "connection": {key: value for key, value in connection(pillar, 0).items() if key[:3] == "tls"},
         }
-        for each in site["gone"]
-        if each["host"] == here
+        for each in reversed(named.values())
     ]
 
 

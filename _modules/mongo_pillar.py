@@ -577,11 +577,15 @@ def _needs_write_concern(members: list, data: list) -> bool:
 
 def _gone_rule(described: dict) -> Iterator[tuple]:
     there = {(_host(member["host"]), f"mongod-{each['name']}"): each for each, member in _members_of(described)}
-    routers = {_host(address) for address in _routers(described)}
+    routers, named = {_host(address) for address in _routers(described)}, {}
     for number, each in enumerate(described["gone"]):
-        if (each["host"], each["unit"]) in there or (each["unit"] == "mongos" and each["host"] in routers):
+        daemon = (each["host"], each["unit"])
+        if daemon in there or (each["unit"] == "mongos" and each["host"] in routers):
             fault = f"{each['unit']} on {each['host']} is to go and to be there"
             yield f"gone:{number}", fault, "take it from the set's members or the routers, or from gone"
+        if named.setdefault(daemon, number) != number:
+            fault = f"{each['unit']} on {each['host']} is to go as entry {named[daemon]} says already"
+            yield f"gone:{number}", fault, "each daemon once"
 
 
 def _members_of(described: dict) -> list:

@@ -23,6 +23,8 @@ UNITS, CONFIGURATIONS = "/etc/systemd/system", "/etc/mongodb"
 NAME = re.compile(r"mongos|mongod-[A-Za-z0-9][A-Za-z0-9_-]*")
 # What MongoDB's own data directory has, and hardly any other.
 MARKS = ("WiredTiger", "storage.bson")
+# A filesystem's own, in its top directory.
+LOST = "lost+found"
 
 
 def __virtual__():
@@ -141,8 +143,11 @@ def act_absent(unit, step):
         _refuse_data(unit, step["path"])
         _delete(step["path"])
     else:
+        ends = step["path"] == _unit_file(unit)
+        if ends:  # one that does not run may be enabled all the same
+            __salt__["service.disable"](unit)
         os.remove(step["path"])
-        if step["path"] == _unit_file(unit):
+        if ends:
             __salt__["service.systemctl_reload"]()
 
 
@@ -152,25 +157,39 @@ def _removed(do, what, path):
 
 def _delete(path):
     """What tells that it is MongoDB's goes last, so that a cut leaves what the next run takes for the same."""
-    for entry in sorted(os.scandir(path), key=lambda entry: entry.name in MARKS):
+    for entry in sorted(_entries(path), key=lambda entry: entry.name in MARKS):
         shutil.rmtree(entry.path) if entry.is_dir(follow_symlinks=False) else os.remove(entry.path)
-    os.rmdir(path)
+    if not _is_others(path):
+        os.rmdir(path)
 
 
 def _refuse_data(unit, path):
-    if not any(os.path.exists(os.path.join(path, mark)) for mark in MARKS):
+    if _entries(path) and not any(os.path.exists(os.path.join(path, mark)) for mark in MARKS):
         raise CommandExecutionError(f"{path} holds no data of MongoDB's; look what it is, and delete it by hand")
     others = [name for name, each in there().items() if name != unit and each["data"] and _overlap(each["data"], path)]
     if others:
         raise CommandExecutionError(f"{path} is where {others[0]} has its data too; they are left alone")
 
 
-def _overlap(one, other):
-    return os.path.commonpath([one, other]) in (os.path.normpath(one), os.path.normpath(other))
+def _overlap(*paths):
+    real = [os.path.realpath(path) for path in paths]
+    return os.path.commonpath(real) in real
 
 
 def _directory(path):
-    return path if isinstance(path, str) and os.path.isdir(path) else None
+    """A directory that is there; of a link, or a filesystem's top directory, only what is inside counts."""
+    there = isinstance(path, str) and os.path.isdir(path)
+    return path if there and not (_is_others(path) and not _entries(path)) else None
+
+
+def _is_others(path):
+    """Somebody has led the data elsewhere: by a link, or by a filesystem of their own. That stays."""
+    return os.path.islink(path) or os.path.ismount(path)
+
+
+def _entries(path):
+    own = (LOST,) if os.path.ismount(os.path.realpath(path)) else ()
+    return [entry for entry in os.scandir(path) if entry.name not in own]
 
 
 def _unit_file(unit):

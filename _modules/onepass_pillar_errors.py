@@ -758,6 +758,11 @@ ERRORS = {
             "Take the member out of its set (with remove_extra: true), or the router out of routers; or take the entry "
             "out of gone.",
         ),
+        (
+            "* is to go as entry * says already",
+            "mongodb:gone names a daemon of a host twice, and only one of them may say whether its data go too.",
+            "Leave one of the two entries.",
+        ),
     ],
     "The pillar: OpenStack": [
         (

@@ -234,8 +234,9 @@ def _returns(answers: dict) -> dict:
 def _named(told: dict) -> dict:
     """An orchestration's job id, name and ``test``, from its event."""
     options = {key: value for each in told["fun_args"] if isinstance(each, dict) for key, value in each.items()}
-    names = [each for each in told["fun_args"] if isinstance(each, str)]
-    job = {"jid": told["jid"], "name": (names or [options.get("mods")])[0], "test": options.get("test") is True}
+    [mods, *_] = [*(each for each in told["fun_args"] if not isinstance(each, dict)), options.get("mods"), ""]
+    name = ",".join(map(str, mods)) if isinstance(mods, (list, tuple)) else str(mods or "")
+    job = {"jid": told["jid"], "name": name, "test": options.get("test") is True}
     return {**job, "user": told.get("user"), "family": str(options.get("orchestration_jid") or told["jid"])}
 
 

@@ -131,6 +131,7 @@ def absent(name, data=False, host=None, hosts=None, connection=None, timeout=120
         The systemd unit.
     data
         Delete its data directory too. Default ``False``. Refused where it holds no data of MongoDB's, or another's too.
+        Of a directory that is a link, or where a filesystem is mounted, what is inside goes.
     host
         The host's name in the set, as in its member's ``host:port``. Default: only the daemon itself is asked.
     hosts

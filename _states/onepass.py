@@ -187,8 +187,8 @@ def guest_keys(name, keys, failures=0):
 
 def _refuse_beside(areas):
     """Two runs of an area at once are one too many: the one that began later ends here."""
-    family = globals().get("__orchestration_jid__")
-    if family and not __opts__["test"] and not (__pillar__.get("onepass") or {}).get("beside"):
+    family, said = globals().get("__orchestration_jid__"), __pillar__.get("onepass")
+    if family and not __opts__["test"] and not (isinstance(said, dict) and said.get("beside")):
         _answer("onepass_begin.refuse", areas=areas, family=family, hint=ALL_THE_SAME)
 
 

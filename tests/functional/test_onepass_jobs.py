@@ -73,6 +73,24 @@ def test_a_run_is_followed_to_its_end(jobs):
     assert jobs.get(told["jid"])["steps"] == told["steps"]
 
 
+@pytest.mark.parametrize(
+    "given, name",
+    [
+        (["work", {"test": True}], "work"),
+        ([["work", "other"]], "work,other"),
+        ([{"mods": ["work", "other"]}], "work,other"),
+        ([{"mods": "work"}], "work"),
+        ([{}], ""),
+    ],
+)
+def test_a_run_has_the_names_of_all_that_it_was_given(tmp_path, given, name):
+    jobs = load("_runners/onepass_jobs.py", __opts__={"cachedir": str(tmp_path)})
+    told = {"jid": jid(), "fun": "runner.state.orchestrate", "fun_args": given, "pid": os.getpid()}
+    (tmp_path / "proc").mkdir()
+    (tmp_path / "proc" / told["jid"]).write_bytes(salt.payload.dumps(told))
+    assert [(each["name"], each["test"]) for each in jobs.running()] == [(name, given[-1] == {"test": True})]
+
+
 def test_a_run_that_is_killed_is_missed_though_the_master_is_busy(jobs, opts):
     sleeper = subprocess.Popen(["sleep", "300"])
     told = {"jid": jid(60), "fun": "runner.state.orchestrate", "fun_args": ["good"], "pid": sleeper.pid}

@@ -1,6 +1,7 @@
 """The formula's units on a host, and one that is needed no more: real mongods, a folder in the place of systemd's."""
 
 import os
+import subprocess
 
 import pytest
 import yaml
@@ -125,7 +126,7 @@ def test_a_member_is_stopped_when_its_set_has_let_it_go(host, pair):
     assert gone["result"] is True, gone["comment"]
     assert gone["changes"] == dry["changes"]
     assert (second.running, host.files()) == (False, [])
-    assert host.done == ["disable mongod-s1", "stop mongod-s1", "reload"]
+    assert host.done == ["disable mongod-s1", "stop mongod-s1", "disable mongod-s1", "reload"]
     assert (second.dbpath / "WiredTiger").exists()
     again = host.state("mongod-s1")
     assert (again["result"], again["changes"], again["comment"]) == (True, {}, "There is no unit mongod-s1")
@@ -185,3 +186,58 @@ def test_a_cut_while_data_are_deleted_is_gone_on_with(host, tmp_path, monkeypatc
     monkeypatch.undo()
     assert host.state("mongod-s1", data=True)["result"] is True
     assert not data.exists()
+
+
+@pytest.fixture(params=["a link", "a mount", "a cut"])
+def led(request, tmp_path):
+    """A data directory that is led elsewhere, or that a cut has left empty; and where the data are."""
+    data, elsewhere = tmp_path / "data", tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    if request.param == "a cut":
+        data.mkdir()
+        yield data, data
+    elif request.param == "a link":
+        data.symlink_to(elsewhere)
+        yield data, elsewhere
+    else:
+        if os.geteuid() != 0:
+            pytest.skip("mounts are root's")
+        data.mkdir()
+        subprocess.run(["mount", "-t", "tmpfs", "none", data], check=True)
+        (data / "lost+found").mkdir()
+        try:
+            yield data, data
+        finally:
+            subprocess.run(["umount", data], check=True)
+
+
+def test_data_that_are_led_elsewhere_go_and_the_way_there_stays(host, led):
+    data, elsewhere = led
+    is_led = data.is_symlink() or data.is_mount()
+    for name in ("WiredTiger", "a.wt") if is_led else ():
+        (elsewhere / name).write_text("")
+    host.add("mongod-s1", storage={"dbPath": str(data)})
+    ret = host.state("mongod-s1", data=True)
+    assert ret["result"] is True, ret["comment"]
+    assert ret["changes"][f"data {data}"] == {"old": "present", "new": None}
+    assert not is_led or [path.name for path in elsewhere.iterdir()] in ([], ["lost+found"])
+    assert (data.exists(), host.files()) == (is_led, [])
+    host.add("mongod-s1", storage={"dbPath": str(data)})
+    assert host.modules["mongo_units.there"]()["mongod-s1"]["data"] is None
+
+
+def test_a_unit_that_does_not_run_is_disabled_too(host):
+    host.add("mongod-s1")
+    assert host.state("mongod-s1")["result"] is True
+    assert host.done == ["disable mongod-s1", "reload"]
+
+
+def test_data_that_another_units_link_leads_to_are_left_alone(host, tmp_path):
+    (tmp_path / "real" / "more").mkdir(parents=True)
+    (tmp_path / "real" / "WiredTiger").write_text("")
+    (tmp_path / "link").symlink_to(tmp_path / "real")
+    host.add("mongod-s1", storage={"dbPath": str(tmp_path / "link")})
+    host.add("mongod-s2", storage={"dbPath": str(tmp_path / "real" / "more")})
+    ret = host.state("mongod-s1", data=True)
+    assert (ret["result"], ret["changes"]) == (False, {})
+    assert "its data too" in ret["comment"]

@@ -563,6 +563,21 @@ def test_a_network_that_runs_stays_when_another_device_comes_with_its_addresses(
     assert (again.result, again.changes) == (True, {}), again.comment
 
 
+def test_a_network_that_runs_does_not_move_to_addresses_that_another_device_has(lab, running):
+    moved = {"address": "192.168.151.1/24", "dhcp": {"start": "192.168.151.10", "end": "192.168.151.20"}, "hosts": {}}
+    networks.run("ip", "link", "add", "eth9", "up", "type", "bridge")
+    networks.run("ip", "address", "add", "192.168.151.7/24", "dev", "eth9")
+    try:
+        before = traces()
+        ret = [lab(restart=True, test=test, **moved) for test in (True, False)]
+        assert [(each.result, each.changes) for each in ret] == [(False, {})] * 2
+        assert "192.168.151.0/24 of lab is in use on this host already, by eth9 (192.168.151.7/24)" in ret[1].comment
+        assert traces() == before
+        assert ask("web.lab.example") == ["192.168.150.5"]
+    finally:
+        networks.run("ip", "link", "delete", "eth9")
+
+
 @pytest.mark.parametrize("backend", ["bridge"], indirect=True)
 def test_no_bridge_of_ours_is_forgotten(lab, running, testmode):
     ret = lab(test=testmode, bridge="virbr8")

@@ -11,6 +11,7 @@ from tree import functions, load
 VALUES = functions("ds_values")
 RULES = functions("ds_rules", __salt__=VALUES)
 REPORT = functions("ds_report", __salt__={**VALUES, **RULES})
+READ = load("_modules/ds_read.py", __salt__=VALUES)
 CASES = yaml.safe_load((Path(__file__).parent / "cases" / "ds_troubles.yaml").read_text())
 NOW = 1795952930
 SUFFIX = "dc=bank,dc=example"
@@ -74,6 +75,23 @@ def estate(case=None):
             holder = holder[int(step) if step.isdecimal() else step]
         holder[steps[-1]] = value
     return [one, two]
+
+
+def test_a_suffix_has_one_name_however_its_server_spells_it():
+    spelled, asked = "dc=Bank, dc=Example", []
+    replica = {"nsds5replicatype": ["3"], "nsds5flags": ["1"], "nsds5replicaid": ["7"]}
+    tree = [
+        {"cn": [f'"{spelled}"'], "nsslapd-state": ["Backend"], "nsslapd-backend": ["userRoot"]},
+        {"objectclass": ["nsDS5Replica"], "nsds5replicaroot": ["dc=bank,dc=example"], **replica},
+    ]
+
+    def ask(base, *_):
+        asked.append(base)
+        return [{"dn": "", "values": each} for each in tree] if base == READ.MAPPING else [], None
+
+    found = READ._suffixes(ask)
+    assert {name: (each["state"], each["replica"]["id"]) for name, each in found.items()} == {SUFFIX: ("backend", 7)}
+    assert spelled in asked
 
 
 def test_two_servers_that_are_well():

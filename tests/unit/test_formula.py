@@ -223,6 +223,7 @@ def test_names_that_look_like_numbers_or_truth_stay_names(modules, pillar):
         {"version": "8.0x: y", "install": "x: y"},
         {"default_rw_concern": {"read": {"a": {1}}}},
         {"timeout": "a: b", "databases": {"bank": 5}},
+        {"gone": [{"host": "minion", "unit": "mongod-s9"}, {"host": "minion", "unit": "mongod-s9", "data": True}]},
     ],
 )
 def test_a_malformed_pillar_is_rendered_so_that_its_faults_are_what_is_told(modules, pillar, malformed):
