@@ -137,14 +137,28 @@ def refused(answers, pillar=None):
     for told in answers:
         for answer in told.values():
             found.update({name: extra for name, extra in answer.items() if extra} if isinstance(answer, dict) else {})
-    return [
-        {
-            "path": f"mongodb:replsets:{name}:members",
-            "fault": f"the set has members that are not listed: {', '.join(extra)}",
-            "remedy": "add them, or remove_extra: true at the set, which removes them once the others have all data",
-        }
-        for name, extra in sorted(found.items())
-    ]
+    site = __salt__["mongo_pillar.site"](__salt__["onepass.given"]("mongodb", pillar))
+    hosts = {each["name"]: {_name(member["host"]) for member in each["members"] if member} for each in site["sets"]}
+    return [fault for name, extra in sorted(found.items()) for fault in _unlisted(name, extra, hosts.get(name, ()))]
+
+
+def _unlisted(name, extra, hosts):
+    """A host's member at another port is one that would move, and none to be removed."""
+    moved = [member for member in extra if _name(member) in hosts]
+    gone = [member for member in extra if member not in moved]
+    path = f"mongodb:replsets:{name}:members"
+    if moved:
+        fault = f"the living members are at {', '.join(moved)}, and their set knows them by these ports only"
+        remedy = "put the ports back, or change each host in the set first, one at a time (onepass.solution tells how)"
+        yield {"path": path, "fault": fault, "remedy": remedy}
+    if gone:
+        fault = f"the set has members that are not listed: {', '.join(gone)}"
+        remedy = "add them, or remove_extra: true at the set, which removes them once the others have all data"
+        yield {"path": path, "fault": fault, "remedy": remedy}
+
+
+def _name(address):
+    return address.rpartition(":")[0].lower()
 
 
 def _take_sets(found, topology, site):

@@ -244,6 +244,13 @@ ERRORS = {
             "take it away again after the run.",
         ),
         (
+            "the living members are at *, and their set knows them by these ports only",
+            "The pillar gives members that live other ports. A set knows its members by host and port, so they would "
+            "be strangers to it.",
+            "Put the former ports back. How to move a set, one member after another, is told at: The living member of "
+            "* on * is at port.",
+        ),
+        (
             "* is no option of PyMongo's",
             "The connection has a key that MongoClient does not have: one of another driver's or of a program's.",
             "Take the option that is proposed; all of them stand in PyMongo's documentation of MongoClient.",

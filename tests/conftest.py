@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 import salt._logging
 import salt.config
+from hypothesis import HealthCheck, settings
 from saltfactories.utils.functional import Loaders
 
 import quick
@@ -18,6 +19,9 @@ from tree import ROOT
 # It keeps messages until a program of Salt's sets up its logging, and prints them after pytest's last line.
 salt._logging.shutdown_temp_handler()
 quick.loaders()
+# How long a value takes to generate is the machine's load.
+settings.register_profile("any machine", deadline=None, suppress_health_check=list(HealthCheck))
+settings.load_profile("any machine")
 # A shell that starts the tests in the background has them and their children ignore Ctrl-C.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 

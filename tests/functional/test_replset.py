@@ -298,7 +298,12 @@ def test_the_formula_on_a_set_with_an_arbiter(replset, minion_opts, pillar):
     members, _ = replset(3)
     names = ("127.0.0.1", "localhost", "127.1")
     first, arbiter, second = (f"{name}:{member.port}" for name, member in zip(names, members, strict=True))
-    replsets = {"s1": {"role": "shard", "members": [first, {"host": arbiter, "arbiterOnly": True}, second]}}
+    replsets = {
+        "s1": {
+            "role": "shard",
+            "members": [first, {"host": names[1], "port": members[1].port, "arbiterOnly": True}, second],
+        }
+    }
     pillar({"mongodb": {**ADMIN["mongodb"], "timeout": 20, "replsets": replsets}})
     for address in (first, arbiter):
         minion = Loaders({**minion_opts, "id": address.split(":")[0]}).modules

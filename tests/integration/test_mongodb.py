@@ -259,7 +259,7 @@ def untouched(lab):
 REFUSED = {
     "fork": ({"options": {"processManagement": {"fork": True}}}, "is true, but systemd runs the daemon"),
     "loopback only": ({"options": {"net": {"bindIp": "127.0.0.1"}}}, "lets nobody in but this host itself"),
-    "another port": ({"port": 27117}, "its set knows it by that port only"),
+    "another port": ({"port": 27117}, "their set knows them by these ports only"),
     "another directory": (
         {"options": {"storage": {"dbPath": "/data/db"}}},
         "is in /var/lib/mongodb/s1, not in /data/db",

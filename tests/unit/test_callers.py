@@ -2,8 +2,10 @@
 
 import ast
 import re
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import salt.executors.direct_call
@@ -147,10 +149,12 @@ def test_a_job_is_refused(modules, tmp_path, function, arguments):
     assert not path.exists()
 
 
+@pytest.mark.skipif(not shutil.which("ip"), reason="iproute2 is missing")
 def test_what_stands_for_it_answers_a_job(modules):
     assert "lo" in by_a_job(modules, "dnsmasq_host.links")  # by onepass_host.run and read
 
 
+@pytest.mark.skipif(not shutil.which("ip"), reason="iproute2 is missing")
 def test_a_state_is_served_and_another_state_of_salts_is_not(states, modules, tmp_path):
     path = tmp_path / "written"
     ret = states.module.run(name="onepass_host.write", path=str(path), text="text")
@@ -165,6 +169,7 @@ def test_a_template_is_refused(modules):
         modules.slsutil.renderer(string="{{ salt['onepass_host.read']('/etc/hostname') }}", default_renderer="jinja")
 
 
+@pytest.mark.skipif(not Path(sys.prefix, "bin/salt-call").exists(), reason="no salt-call beside this Python")
 def test_salt_call_shows_the_refusal_alone(tmp_path):
     (tmp_path / "minion").write_text(f"root_dir: {tmp_path}\nenable_fqdns_grains: false\n")
     words = ["--local", "-m", ".", f"--config-dir={tmp_path}", f"--log-file={tmp_path / 'log'}"]

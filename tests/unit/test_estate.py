@@ -184,6 +184,13 @@ def test_a_member_that_is_not_listed_is_refused():
     assert "remove_extra: true" in fault["remedy"]
 
 
+def test_a_member_at_another_port_is_not_to_be_removed():
+    answers = [{"s1a.dc": {"s1": ["S1A.dc:27018", "s1x.dc:27017"]}}]
+    moved, gone = SALT["mongo_estate.refused"](answers, PILLAR["mongodb"])
+    assert ("S1A.dc:27018" in moved["fault"], "remove_extra" in moved["remedy"]) == (True, False)
+    assert "s1x.dc:27017" in gone["fault"]
+
+
 def test_a_set_without_a_primary_is_a_fault():
     found = seen("mongodb", EVERYBODY, {"r1.dc": changed(members={"s1b.dc:27017": "SECONDARY"})})
     assert "shard s1: no member is primary" in found["broken"]

@@ -13,7 +13,7 @@ import yaml
 from cryptography.hazmat.primitives import serialization
 from salt.exceptions import CommandExecutionError
 
-from tree import load
+from tree import functions, load
 
 CASES = Path(__file__).with_name("cases")
 BAD = yaml.safe_load((CASES / "bad_clone_arguments.yaml").read_text())
@@ -314,7 +314,7 @@ def test_a_templates_own_seed_names_the_clones_instance(modules, text, instance,
 
 def test_an_identity_knows_the_instance_id_of_an_iso_alone(modules):
     prepared = {"domain": None, "options": {"minion": None}, "template": {"interfaces": [{"mac": "a"}, {"mac": "b"}]}}
-    new = modules.libvirt_make.new_identity
+    new = functions("libvirt_make", __salt__=modules)["libvirt_make.new_identity"]
     assert new(prepared, {**CLONE, "cidata": "/images/virtual1-cidata.iso"})["instance"] == CLONE["uuid"]
     assert new(prepared, CLONE)["instance"] is None
 
