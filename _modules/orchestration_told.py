@@ -42,7 +42,8 @@ def planned(job, width=120, form="text", full=False):
     found = __salt__["orchestration.plan"](job["steps"])
     beside = {"beside": job["beside"]} if job.get("beside") else {}
     text = __salt__["orchestration_plan.told"](job["name"], {**found, **beside}, width, form, full)
-    return _answer(job, {"jid": job["jid"], **found, **beside}, text, width)
+    failed = __salt__["orchestration.summary"](job["steps"], job["test"])["failed"]
+    return _answer({"jid": job["jid"], **found, **beside}, text, _causes(job), failed, width)
 
 
 def ended(job, width=120):
@@ -65,7 +66,8 @@ def ended(job, width=120):
     found = __salt__["orchestration.summary"](job["steps"], job["test"])
     job = {**job, "seconds": job["seconds"] or __salt__["orchestration.span"](job["steps"])}
     head = {part: job[part] for part in ("jid", "name", "test", "seconds")}
-    return _answer(job, {**head, **found}, __salt__["orchestration_text.end"](job, found, width), width)
+    text = __salt__["orchestration_text.end"](job, found, width)
+    return _answer({**head, **found}, text, _causes(job), found["failed"], width)
 
 
 def explained(job, width=120):
@@ -90,16 +92,13 @@ def explained(job, width=120):
     head = f"{__salt__['orchestration_text.named'](job)} (job {job['jid']}): {what}"
     head += "; it was a dry run, so nothing was changed" * job["test"]
     text = "\n".join(__salt__["orchestration_text.fitting"](head, width))
-    told = _answer(job, {part: job[part] for part in ("jid", "name", "test")}, text, width)
-    return {**told, "failed": False}
+    return _answer({part: job[part] for part in ("jid", "name", "test")}, text, found, [], width)
 
 
-def _answer(job, data, text, width):
+def _answer(data, text, causes, failed, width):
     """With the causes of what failed."""
-    found = _causes(job)
-    parts = [text, __salt__["orchestration_text.causes"](found, width)] if found else [text]
-    failed = bool(__salt__["orchestration.summary"](job["steps"], job["test"])["failed"])
-    return {"data": {**data, "causes": found}, "text": "\n\n".join(parts), "failed": failed}
+    parts = [text, __salt__["orchestration_text.causes"](causes, width)] if causes else [text]
+    return {"data": {**data, "causes": causes}, "text": "\n\n".join(parts), "failed": bool(failed)}
 
 
 def _causes(job):

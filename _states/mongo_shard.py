@@ -476,15 +476,7 @@ def cluster_healthy(name, replsets, connection=None, timeout=120):
     .. versionadded:: 0.1.0
     """
     given = {"replsets": replsets, "connection": connection, "timeout": timeout}
-    refused = __salt__["mongo_arguments.refusal"](name, "cluster", given)
-    if refused:
-        return refused
-
-    def condition():
-        faults = __salt__["mongo_shard.unhealthy"](replsets, connection)
-        return not faults, "; ".join(faults)
-
-    return __salt__["mongo_client.gate"](name, condition, "every member to be ready", timeout, __opts__["test"])
+    return _gate(name, given, "mongo_shard.unhealthy", "every member to be ready")
 
 
 def shards_current(name, replsets, connection=None, timeout=120):
@@ -519,16 +511,21 @@ def shards_current(name, replsets, connection=None, timeout=120):
     .. versionadded:: 0.1.0
     """
     given = {"replsets": replsets, "connection": connection, "timeout": timeout}
+    what = "MongoDB (its routers; from 8.0 on the shard's primary) to write a changed set's members to config.shards"
+    return _gate(name, given, "mongo_shard.stale_shards", what)
+
+
+def _gate(name, given, function, what):
+    """A wait until the function finds no fault of the sets, unless the given arguments are wrong."""
     refused = __salt__["mongo_arguments.refusal"](name, "cluster", given)
     if refused:
         return refused
 
     def condition():
-        stale = __salt__["mongo_shard.stale_shards"](replsets, connection)
-        return not stale, "; ".join(stale)
+        faults = __salt__[function](given["replsets"], given["connection"])
+        return not faults, "; ".join(faults)
 
-    what = "MongoDB (its routers; from 8.0 on the shard's primary) to write a changed set's members to config.shards"
-    return __salt__["mongo_client.gate"](name, condition, what, timeout, __opts__["test"])
+    return __salt__["mongo_client.gate"](name, condition, what, given["timeout"], __opts__["test"])
 
 
 def _converge(name, what, given, read, blank, plan, act, fact):
