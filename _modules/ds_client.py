@@ -3,9 +3,9 @@ The one way from Onepass to a directory server: searches, within a time, and no 
 
 .. versionadded:: 0.1.0
 
-Everything else of the area (:py:mod:`ds_read`) asks through it::
+Everything else of the area (:py:mod:`ds_read`) asks through it. This host's own servers::
 
-    salt-call --local -m . ds_client.rows ldapi:///run/slapd-bank.socket '' '(objectClass=*)' base '[vendorVersion]'
+    salt-call --local -m . ds_client.local
 
 **The server** is an address, ``ldapi:///run/slapd-bank.socket``, ``ldaps://ds1.dc`` or ``ldap://ds1.dc:389``. By ldapi
 root is the directory's manager by EXTERNAL, without any password. By ``ldap://`` StartTLS comes before the login, and a
@@ -58,46 +58,6 @@ def __virtual__():
     return __virtualname__
 
 
-def rows(server, base, filter="(objectClass=*)", scope="base", attributes=(), login=None, timeout=5):
-    """
-    What a search answers.
-
-    server
-        The address, see the head of this module.
-    base
-        Where the search begins, a distinguished name; ``''`` is the server's own entry. On a command line it is
-        ``base=cn=config``, as Salt takes a bare ``cn=config`` for an argument of the name ``cn``.
-    filter
-        LDAP's filter. Default: any entry.
-    scope
-        ``base``, ``level`` or ``subtree``. Default ``base``.
-    attributes
-        List of names. Default: none.
-    login
-        See the head of this module. Default: none.
-    timeout
-        Seconds for all of it. Default 5.
-
-    Returns:
-        List of mappings: ``dn``, and ``values``: attribute in small letters to its values, all texts.
-
-    Raises ``CommandExecutionError`` when the server cannot be asked, or refuses.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . ds_client.rows ldapi:///run/slapd-bank.socket '' '(objectClass=*)' base '[vendorVersion]'
-
-    .. versionadded:: 0.1.0
-    """
-    with session(server, credentials(login), timeout) as ask:
-        found, fault = ask(base, filter, scope, attributes)
-    if fault:
-        raise CommandExecutionError(f"{server} answers no search below {base}: {fault}")
-    return found
-
-
 def credentials(login=None):
     """
     The login that a path leads to; ``{}`` for none.
@@ -116,6 +76,7 @@ def credentials(login=None):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     if not login:
         return {}
     found = __salt__["config.get"](login, default=None)

@@ -409,6 +409,7 @@ def login(connection=None):
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_host.internal"]()
     path = resolve(connection).get("credentials")
     if not path:
         return {}

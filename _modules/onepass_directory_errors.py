@@ -43,11 +43,6 @@ ERRORS = {
             "Run it on a host that has one, as root, or give addresses and a login.",
         ),
         (
-            "answers no search below *: *",
-            "The server is there, and refuses this search, or does not serve that suffix now.",
-            "The words after the colon are LDAP's: the login's rights, or a suffix that is being initialised.",
-        ),
-        (
             "*, the login's ca_file, is no file",
             "A certificate's signer was to be read from a file that this host does not have.",
             "Put the signer's certificate there in PEM, or leave ca_file out where the system trusts it.",

@@ -14,6 +14,7 @@ import ctypes
 import errno
 import fcntl
 import glob
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -32,10 +33,9 @@ AS_IT_IS = {"encoding": "utf-8", "errors": "surrogateescape"}
 WORK = "onepass-work-"
 # Where the bundle's own functions are: beside this file's directory, in each way to install them. Not all that is
 # below it, as a checkout has Salt itself in its .venv.
-OWN = tuple(
-    os.path.join(os.path.dirname(os.path.dirname(os.path.abspath(__file__))), name, "")
-    for name in ("modules", "states", "runners", "_modules", "_states", "_runners", "tests")
-)
+HOME = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
+KINDS = ("modules", "states", "runners")
+OWN = tuple(os.path.join(HOME, name, "") for name in (*KINDS, *(f"_{kind}" for kind in KINDS), "tests"))
 
 
 def __virtual__():
@@ -59,7 +59,7 @@ def internal():
     """
     called = _caller(sys._getframe())
     by = _caller(called)
-    if not by or not os.path.abspath(by.f_code.co_filename).startswith(OWN):
+    if not by or not _is_own(os.path.abspath(by.f_code.co_filename)):
         name = f"{Path(called.f_code.co_filename).stem}.{called.f_code.co_name}"
         raise CommandExecutionError(f"{name} is not for callers from outside: only Onepass's own functions may call it")
 
@@ -264,6 +264,26 @@ def _caller(frame):
     while frame and frame.f_globals.get("__name__", "").startswith("salt.loader."):
         frame = frame.f_back
     return frame
+
+
+def _is_own(path):
+    """Whether a file is the bundle's: one beside this one, or of its name in another copy that Salt loads from."""
+    folder, name = os.path.split(path)
+    kind = os.path.basename(folder).removeprefix("_")
+    if path.startswith(OWN):
+        return True
+    beside = any(os.path.exists(os.path.join(HOME, each, name)) for each in (kind, f"_{kind}"))
+    return kind in KINDS and beside and folder in _copies(kind)
+
+
+def _copies(kind):
+    """Where else Salt loads the bundle from: what it has synced, folders that it is given, an installed package."""
+    opts = globals().get("__opts__", {})
+    roots = [root for root in (opts.get("extension_modules"), *opts.get("module_dirs", ())) if root]
+    found = {os.path.join(os.path.abspath(root), name) for root in roots for name in (kind, f"_{kind}")}
+    with contextlib.suppress(ImportError, AttributeError):  # not installed, or without that kind
+        found.update(importlib.util.find_spec(f"saltext.onepass.{kind}").submodule_search_locations)
+    return found
 
 
 def _remove_left(work):

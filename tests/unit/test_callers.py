@@ -45,8 +45,21 @@ READ = {
     *("libvirt_xml.derive", "libvirt_xml.own_path", "mongo_config.settings", "mongo_daemon.observe"),
     *("mongo_index.indexes", "mongo_replset.observe", "mongo_shard.shard_hosts"),
     *("mongo_user.observe", "neutron_vlan.lint", "pillar_files.located", "pillar_files.oddities"),
-    *("ds_replica.check", "ds_replica.status", "ds_report.servers", "ds_rules.conditions", "ds_rules.initialisation"),
-    *("mongo_daemon.extras", "mongo_daemon.set_of", "mongo_members.refuse_kind", "mongo_members.refuse_twice"),
+    *(
+        "ds_read.all_of",
+        "ds_replica.check",
+        "ds_replica.status",
+        "ds_report.servers",
+        "ds_rules.conditions",
+        "ds_rules.initialisation",
+    ),
+    *(
+        "mongo_arguments.refusal",
+        "mongo_daemon.extras",
+        "mongo_daemon.set_of",
+        "mongo_members.refuse_kind",
+        "mongo_members.refuse_twice",
+    ),
     *("mongo_members.seen", "mongo_place.loopback", "mongo_place.refuse", "mongo_replset.refusal"),
     *("mongo_units.observe", "orchestration.causes", "orchestration.plan", "orchestration.summary"),
     *("orchestration_changes.rows", "orchestration_told.ended", "orchestration_told.explained"),
@@ -124,6 +137,12 @@ def test_no_function_does_what_any_caller_says():
     assert len({function for function in PUBLIC if guarded(function)}) > 40
 
 
+def test_what_answers_with_a_password_answers_the_bundle_alone():
+    docs = {name: ast.get_docstring(FUNCTIONS[name]) or "" for name in PUBLIC}
+    holders = {name for name, text in docs.items() if "Holds the password" in text}
+    assert len(holders) > 1 and {name for name in holders if not guarded(name)} == set()
+
+
 def by_a_job(modules, function, *arguments, **named):
     """As a minion executes a job of its master, and ``salt-call`` its command."""
     return salt.executors.direct_call.execute(modules.opts, {}, modules[function], arguments, named)
@@ -152,6 +171,28 @@ def test_a_job_is_refused(modules, tmp_path, function, arguments):
 @pytest.mark.skipif(not shutil.which("ip"), reason="iproute2 is missing")
 def test_what_stands_for_it_answers_a_job(modules):
     assert "lo" in by_a_job(modules, "dnsmasq_host.links")  # by onepass_host.run and read
+
+
+CALLER = "def asked():\n    return __salt__['onepass_host.read']('/proc/version')\n"
+
+
+@pytest.mark.parametrize("way", ["synced", "folder", "installed", "elsewhere"])
+@pytest.mark.parametrize("name", ["dnsmasq_host", "sites_own"])
+def test_another_copy_of_the_bundle_is_no_outsider(minion_opts, tmp_path, monkeypatch, way, name):
+    """As when a package is installed where Salt has synced modules too: each is loaded from where it is found first."""
+    place = {"installed": "saltext/onepass/modules"}.get(way, "modules")
+    (tmp_path / place).mkdir(parents=True)
+    (tmp_path / place / f"{name}.py").write_text(CALLER)
+    monkeypatch.syspath_prepend(str(tmp_path) if way == "installed" else str(tmp_path / "none"))
+    opts = {**minion_opts, "grains": {}, "extension_modules": str(tmp_path if way == "synced" else tmp_path / "none")}
+    opts["module_dirs"] = [*([str(tmp_path)] if way == "folder" else []), str(tree.ROOT)]
+    host = tree.functions("onepass_host", __opts__=opts)
+    caller = tree.load(tmp_path / place / f"{name}.py", __salt__=host)
+    if way == "elsewhere" or name == "sites_own":
+        with pytest.raises(CommandExecutionError, match=f"^onepass_host.read {REFUSED}$"):
+            caller.asked()
+    else:
+        assert caller.asked()
 
 
 @pytest.mark.skipif(not shutil.which("ip"), reason="iproute2 is missing")
