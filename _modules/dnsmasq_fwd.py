@@ -39,9 +39,7 @@ def settings():
     The network of this minion's pillar, ``branch:dns``; ``None`` where there is none.
 
     Returns:
-        The pillar's keys, with ``backend`` and ``resolver`` in any case.
-
-    Raises ``SaltInvocationError`` with all that is wrong with it.
+        The pillar's keys, with ``backend`` and ``resolver`` in any case; ``{}`` while it has a fault.
 
     CLI Example:
 
@@ -51,11 +49,29 @@ def settings():
 
     .. versionadded:: 0.1.0
     """
-    given = (__salt__["onepass.given"]("branch") or {}).get("dns")
+    given = _pillar()
     if given is None:
         return None
-    _refuse(given, "branch:dns")
-    return {"backend": "network", "resolver": None, **given}
+    return {} if faults(given) else {"backend": "network", "resolver": None, **given}
+
+
+def refuse():
+    """
+    Refuse a network of this minion's pillar that cannot be, with all that is wrong with it.
+
+    Raises ``SaltInvocationError`` with one line per fault: path, fault and remedy.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . dnsmasq_fwd.refuse
+
+    .. versionadded:: 0.1.0
+    """
+    given = _pillar()
+    if given is not None:
+        _refuse(given, "branch:dns")
 
 
 def faults(network):
@@ -438,6 +454,11 @@ def _given(network):
 
 def _wanted(network):
     return _complete(_given(network))
+
+
+def _pillar():
+    branch = __salt__["onepass.given"]("branch")
+    return branch.get("dns") if isinstance(branch, dict) else None
 
 
 def _refuse(network, area):

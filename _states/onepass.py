@@ -9,7 +9,12 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 __virtualname__ = "onepass"
 
 # An area of the pillar, and the function that checks it on the minion that is given it.
-PILLARS = {"branch": "branch_pillar.check", "mongodb": "mongo_pillar.check", "openstack": "neutron_vlan.lint"}
+PILLARS = {
+    "branch": "branch_pillar.check",
+    "branch:dns": "dnsmasq_fwd.refuse",
+    "mongodb": "mongo_pillar.check",
+    "openstack": "neutron_vlan.lint",
+}
 ALL_THE_SAME = "\n  to run beside it, on purpose: pillar='{onepass: {beside: True}}'"
 
 
@@ -24,7 +29,7 @@ def pillar_valid(name):
     Never changes anything.
 
     name
-        The area, the pillar's key: ``mongodb``.
+        The area, the pillar's key: ``mongodb``, ``openstack``, ``branch``, or of the last the network, ``branch:dns``.
 
     .. code-block:: yaml
 

@@ -3,6 +3,14 @@
 {% set quoted = salt['onepass.quoted'] %}
 {% set dns = salt['dnsmasq_fwd.settings']() %}
 
+{% if dns is not none %}
+# A network with a fault stops the run on this host here, before anything is touched.
+branch-dns-pillar:
+  onepass.pillar_valid:
+    - name: branch:dns
+    - failhard: True
+{% endif %}
+
 {% if dns %}
 {% set programs = {
     'Debian': {'network': ['libvirt-daemon-system', 'dnsmasq-base'], 'bridge': ['dnsmasq-base', 'nftables', 'procps']},

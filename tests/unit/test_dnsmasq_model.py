@@ -527,7 +527,7 @@ def test_the_sls_follows_the_pillar(modules, pillar, given, states):
     network = {**GOOD, **given}
     pillar({"branch": {"dns": network}})
     chunks = modules.state.show_low_sls("branch.dns")
-    assert [f"{chunk['state']}.{chunk['fun']}" for chunk in chunks] == states
+    assert [f"{chunk['state']}.{chunk['fun']}" for chunk in chunks] == ["onepass.pillar_valid", *states]
     state = next(chunk for chunk in chunks if chunk["__id__"] == "branch-dns-network")
     passed = {key: state[key] for key in GOOD}
     assert passed == GOOD
@@ -540,7 +540,10 @@ def test_without_a_network_in_the_pillar_the_sls_is_empty(modules, pillar):
     assert modules.dnsmasq_fwd.settings() is None
 
 
-def test_a_bad_network_in_the_pillar_is_refused_with_all_its_faults(modules, pillar):
+def test_a_bad_network_in_the_pillar_is_refused_by_a_state_with_all_its_faults(modules, states, pillar):
     pillar({"branch": {"dns": {**GOOD, "domain": "my lab", "nat": "no"}}})
-    with pytest.raises(Exception, match=r"branch:dns pillar: 2 faults\n  branch:dns:domain: .*\n  branch:dns:nat: "):
-        modules.dnsmasq_fwd.settings()
+    assert modules.dnsmasq_fwd.settings() == {}
+    assert list(modules.state.show_sls("branch.dns")) == ["branch-dns-pillar"]
+    ret = states.onepass.pillar_valid(name="branch:dns")
+    assert ret.result is False
+    assert re.match(r"branch:dns pillar: 2 faults\n  branch:dns:domain: .*\n  branch:dns:nat: ", ret.comment)
