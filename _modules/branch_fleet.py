@@ -287,10 +287,9 @@ def _directory(directory: str | None) -> Path:
 def _files(directory: str | None, names: set | None = None) -> Iterator[dict]:
     """Each file with its ``faults``, what it ``holds`` for itself and, if it has no fault, its ``sound`` pillar."""
     root = _directory(directory)
-    for path in sorted(root.rglob("*.sls")):
+    for path in map(Path, __salt__["pillar_files.below"]([str(root)])):
         name = str(path.relative_to(root))
-        # Else a link to nowhere, with which Emacs locks a file.
-        if path.is_file() and (names is None or _branch(name) in names):
+        if names is None or _branch(name) in names:
             yield _file(name, path)
 
 

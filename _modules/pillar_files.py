@@ -15,10 +15,13 @@ import os
 import re
 
 import yaml
+from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "pillar_files"
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+# Thousands of branches, each with a file, are fewer.
+MOST = 50_000
 PLAIN = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
 # What PyYAML raises for a text that is none, or none of the kind that its tag says.
 UNREAD = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
@@ -111,10 +114,12 @@ def oddities(path):
 
 def below(roots):
     """
-    All pillar files below some folders.
+    All pillar files below some folders. Folders that are links, or hidden as ``.git`` is, are passed over.
 
     roots
         List of folders.
+
+    Raises ``CommandExecutionError`` for a folder with more in it than a site's pillar, such as ``/``.
 
     CLI Example:
 
@@ -124,9 +129,19 @@ def below(roots):
 
     .. versionadded:: 0.1.0
     """
-    walks = (walk for root in roots for walk in os.walk(root))
-    paths = (os.path.join(folder, name) for folder, _, names in walks for name in names if name.endswith(".sls"))
-    return sorted(filter(os.path.isfile, paths))
+    return sorted(filter(os.path.isfile, (path for root in roots for path in _below(root))))
+
+
+def _below(root):
+    seen = 0
+    for folder, folders, names in os.walk(root):
+        folders[:] = [each for each in folders if not each.startswith(".")]
+        seen += len(folders) + len(names)
+        if seen > MOST:
+            raise CommandExecutionError(
+                f"{root} holds more than {MOST} files and folders: it is no folder of pillar files alone"
+            )
+        yield from (os.path.join(folder, name) for name in names if name.endswith(".sls"))
 
 
 def _readable(path):

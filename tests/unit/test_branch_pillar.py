@@ -27,6 +27,7 @@ SALT.update(tree.functions("dnsmasq_fwd", __salt__=SALT))
 SALT.update(tree.functions("branch_schema", __salt__=SALT))
 SALT.update(tree.functions("branch_guests", __salt__=SALT, __grains__={"id": "hq"}))
 SALT.update(tree.functions("branch_pillar", __salt__=SALT, __grains__={"id": "hq"}, __pillar__={}))
+SALT.update(tree.functions("pillar_files"))
 SALT.update(tree.functions("branch_fleet", __salt__=SALT, __opts__={}, __pillar__={}))
 faults, node = SALT["branch_pillar.faults"], SALT["branch_pillar.node"]
 
@@ -268,6 +269,19 @@ def test_a_malformed_pillar_is_told_and_keeps_no_other_area_from_its_run(pillar,
     seen = modules["branch_estate.seen"]([{}] * len(asked), pillar)
     assert (len(asked), bool(seen["fault"])) == ((1, False) if sound else (0, True))
     modules["branch_estate.drawn"](pillar)
+
+
+def test_a_directory_of_everything_is_a_fault(tmp_path, monkeypatch):
+    fleet(tmp_path, 3)
+    files = tree.load("_modules/pillar_files.py")
+    monkeypatch.setattr(files, "MOST", 2)
+    salt = {**SALT, "pillar_files.below": files.below}
+    module = tree.load("_modules/branch_fleet.py", __salt__=salt, __opts__={}, __pillar__={})
+    pillar = {"rings": [["b000"]], "directory": str(tmp_path)}
+    [found] = module.faults(pillar)
+    assert found["path"] == "branches:directory"
+    assert found["fault"] == f"{tmp_path} holds more than 2 files and folders: it is no folder of pillar files alone"
+    assert module.branches(pillar) == []
 
 
 def test_a_file_that_cannot_be_read_is_a_fault_of_its_own(tmp_path):

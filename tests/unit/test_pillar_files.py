@@ -1,6 +1,7 @@
 """Where something stands in a pillar file, and what YAML reads otherwise than it is written."""
 
 import pytest
+from salt.exceptions import CommandExecutionError
 
 import tree
 
@@ -74,3 +75,14 @@ def test_oddities(path):
         ("a:d", f"{path}:4", "is given twice"),
         ("a:e", f"{path}:5", "is written 0x1f, which YAML reads as 31"),
     }
+
+
+def test_a_folder_of_everything_is_no_folder_of_pillar_files(tmp_path, monkeypatch):
+    for name in ("a/b.sls", "c.sls", "d.txt", ".git/e.sls"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).touch()
+    (tmp_path / "nowhere.sls").symlink_to("gone")
+    assert files.below([str(tmp_path)]) == [f"{tmp_path}/a/b.sls", f"{tmp_path}/c.sls"]
+    monkeypatch.setattr(files, "MOST", 4)
+    with pytest.raises(CommandExecutionError, match=f"^{tmp_path} holds more than 4 files and folders: "):
+        files.below([str(tmp_path)])
