@@ -165,7 +165,7 @@ def plan_absence(name=None):
     host = __salt__["bridge_nat_host.observe"]()
     steps += __salt__["bridge_nat_host.plan_neighbours"](None, {}, host["neighbours"])
     if host["links"].get(name, {}).get("kind") == "bridge":
-        commands = [["ip", "link", "del", name]]
+        commands = [["ip", "link", "del", "dev", name]]
         steps.append({"do": "remove", "what": f"bridge {name}", "old": "present", "new": None, "commands": commands})
     return steps
 

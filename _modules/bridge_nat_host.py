@@ -420,16 +420,16 @@ def _refuse(name: str, uplink: str, links: dict, libvirt: list) -> None:
 
 
 def _bridge_steps(name: str, mac: str, bridge: dict) -> list:
-    up = ["ip", "link", "set", name, "up"]
+    up = ["ip", "link", "set", "dev", name, "up"]
     if not bridge["mac"]:
         make = ["ip", "link", "add", "name", name, "address", mac, "type", "bridge"]
-        return [_step("create", f"bridge {name}", None, f"MAC {mac}", [make, up], [["ip", "link", "del", name]])]
+        return [_step("create", f"bridge {name}", None, f"MAC {mac}", [make, up], [["ip", "link", "del", "dev", name]])]
     steps = []
     if bridge["mac"] != mac:
-        pin, back = (["ip", "link", "set", name, "address", each] for each in (mac, bridge["mac"]))
+        pin, back = (["ip", "link", "set", "dev", name, "address", each] for each in (mac, bridge["mac"]))
         steps.append(_step("set", f"MAC of {name}", bridge["mac"], mac, [pin], [back]))
     if not bridge["up"]:
-        steps.append(_step("set", f"state of {name}", "down", "up", [up], [["ip", "link", "set", name, "down"]]))
+        steps.append(_step("set", f"state of {name}", "down", "up", [up], [["ip", "link", "set", "dev", name, "down"]]))
     return steps
 
 
@@ -439,9 +439,9 @@ def _port_steps(name: str, port: str, uplink: dict, routes: list) -> list:
         return []
     lost = [f"{address}/{length}" for address, length, _ in uplink["addresses"]]
     commands = [["ip", "address", "del", each, "dev", port] for each in lost]
-    commands += [["ip", "link", "set", port, "master", name], ["ip", "link", "set", port, "up"]]
-    undo = [] if uplink["up"] else [["ip", "link", "set", port, "down"]]
-    undo += [] if uplink["master"] == name else [["ip", "link", "set", port, "nomaster"]]
+    commands += [["ip", "link", "set", "dev", port, "master", name], ["ip", "link", "set", "dev", port, "up"]]
+    undo = [] if uplink["up"] else [["ip", "link", "set", "dev", port, "down"]]
+    undo += [] if uplink["master"] == name else [["ip", "link", "set", "dev", port, "nomaster"]]
     undo += [["ip", "address", "add", each, "dev", port] for each in lost]
     undo += [["ip", "route", "replace", *_route_words(route)] for route in routes if _is_lost(route, port)]
     old = {"master": uplink["master"], "up": uplink["up"], "addresses": lost}
@@ -534,8 +534,8 @@ def _boot_links(role: str, name: str, arguments: dict, mac: str | None) -> list:
         return [address, *own, *(" ".join(argv[1:]) for step in steps for argv in step["commands"])]
     return [
         f"link add name {name} address {mac} type bridge",
-        f"link set {name} address {mac} up",
-        f"link set {arguments['uplink']} master {name} up",
+        f"link set dev {name} address {mac} up",
+        f"link set dev {arguments['uplink']} master {name} up",
         address,
         f"route replace {arguments['network']} dev {name}",
         f"route add default via {arguments['gateway']} dev {name}",

@@ -454,9 +454,9 @@ def _resolv_conf(text, address, domain, present=True):
     if not present:
         return _without(text, address, domain)
     lines = [line for line in text.splitlines() if line.split() != ["nameserver", address]]
-    search = next((line.split()[1:] for line in lines if line.startswith("search")), [])
-    search = [each for each in search if each != domain]
-    rest = [line for line in lines if not line.startswith("search")]
+    searched = [line.split() for line in lines if line.split()[:1] in (["search"], ["domain"])]
+    search = [each for each in searched[-1][1:] if each != domain] if searched else []  # the last one holds
+    rest = [line for line in lines if line.split() not in searched]
     comments = [line for line in rest if line.startswith("#")]
     others = [line for line in rest if not line.startswith("#")]
     servers = [line for line in others if line.startswith("nameserver")]
