@@ -35,10 +35,11 @@ def settings(minion_id=None, pillar=None):
     Returns:
         ``method``, ``version``, ``source``, ``source_hash``, ``home``, ``programs`` (installation); ``kernel``,
         ``huge_pages`` (tuning); ``daemons`` (``name``, ``what``, ``program``, ``file``, ``config``, ``secret`` (options
-        of the site's own may hold one), ``data``, ``replsets`` (whose members have to be in their places), ``turn``,
-        ``connection``); ``gone`` (``unit``, ``data``, ``host``, ``hosts``, ``connection``: daemons that are needed here
-        no more); ``replsets``, ``router``, ``cluster``, ``shards``, ``all_members``, ``databases``, ``collections``,
-        ``users``, ``default_rw_concern``, ``admin``, ``timeout`` (arguments of the states).
+        of the site's own may hold one), ``log`` (that logrotate is told of; ``None``: the site's own, or none),
+        ``data``, ``replsets`` (whose members have to be in their places), ``turn``, ``connection``); ``gone``
+        (``unit``, ``data``, ``host``, ``hosts``, ``connection``: daemons that are needed here no more); ``replsets``,
+        ``router``, ``cluster``, ``shards``, ``all_members``, ``databases``, ``collections``, ``users``,
+        ``default_rw_concern``, ``admin``, ``timeout`` (arguments of the states).
 
     CLI Example:
 
@@ -218,7 +219,26 @@ def _daemons(pillar, node, site):
             "connection": connection(pillar, node["router"]["port"]),
         }
         daemons.append(router)
-    return [{**daemon, "file": f"/etc/mongodb/{daemon['name']}.conf"} for daemon in daemons]
+    return [
+        {**daemon, "file": f"/etc/mongodb/{daemon['name']}.conf", "log": _rotated(daemon["name"], daemon["config"])}
+        for daemon in daemons
+    ]
+
+
+def _rotated(name, config):
+    """The daemon's log, if it is where the formula has it and is opened anew when logrotate has taken it away."""
+    log = _log(name)
+    given = config.get("systemLog")
+    return log["path"] if isinstance(given, dict) and {**given, **log} == given else None
+
+
+def _log(name):
+    return {
+        "destination": "file",
+        "path": f"/var/log/mongodb/{name}.log",
+        "logAppend": True,
+        "logRotate": "reopen",
+    }
 
 
 def _gone(pillar, here, site):
@@ -245,7 +265,7 @@ def _common(pillar, name, port):
     common = {
         "net": {"port": port, "bindIpAll": True},
         "security": {"keyFile": "/etc/mongodb/keyfile"},
-        "systemLog": {"destination": "file", "path": f"/var/log/mongodb/{name}.log", "logAppend": True},
+        "systemLog": _log(name),
     }
     if _at(pillar, "tls"):
         common["net"]["tls"] = _at(pillar, "tls")

@@ -106,7 +106,9 @@ def settled(config: dict, given: dict) -> dict:
     if "bindIp" in net and "bindIpAll" not in net:
         dropped["net"] = ["bindIpAll"]
     if log.get("destination") == "syslog":
-        dropped["systemLog"] = [key for key in ("path", "logAppend") if key not in log]
+        dropped["systemLog"] = [key for key in ("path", "logAppend", "logRotate") if key not in log]
+    elif "logRotate" not in log and ("path" in log or log.get("logAppend") is False):
+        dropped["systemLog"] = ["logRotate"]  # a log of the site's own is rotated as it has been
     return {
         section: {key: value for key, value in options.items() if key not in dropped[section]}
         if section in dropped and isinstance(options, dict)

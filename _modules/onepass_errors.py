@@ -261,6 +261,11 @@ ERRORS = {
             "Correct the name; anything else is removed by hand.",
         ),
         (
+            "* is no directory of the formula's programs",
+            "Former programs are looked for beside the wanted ones, whose directory has the archive's hash as name.",
+            "Give the directory that the formula has unpacked, /opt/mongodb/<hash>.",
+        ),
+        (
             "* does not start a daemon with *: somebody else has made it",
             "The unit has a name of the formula's, but starts something else: another program or person wrote it.",
             "Look at it (systemctl cat), and remove it by hand if it is not needed.",
@@ -283,6 +288,11 @@ ERRORS = {
         ),
     ],
     "Branches": [
+        (
+            "* holds more than * files and folders: it is no folder of pillar files alone",
+            "Pillar files are looked for in all of a folder; this one holds other things, or is the whole filesystem.",
+            "Correct branches:directory, or pillar_roots in the master's configuration.",
+        ),
         (
             "No directory of branches: *",
             "The check of all branches reads their pillar files from a directory that is not on this machine.",

@@ -188,6 +188,40 @@ def absent(name, data=False, host=None, hosts=None, connection=None, timeout=120
     )
 
 
+def former_programs_absent(name):
+    """
+    Of the archives of MongoDB's programs that were unpacked beside each other, those that nobody needs are gone.
+
+    What a unit, a process, or a link in ``/usr/bin``, ``/usr/local/bin`` and their ``sbin`` leads to stays, and so do
+    the programs before those that are wanted: the ones that daemons still run, or else the last ones that were put
+    there. What has another name than such a directory is never touched.
+
+    name
+        The directory of the wanted programs, ``/opt/mongodb/<hash>``; the others are beside it.
+
+    .. code-block:: yaml
+
+        /opt/mongodb/653ec6ffdd36:
+          mongo_daemon.former_programs_absent
+
+        mongodb-former-programs:
+          mongo_daemon.former_programs_absent:
+            - name: /opt/mongodb/653ec6ffdd36
+            - require:
+              - file: mongodb-programs
+
+    .. versionadded:: 0.1.0
+    """
+    return __salt__["onepass.converge"](
+        name,
+        read=lambda: __salt__["mongo_programs.observe"](name),
+        plan=__salt__["mongo_programs.plan"],
+        act=__salt__["mongo_programs.act"],
+        fact=lambda observed: f"No programs are beside {name} that nobody needs",
+        test=__opts__["test"],
+    )
+
+
 def _membership(observed, host, hosts, connection):
     """Where the unit's daemon is still a member, as a sentence; ``""``: nowhere."""
     if not observed["files"] or not observed["replset"]:

@@ -30,6 +30,18 @@ mongodb-etc:
     - name: /etc/mongodb
     - mode: '0755'
 
+# A log is taken away by the host's logrotate, and opened anew by its daemon.
+mongodb-logrotate:
+  file.managed:
+    - name: /etc/logrotate.d/onepass-mongodb
+    - source: salt://mongodb/files/logrotate
+    - template: jinja
+    - mode: '0644'
+    - makedirs: True
+    - context: {{ quoted({'daemons': settings.daemons | selectattr('log') | list}) }}
+    - require:
+      - file: mongodb-directories
+
 mongodb-keyfile:
   file.managed:
     - name: /etc/mongodb/keyfile

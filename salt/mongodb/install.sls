@@ -61,6 +61,12 @@ mongodb-programs:
       - user: mongodb-account
       - archive: mongodb-archive
 
+mongodb-former-programs:
+  mongo_daemon.former_programs_absent:
+    - name: {{ quoted(settings.home) }}
+    - require:
+      - file: mongodb-programs
+
 {% else %}
 mongodb-programs:
   file.exists:

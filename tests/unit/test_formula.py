@@ -29,7 +29,12 @@ def test_a_member_has_its_whole_configuration():
     assert daemon["config"] == {
         "net": {"port": 27017, "bindIpAll": True},
         "security": {"keyFile": "/etc/mongodb/keyfile"},
-        "systemLog": {"destination": "file", "path": "/var/log/mongodb/mongod-s1.log", "logAppend": True},
+        "systemLog": {
+            "destination": "file",
+            "path": "/var/log/mongodb/mongod-s1.log",
+            "logAppend": True,
+            "logRotate": "reopen",
+        },
         "storage": {"dbPath": "/var/lib/mongodb/s1", "wiredTiger": {"engineConfig": {"cacheSizeGB": 1.0}}},
         "replication": {"replSetName": "s1", "oplogSizeMB": 64},
         "sharding": {"clusterRole": "shardsvr"},
@@ -86,6 +91,14 @@ def test_the_data_directory_that_is_given_is_made():
 def test_a_log_that_goes_to_syslog_has_no_file():
     [daemon] = settings("cfg1.dc", options={"systemLog": {"destination": "syslog", "quiet": True}})["daemons"]
     assert daemon["config"]["systemLog"] == {"destination": "syslog", "quiet": True}
+    assert daemon["log"] is None
+
+
+@pytest.mark.parametrize("given", [{"path": "/srv/x.log"}, {"logAppend": False}, {"logRotate": "rename"}])
+def test_a_log_of_the_sites_own_is_rotated_by_the_site(given):
+    [daemon] = settings("cfg1.dc", options={"systemLog": given})["daemons"]
+    assert daemon["log"] is None
+    assert daemon["config"]["systemLog"].get("logRotate") == given.get("logRotate")
 
 
 def test_options_that_are_no_sections_are_left_to_the_check():

@@ -2,9 +2,12 @@
 
 import os
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
+from salt.exceptions import SaltInvocationError
 
 import tree
 
@@ -104,3 +107,60 @@ def test_what_writers_left_that_were_killed_every_day_is_swept(tmp_path):
         os.utime(left, (day * 86400, day * 86400))
         HOST["onepass_host.write"](path, f"day {day}")
         assert files(tmp_path) == ["file"]
+
+
+def test_of_each_days_archive_the_one_in_use_and_the_one_before_are_kept(tmp_path, monkeypatch):
+    programs = tree.load("_modules/mongo_programs.py")
+    root, units = tmp_path / "mongodb", tmp_path / "units"
+    monkeypatch.setattr(programs, "UNITS", str(units))
+    monkeypatch.setattr(programs, "LINKS", [str(tmp_path / "links")])
+    for name in ("mongodb/653ec6ffdd3/bin", "mongodb/data/bin", "mongodb/linked0linke/bin", "units", "links"):
+        (tmp_path / name).mkdir(parents=True)
+        (tmp_path / name / "mongod").touch()
+    (root / ("f" * 12)).symlink_to("data")
+    kept = {each.name for each in root.iterdir()}
+    (root / "eeeeeeeeeeee/bin").mkdir(parents=True)
+    (root / "eeeeeeeeeeee/bin/mongod").touch()
+    (tmp_path / "links/mongosh").symlink_to(root / "eeeeeeeeeeee/bin/mongod")
+    for day in range(YEAR):
+        home = root / f"{day:012x}"
+        (home / "bin").mkdir(parents=True)
+        (home / "bin/mongod").touch()
+        if day % 9 == 0:
+            (root / f"{'d' * 8}{day:04x}.part").mkdir()
+        for turn in ("before the restart", "after it"):
+            if turn == "after it":
+                (units / "mongod-s1.service").write_text(f"ExecStart={home}/bin/mongod --config x")
+            for step in programs.plan(programs.observe(str(home))):
+                programs.act(step)
+            assert programs.plan(programs.observe(str(home))) == []
+        there = {each.name for each in root.iterdir()} - kept - {"eeeeeeeeeeee"}
+        assert there == {f"{each:012x}" for each in (day - 1, day) if each >= 0}
+
+
+def test_programs_that_a_process_runs_and_half_of_a_removal(tmp_path, monkeypatch):
+    programs = tree.load("_modules/mongo_programs.py")
+    monkeypatch.setattr(programs, "UNITS", str(tmp_path / "none"))
+    for name in "abc":
+        (tmp_path / (name * 12) / "bin").mkdir(parents=True)
+        shutil.copy(shutil.which("sleep"), tmp_path / (name * 12) / "bin/mongod")
+    running = subprocess.Popen([tmp_path / ("a" * 12) / "bin/mongod", "60"])
+    try:
+        steps = programs.plan(programs.observe(str(tmp_path / ("c" * 12))))
+        assert [step["path"] for step in steps] == [str(tmp_path / ("b" * 12))]
+    finally:
+        running.kill()
+        running.wait()
+    monkeypatch.setattr(programs.shutil, "rmtree", lambda path, **_: None)
+    programs.act(steps[0])
+    monkeypatch.undo()
+    [again] = [step for step in programs.plan(programs.observe(str(tmp_path / ("c" * 12)))) if "bbb" in step["path"]]
+    assert again["path"].endswith("b.part")
+    programs.act(again)
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["a" * 12, "c" * 12]
+
+
+def test_another_directory_is_none_of_the_formulas():
+    programs = tree.load("_modules/mongo_programs.py")
+    with pytest.raises(SaltInvocationError, match="^'/usr/bin' is no directory of the formula's programs"):
+        programs.observe("/usr/bin")
