@@ -36,8 +36,8 @@ def observe(home):
         The directory that is wanted, ``/opt/mongodb/<hash>``.
 
     Returns:
-        List of mappings: ``path``, ``made`` (when it came to its place, in seconds), and ``used`` (by what; ``""``: by
-        nothing). One that is half unpacked or half removed ends with ``.part``.
+        List of mappings: ``path``, ``made`` (when it came to its place, in seconds), and ``used`` (a unit, a process, or
+        the path of a link; ``""``: by nothing). One that is half unpacked or half removed ends with ``.part``.
 
     Raises ``SaltInvocationError`` for a directory that is none of the formula's.
 
@@ -73,7 +73,9 @@ def plan(observed):
     .. versionadded:: 0.1.0
     """
     whole = [each for each in observed if not each["path"].endswith(PART)]
-    before = [each for each in whole if each["used"]] or sorted(whole, key=lambda each: each["made"])[-1:]
+    running = [each for each in whole if each["used"] and not each["used"].startswith("/")]
+    idle = sorted((each for each in whole if not each["used"]), key=lambda each: each["made"])
+    before = running or idle[-1:]
     return [
         {"do": "remove", "what": f"programs {each['path']}", "old": "present", "new": None, "path": each["path"]}
         for each in observed
