@@ -36,8 +36,8 @@ def observe(home):
         The directory that is wanted, ``/opt/mongodb/<hash>``.
 
     Returns:
-        List of mappings: ``path``, ``made`` (when it came to its place, in seconds), and ``used`` (a unit, a process, or
-        the path of a link; ``""``: by nothing). One that is half unpacked or half removed ends with ``.part``.
+        List of mappings: ``path``, ``made`` (when it came to its place, in seconds), and ``used`` (a unit, a process,
+        or the path of a link; ``""``: by nothing). One that is half unpacked or half removed ends with ``.part``.
 
     Raises ``SaltInvocationError`` for a directory that is none of the formula's.
 
