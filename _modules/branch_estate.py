@@ -12,7 +12,7 @@ __virtualname__ = "branch_estate"
 
 # More branches than these are drawn as one cell each; more minions than these are counted in a line.
 MANY, MANY_NAMES = 8, 4
-WORST = ("broken", "silent", "changed", "ok")
+WORST = ("broken", "silent", "blank", "changed", "ok")
 STATES = {"ok": "ok", "repairable": "changed", "broken": "broken"}
 
 
@@ -53,7 +53,8 @@ def seen(answers, pillar=None):
 
     Returns:
         As for :py:func:`mongo_estate.seen`. ``states`` has minions and branches, ``data`` has ``branches``: branch to
-        how many of its hosts are ``ok``, ``changed`` (a run would repair them), ``broken`` and ``silent``.
+        how many of its hosts are ``ok``, ``changed`` (a run would repair them), ``blank`` (no run has been there yet),
+        ``silent`` and ``broken``.
 
     CLI Example:
 
@@ -71,11 +72,13 @@ def seen(answers, pillar=None):
     for branch in branches:
         states = {minion: _state(told.get(minion)) for minion in _minions(branch)}
         worst = min(states.values(), key=WORST.index)
-        found["states"].update({**states, f"branch {branch['name']}": worst})
+        both = {**states, f"branch {branch['name']}": worst}
+        found["states"].update({each: "changed" if state == "blank" else state for each, state in both.items()})
         own = {kind: [minion for minion, state in states.items() if state == kind] for kind in WORST}
         found["silent"] += own["silent"]
         found["broken"] += [f"{minion}: {_why(minion, told)}" for minion in own["broken"]]
         found["behind"] += [f"{minion} is to be repaired by the state" for minion in own["changed"]]
+        found["behind"] += [f"{minion} is not built yet" for minion in own["blank"]]
         found["lines"][branch["name"]] = _line(states, told)
         found["data"]["branches"][branch["name"]] = {kind: len(own[kind]) for kind in reversed(WORST)}
     return {**found, "named": [*found["silent"], *found["broken"], *found["behind"]]}
@@ -117,6 +120,8 @@ def _state(answer):
     """The worst of a minion's conditions; an answer that is no conditions is an error of its own."""
     if answer is None or answer is False:
         return "silent"
+    if __salt__["estate_status.lacks"](answer):
+        return "blank"
     if not _is_conditions(answer):
         return "broken"
     return min((STATES.get(each["state"], "broken") for each in answer.values()), key=WORST.index, default="ok")
@@ -127,14 +132,15 @@ def _is_conditions(answer):
 
 
 def _line(states, answers):
-    words = {"ok": "as wanted", "changed": "to be repaired by the state", "broken": "broken", "silent": "silent"}
+    words = {"ok": "as wanted", "changed": "to be repaired by the state", "blank": "not built yet"}
     parts = []
     for state in reversed(WORST):
         minions = [minion for minion, own in states.items() if own == state]
         if minions:
             why = f"; {minions[0]}: {_why(minions[0], answers)}" if state == "broken" else ""
             names = "" if state == "ok" else f" ({_names(minions)}{why})"
-            parts.append(f"{len(minions)} {words[state]}{names}")
+            run = ": salt-run onepass.run orchestrate.branches" if state == "blank" else ""
+            parts.append(f"{len(minions)} {words.get(state, state)}{names}{run}")
     return ", ".join(parts)
 
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import yaml
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 KINDS = {"name": "name", "public": "public address", "address": "address", "mac": "MAC"}
@@ -38,7 +38,7 @@ def check(directory: str | None = None) -> dict:
     Returns:
         How many ``branches`` and ``hosts``.
 
-    Raises ``SaltInvocationError`` with one line per fault.
+    Raises ``CommandExecutionError`` with one line per fault.
 
     CLI Example:
 
@@ -51,7 +51,7 @@ def check(directory: str | None = None) -> dict:
     files = list(_files(directory))
     found = _all_faults(files)
     if found:
-        raise SaltInvocationError(__salt__["pillar_form.report"]("branch", found))
+        raise CommandExecutionError(__salt__["pillar_form.report"]("branch", found))
     return {"branches": len(files), "hosts": sum(len(each["sound"]["hosts"]) for each in files)}
 
 
@@ -330,8 +330,9 @@ def _unread(name: str, err: Exception) -> dict:
     if isinstance(err, RecursionError):
         return {"path": name, "fault": "is nested too deep, or holds itself", "remedy": "no alias of what is around it"}
     mark = getattr(err, "problem_mark", None)
-    line = mark.line + 1 if mark else 1
-    return {"path": f"{name}:{line}", "fault": "is no plain YAML", "remedy": "data only, no Jinja"}
+    where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else f"{name}:1"
+    fault = f"is no plain YAML: {__salt__['pillar_files.reason'](err)}"
+    return {"path": where, "fault": fault, "remedy": "data only, no Jinja"}
 
 
 def _located(name: str, node, path: str) -> str:

@@ -17,7 +17,7 @@ import re
 import socket
 from collections.abc import Iterator
 
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
 METADATA = ipaddress.ip_address("169.254.169.254")
@@ -41,7 +41,7 @@ def check(pillar: dict | None = None) -> dict:
     Returns:
         How many ``gateways`` and ``hosts``.
 
-    Raises ``SaltInvocationError`` with one line per fault: path, fault and remedy.
+    Raises ``CommandExecutionError`` with one line per fault: path, fault and remedy.
 
     CLI Example:
 
@@ -53,7 +53,7 @@ def check(pillar: dict | None = None) -> dict:
     """
     found = faults(pillar)
     if found:
-        raise SaltInvocationError(__salt__["pillar_form.report"]("branch", found))
+        raise CommandExecutionError(__salt__["pillar_form.report"]("branch", found))
     return summary(pillar)
 
 

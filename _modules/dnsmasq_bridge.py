@@ -18,7 +18,7 @@ import signal
 from pathlib import Path
 
 import salt.utils.path
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 WITHIN = 5
 FORWARD = "/proc/sys/net/ipv4/ip_forward"
@@ -88,7 +88,7 @@ def plan(network, observed, restart=False):
         List of steps: ``do``, ``what``, ``old``, ``new``, ``needs`` (``nothing`` or ``a restart of dnsmasq``), ``act``
         and what that needs.
 
-    Raises ``SaltInvocationError`` when the bridge's name is that of another kind of device, or of a bridge that has
+    Raises ``CommandExecutionError`` when the bridge's name is that of another kind of device, or of a bridge that has
     addresses and is not ours, when the network is on another bridge already, and before it takes addresses that another
     device of this host has or reaches.
 
@@ -126,7 +126,7 @@ def plan_absence(name, force=False):
     Returns:
         List of steps as of :py:func:`plan`.
 
-    Raises ``SaltInvocationError`` when guests are on it.
+    Raises ``CommandExecutionError`` when guests are on it.
 
     CLI Example:
 
@@ -142,7 +142,7 @@ def plan_absence(name, force=False):
     bridge = _setting(files.get(_config(name)), "interface")
     ports = [device for device, link in links.items() if bridge and link["master"] == bridge]
     if ports and not force:
-        raise SaltInvocationError(f"{', '.join(ports)} are on the network {name}: move them first, or force: True")
+        raise CommandExecutionError(f"{', '.join(ports)} are on the network {name}: move them first, or force: True")
     steps = []
     if _pid(name) or _enabled(name):
         steps.append(_step("stop", f"dnsmasq of {name}", "running", None, "stop"))
@@ -341,15 +341,15 @@ def _refuse_other(network, observed):
     """The host's own bridge loses no address to us, and no bridge of ours is forgotten."""
     name, bridge, link = network["name"], network["bridge"], observed["link"]
     if link and link["kind"] != "bridge":
-        raise SaltInvocationError(f"{bridge} is a device already, and no bridge ({link['kind']}): give another name")
+        raise CommandExecutionError(f"{bridge} is a device already, and no bridge ({link['kind']}): give another name")
     had = _setting(observed["files"].get(_config(name)), "interface")
     if had and had != bridge:
-        raise SaltInvocationError(f"{name} is on the bridge {had}: give bridge: {had}, or dnsmasq_fwd.absent first")
+        raise CommandExecutionError(f"{name} is on the bridge {had}: give bridge: {had}, or dnsmasq_fwd.absent first")
     if link and link["addresses"] and not had:
         theirs = ", ".join(link["addresses"])
-        raise SaltInvocationError(f"{bridge} is somebody else's bridge, with {theirs}: give another name")
+        raise CommandExecutionError(f"{bridge} is somebody else's bridge, with {theirs}: give another name")
     if observed["others"] and network["address"] not in (link or {"addresses": []})["addresses"]:
-        raise SaltInvocationError(
+        raise CommandExecutionError(
             f"{network['network']} of {name} is in use on this host already, by {observed['others']}: "
             f"give another address"
         )

@@ -19,7 +19,7 @@ import ipaddress
 import json
 import socket
 
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "dnsmasq_fwd"
 
@@ -59,7 +59,7 @@ def refuse():
     """
     Refuse a network of this minion's pillar that cannot be, with all that is wrong with it.
 
-    Raises ``SaltInvocationError`` with one line per fault: path, fault and remedy.
+    Raises ``CommandExecutionError`` with one line per fault: path, fault and remedy.
 
     CLI Example:
 
@@ -162,7 +162,7 @@ def steps(network, restart=False):
     restart
         A restart of a libvirt network is allowed although guests are on it. Default ``False``.
 
-    Raises ``SaltInvocationError`` when the network is there with the other backend.
+    Raises ``CommandExecutionError`` when the network is there with the other backend.
 
     CLI Example:
 
@@ -448,7 +448,7 @@ def _given(network):
         return network
     found = settings()
     if not found:
-        raise SaltInvocationError("No network is given, and the pillar has none at branch:dns")
+        raise CommandExecutionError("No network is given, and the pillar has none at branch:dns")
     return found
 
 
@@ -465,7 +465,7 @@ def _refuse(network, area):
     found = faults(network)
     if found:
         below = [dict(each, path=f"{area}:{each['path']}".rstrip(":")) for each in found]
-        raise SaltInvocationError(__salt__["pillar_form.report"](area, below))
+        raise CommandExecutionError(__salt__["pillar_form.report"](area, below))
 
 
 def _complete(network):
@@ -486,20 +486,20 @@ def _refuse_both(network):
     for backend, path in files.items():
         if backend != network["backend"] and __salt__["onepass_host.read"](path) is not None:
             how = f"dnsmasq_fwd.absent with backend: {backend} first"
-            raise SaltInvocationError(f"{name} is there with the backend {backend} ({path}): {how}")
+            raise CommandExecutionError(f"{name} is there with the backend {backend} ({path}): {how}")
 
 
 def _checked(name):
     """The name, fit to become a part of paths."""
     wrong = name_faults(name)
     if wrong:
-        raise SaltInvocationError(__salt__["pillar_form.report"]("network", wrong))
+        raise CommandExecutionError(__salt__["pillar_form.report"]("network", wrong))
     return name
 
 
 def _module(backend):
     if backend not in [*MODULES]:  # whatever its type
-        raise SaltInvocationError(f"backend is {backend!r}; network or bridge")
+        raise CommandExecutionError(f"backend is {backend!r}; network or bridge")
     if f"{MODULES[backend]}.plan" not in __salt__:
         raise CommandExecutionError("This needs libvirt's binding in Salt's Python: salt-pip install libvirt-python")
     return MODULES[backend]
@@ -508,7 +508,7 @@ def _module(backend):
 def _card(name, backend):
     given = settings() if name is None else {}
     if given is None:
-        raise SaltInvocationError("No network is named, and the pillar has none at branch:dns")
+        raise CommandExecutionError("No network is named, and the pillar has none at branch:dns")
     backend = backend or given.get("backend") or "network"
     return backend, __salt__[f"{_module(backend)}.card"](given["name"] if name is None else _checked(name))
 

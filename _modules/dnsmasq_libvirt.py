@@ -15,7 +15,7 @@ Requires libvirt's Python binding, root, and iproute2.
 import contextlib
 import xml.etree.ElementTree as ET
 
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 try:
     import libvirt
@@ -114,7 +114,7 @@ def plan(network, observed, restart=False):
         List of steps: ``do``, ``what``, ``old``, ``new``, ``needs`` (``nothing``, ``a restart of dnsmasq`` or ``a
         restart of the network``), ``act`` and what that needs.
 
-    Raises ``SaltInvocationError`` when the network is of a kind that is not managed, when libvirt would not take the
+    Raises ``CommandExecutionError`` when the network is of a kind that is not managed, when libvirt would not take the
     result, and when a restart is needed, guests are on the network, and it is not allowed.
 
     CLI Example:
@@ -127,9 +127,9 @@ def plan(network, observed, restart=False):
     """
     _refuse_others(network, observed)
     if observed["unfit"]:
-        raise SaltInvocationError(f"libvirt does not take the definition of {network['name']}: {observed['unfit']}")
+        raise CommandExecutionError(f"libvirt does not take the definition of {network['name']}: {observed['unfit']}")
     if observed["others"]:
-        raise SaltInvocationError(
+        raise CommandExecutionError(
             f"{network['network']} of {network['name']} is in use on this host already, by {observed['others']}: "
             f"give another address"
         )
@@ -137,7 +137,7 @@ def plan(network, observed, restart=False):
     wanted, live = __salt__["dnsmasq_xml.read"](xml), observed["live"]
     again = bool(live) and _restart_step(network["name"], live, wanted, observed["answers"])
     if again and observed["ports"] and not restart:
-        raise SaltInvocationError(_refusal(again, observed["ports"]))
+        raise CommandExecutionError(_refusal(again, observed["ports"]))
     steps = _servers_steps(network, observed, again)
     if live and not again:
         steps += _entry_steps(network["name"], live, wanted, observed["defined"])
@@ -167,7 +167,7 @@ def plan_absence(name, force=False):
     Returns:
         List of steps as of :py:func:`plan`.
 
-    Raises ``SaltInvocationError`` when guests are on it.
+    Raises ``CommandExecutionError`` when guests are on it.
 
     CLI Example:
 
@@ -182,7 +182,7 @@ def plan_absence(name, force=False):
         bridge = found.bridgeName() if active else None
     ports = [device for device, link in __salt__["dnsmasq_host.links"]().items() if bridge and link["master"] == bridge]
     if ports and not force:
-        raise SaltInvocationError(f"{', '.join(ports)} are on the network {name}: move them first, or force: True")
+        raise CommandExecutionError(f"{', '.join(ports)} are on the network {name}: move them first, or force: True")
     file = __salt__["dnsmasq_xml.servers_file"](name)
     text = __salt__["onepass_host.read"](file)
     steps = [_step("stop", f"network {name}", "running", None, "stop")] if active else []
@@ -322,17 +322,19 @@ def _refuse_others(network, observed):
     for seen in filter(None, (observed["defined"], observed["live"])):
         kind = seen["frame"]["forward"]
         if kind not in (None, "nat"):
-            raise SaltInvocationError(
+            raise CommandExecutionError(
                 f"{name} is a network of the kind {kind}, which is not managed: give another name"
             )
         if len(seen["addresses"]) > 1:
             several = ", ".join(seen["addresses"])
-            raise SaltInvocationError(f"{name} has several IPv4 addresses ({several}), which is not managed: leave one")
+            raise CommandExecutionError(
+                f"{name} has several IPv4 addresses ({several}), which is not managed: leave one"
+            )
         own = {*seen["own"], *network["hosts"]}
         wanted = {network["hosts"][host]["address"]: host for host in mine.values()}
         for mac, (host, address) in seen["entries"]["reservations"].items():
             if address in wanted and mac not in mine and host not in own:
-                raise SaltInvocationError(
+                raise CommandExecutionError(
                     f"{address} of {wanted[address]} is reserved for {mac} in {name} by somebody else: give another "
                     f"address, or remove that reservation"
                 )

@@ -21,7 +21,7 @@ import re
 from pathlib import Path
 
 import salt.utils.path
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 RESOLV_CONF = "/etc/resolv.conf"
 NSSWITCH = "/etc/nsswitch.conf"
@@ -158,7 +158,7 @@ def plan(name, domain, address, network, way="auto", present=True):
         List of steps: ``do``, ``what``, ``old``, ``new``, ``path``, ``text``, ``way`` and what that needs. The last one
         proves by a lookup, as every program of the host does it, that the name is found.
 
-    Raises ``SaltInvocationError`` for another way, and when another program is in charge of ``/etc/resolv.conf``.
+    Raises ``CommandExecutionError`` for another way, and when another program is in charge of ``/etc/resolv.conf``.
 
     CLI Example:
 
@@ -169,16 +169,16 @@ def plan(name, domain, address, network, way="auto", present=True):
     .. versionadded:: 0.1.0
     """
     if way not in ("auto", *WAYS):
-        raise SaltInvocationError(f"way is {way!r}; auto, {', '.join(WAYS[:-1])} or {WAYS[-1]}")
+        raise CommandExecutionError(f"way is {way!r}; auto, {', '.join(WAYS[:-1])} or {WAYS[-1]}")
     owner = who()
     way = owner if way == "auto" else way
     if present and owner in WRITERS and way != "nss":
         how = WRITERS[owner][1]
-        raise SaltInvocationError(
+        raise CommandExecutionError(
             f"{owner} writes {RESOLV_CONF} here and would undo any change: give it {address} by {how}, or give way: nss"
         )
     if present and way == "resolv.conf" != owner:
-        raise SaltInvocationError(f"{owner} is in charge of {RESOLV_CONF} here: give way: {owner}, or auto")
+        raise CommandExecutionError(f"{owner} is in charge of {RESOLV_CONF} here: give way: {owner}, or auto")
     if present and way == "nss" and not _has_nss():
         raise CommandExecutionError("libnss_libvirt.so.2 is not installed (Debian: libnss-libvirt)")
     steps = []
@@ -191,7 +191,7 @@ def plan(name, domain, address, network, way="auto", present=True):
         steps += [_step(each, path, there[path], text) for path, text in made.items() if there[path] != text]
     steps = [step for step in steps if not (step["text"] is None and _is_shared(step["path"], name))]
     if present and steps and way == "resolved" and _has_fallback_only(address):
-        raise SaltInvocationError(
+        raise CommandExecutionError(
             "systemd-resolved has no nameserver but FallbackDNS, which it gives up as soon as a link has one: "
             "give it DNS= in /etc/systemd/resolved.conf first"
         )

@@ -26,7 +26,7 @@ import time
 import urllib.parse
 from pathlib import Path
 
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 try:
     import ldap3
@@ -95,7 +95,7 @@ def address(server):
     Returns:
         ``scheme``, ``host`` (of ldapi: the socket's path) and ``port`` (of ldapi: ``None``).
 
-    Raises ``SaltInvocationError`` for what is no address.
+    Raises ``CommandExecutionError`` for what is no address.
 
     CLI Example:
 
@@ -114,7 +114,7 @@ def address(server):
         host, port, more = urllib.parse.unquote(server.removeprefix("ldapi://")), None, ""
     if scheme not in SCHEMES or not host or more:
         shown = re.sub("//.*@", "//...@", str(server))  # there may be a password in it
-        raise SaltInvocationError(
+        raise CommandExecutionError(
             f"{shown!r} is no directory server's address; ldaps://ds1.dc, ldap://ds1.dc:389 or "
             "ldapi:///run/slapd-bank.socket is wanted"
         )

@@ -21,7 +21,7 @@ import contextlib
 import time
 from pathlib import Path
 
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "ds_replica"
 
@@ -106,12 +106,12 @@ def check(servers=None, login=None, timeout=5):
 
 def _seen(servers, login, timeout):
     if not isinstance(timeout, (int, float)) or isinstance(timeout, bool) or not 0 < timeout <= 600:
-        raise SaltInvocationError(f"timeout is {timeout!r}; seconds are wanted, more than 0 and up to 600")
+        raise CommandExecutionError(f"timeout is {timeout!r}; seconds are wanted, more than 0 and up to 600")
     if servers is None:
         servers = __salt__["ds_client.local"]()
     servers = [servers] if isinstance(servers, str) else servers
     if not isinstance(servers, list) or not servers:
-        raise SaltInvocationError(f"servers is {servers!r}; a list of addresses is wanted, such as [ldaps://ds1.dc]")
+        raise CommandExecutionError(f"servers is {servers!r}; a list of addresses is wanted, such as [ldaps://ds1.dc]")
     seen = __salt__["ds_read.all_of"](list(dict.fromkeys(servers)), login, timeout)
     return _settled(seen, login, timeout) if __salt__["ds_rules.behind"](seen) else seen
 

@@ -8,7 +8,12 @@ What goes in is what ``seen`` of each area's module answers, see :py:func:`mongo
     salt-call --local -m . estate_status.told '{}'
 """
 
+import re
+
 __virtualname__ = "estate_status"
+
+# What Salt answers for a minion that does not have a function.
+NOT_THERE = re.compile(r"'[\w.]+' is not available\.")
 
 # The exit codes, the worst first; 0: all is as wanted.
 CODES = {"faults": 1, "silent": 2, "behind": 3}
@@ -43,6 +48,24 @@ def told(seen):
     code = next((code for kind, code in CODES.items() if numbers[kind]), 0)
     text = "\n".join(line for area, each in seen.items() for line in [area, *_lines(each)])
     return {"text": text, "data": {"code": code, **numbers, **areas}}
+
+
+def lacks(answer):
+    """
+    Whether a minion has answered that it does not have what it was asked with: no run has brought it the modules yet.
+
+    answer
+        What it answered.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . estate_status.lacks "'bridge_nat.check' is not available."
+
+    .. versionadded:: 0.1.0
+    """
+    return isinstance(answer, str) and bool(NOT_THERE.fullmatch(answer))
 
 
 def _lists(each):

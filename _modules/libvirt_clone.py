@@ -26,7 +26,7 @@ import posixpath
 import sys
 import time
 
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "libvirt_clone"
 __func_alias__ = {"list_": "list"}
@@ -107,7 +107,7 @@ def clone(template, *names, start=True, until="ssh", timeout=300, **options):
     Returns:
         VM to mapping: ``result``, ``comment``, and what :py:func:`info` answers. A failure makes the return code 1.
 
-    Raises ``SaltInvocationError`` or ``CommandExecutionError`` with all reasons before anything is touched.
+    Raises ``CommandExecutionError`` with all reasons before anything is touched.
 
     CLI Example:
 
@@ -150,7 +150,7 @@ def _check(arguments):
     if arguments.get("mac") and isinstance(names, list) and len(names) > 1:
         found.append({"path": "mac", "fault": "is given for several clones", "remedy": "one clone, or none given"})
     if found:
-        raise SaltInvocationError("\n".join(f"{each['path']}: {each['fault']}; {each['remedy']}" for each in found))
+        raise CommandExecutionError("\n".join(f"{each['path']}: {each['fault']}; {each['remedy']}" for each in found))
 
 
 @contextlib.contextmanager
@@ -182,7 +182,7 @@ def make(template, names, options=None, timeout=300):
     Returns:
         VM to mapping: ``result`` and ``comment``. One that is a finished clone already has failed, and stays as it is.
 
-    Raises ``SaltInvocationError`` or ``CommandExecutionError`` with all reasons before anything is touched.
+    Raises ``CommandExecutionError`` with all reasons before anything is touched.
 
     CLI Example:
 
@@ -266,7 +266,7 @@ def plan(template, *names, **options):
         difference), ``files`` (what would be written on its disk, without private keys), ``removed``, ``pinned``
         (sentences: what it would have as its template has it, though one system alone can), ``identity``.
 
-    Raises ``SaltInvocationError`` or ``CommandExecutionError`` with all reasons against it; that the template was never
+    Raises ``CommandExecutionError`` with all reasons against it; that the template was never
     sealed, which :py:func:`clone` does by itself, is one.
 
     CLI Example:

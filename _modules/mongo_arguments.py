@@ -12,7 +12,7 @@ sound, what MongoDB would refuse (:py:mod:`mongo_rules`)::
 import difflib
 import json
 
-from salt.exceptions import SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "mongo_arguments"
 
@@ -315,7 +315,7 @@ def _connection(value):
     """Also one that a path in the pillar leads to. No value is shown: it may hold a password."""
     try:
         found = __salt__["mongo_client.resolve"](value)
-    except SaltInvocationError as err:
+    except CommandExecutionError as err:
         fault, _, remedy = str(err).partition("; ")
         return [_fault(fault, remedy)]
     wrong = _mapping(_any, "MongoClient's options, each by its name")(found) or _in_fields(CONNECTION, found)
@@ -350,6 +350,13 @@ FORMS = {
     "data": _flag,
     "host": _or_none(_text),
     "hosts": _addresses,
+    "whole": _or_none(
+        _fields(
+            {"hosts": _list(_text, "a list of host names"), "config_servers": _addresses, "connection": _connection},
+            ["hosts"],
+            "hosts of the set, config_servers and connection",
+        )
+    ),
     "settings": _or_none(_settings),
     "remove_extra": _flag,
     "replsets": _mapping(_members, "a mapping of replica set to its members"),

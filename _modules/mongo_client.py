@@ -33,7 +33,7 @@ import re
 import socket
 import time
 
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 try:
     import bson.errors
@@ -71,6 +71,8 @@ READS = (
 )
 # A server whose disk hangs for longer costs a run no more than this.
 FROZEN_SECONDS = 60
+# A server as it is written in a URI: a name with a dot, an address, or whatever has a port.
+LIKE_A_SERVER = re.compile(r"([\w-]+(\.[\w-]+)+(:\d+)?|(localhost|\[[\da-fA-F:]+\]|[\w-]+)(:\d{2,5})|localhost)(/.*)?")
 # Options as other drivers, mongosh and MongoDB's configuration call them.
 OTHER_NAMES = {
     **dict.fromkeys(("user", "login", "login_user"), "username"),
@@ -100,6 +102,12 @@ class ServerError(CommandExecutionError):
         self.frozen = frozen
 
 
+class Unusable(CommandExecutionError):
+    """A connection, an address or a value that no server is needed for to see that it is wrong: no wait brings it."""
+
+    argument = True
+
+
 def __virtual__():
     if not HAS_PYMONGO:
         return False, "The MongoDB modules need PyMongo in Salt's Python: salt-pip install 'pymongo>=4.6'"
@@ -121,7 +129,7 @@ def command(cmd, db="admin", connection=None, timeout=10):
 
     Raises ``CommandExecutionError`` with the server, the command's name and the server's words; its ``code`` is
     MongoDB's error code (6 HostUnreachable when nothing answers, 18 when the login is refused, 50 when the time is up),
-    ``None`` when the command could not be sent. Raises ``SaltInvocationError`` for options that PyMongo refuses.
+    ``None`` when the command could not be sent. So it is for options that PyMongo refuses, which have no code.
 
     CLI Example:
 
@@ -316,9 +324,12 @@ def resolve(connection=None):
         found = __salt__["config.get"](connection, default=None)
     if not isinstance(found, dict):
         shown = repr(connection or "mongodb:connection") if found is not connection else f"a {type(found).__name__}"
-        raise SaltInvocationError(
-            f"{shown} is no connection; a mapping of MongoClient options, a mongodb:// URI, or the path of such a "
-            "mapping in the pillar or the minion's configuration is wanted"
+        meant = _meant(connection) if isinstance(connection, str) else ""
+        if "@" in shown:  # it may hold a password
+            shown = "the text"
+        raise Unusable(
+            f"{shown} is no connection; {meant}a mapping of MongoClient options, a mongodb:// URI, or the path of such "
+            "a mapping in the pillar or the minion's configuration is wanted"
         )
     host = found.get("host")
     if isinstance(host, str) and "://" in host:
@@ -335,7 +346,7 @@ def at(address, connection=None):
     connection
         See the head of this module.
 
-    Raises ``SaltInvocationError`` for any other address.
+    Raises ``CommandExecutionError`` for any other address.
 
     CLI Example:
 
@@ -347,7 +358,7 @@ def at(address, connection=None):
     """
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
-        raise SaltInvocationError(f"{address!r} is no server's address; host:port is wanted, for example s1a.dc:27017")
+        raise Unusable(f"{address!r} is no server's address; host:port is wanted, for example s1a.dc:27017")
     return dict(_without(("replicaSet", "directConnection"), connection), host=host, port=int(port))
 
 
@@ -449,7 +460,7 @@ def from_extended(value):
     value
         Any value in plain types, as a pillar has them.
 
-    Raises ``SaltInvocationError`` for what no type of MongoDB's is.
+    Raises ``CommandExecutionError`` for what no type of MongoDB's is.
 
     CLI Example:
 
@@ -467,7 +478,14 @@ def from_extended(value):
     try:
         return bson.json_util.object_hook(inner)
     except (TypeError, ValueError, ArithmeticError, bson.errors.BSONError) as err:
-        raise SaltInvocationError(f"{value} is no value in MongoDB's extended JSON: {err}") from None
+        raise Unusable(f"{value} is no value in MongoDB's extended JSON: {err}") from None
+
+
+def _meant(text):
+    """What a text may have been meant to be that is no path of anything."""
+    if "@" in text:
+        return "did you leave out mongodb:// before it? "
+    return f"did you mean mongodb://{text}? " if LIKE_A_SERVER.fullmatch(text) else ""
 
 
 def _thawing(condition):
@@ -495,7 +513,7 @@ def _from_uri(uri):
             raise ValueError(uri)
         parsed = pymongo.uri_parser.parse_uri(uri, validate=False, normalize=False)
     except (ValueError, pymongo.errors.PyMongoError):
-        raise SaltInvocationError(
+        raise Unusable(
             "the URI is no connection; mongodb://user:password@host:port/?option=value is wanted, special characters "
             "in user and password as %XX"
         ) from None
@@ -557,7 +575,7 @@ def _client(connection):
             client = pymongo.MongoClient(**options)
         except (TypeError, ValueError, OSError, pymongo.errors.ConfigurationError) as err:
             _refuse_unknown(err, connection)
-            raise SaltInvocationError(f"connection to {address(connection)}: {err}") from None
+            raise Unusable(f"connection to {address(connection)}: {err}") from None
         try:
             client.admin.command("ping")
         except pymongo.errors.PyMongoError:
@@ -576,7 +594,7 @@ def _refuse_unknown(err, connection):
     close = difflib.get_close_matches(found[1].lower(), known, n=1)
     meant = OTHER_NAMES.get(found[1].lower()) or (known[close[0]] if close else "")
     hint = f"did you mean {meant!r}?" if meant else "its documentation of MongoClient lists all"
-    raise SaltInvocationError(f"connection to {address(connection)}: {found[1]} is no option of PyMongo's; {hint}")
+    raise Unusable(f"connection to {address(connection)}: {found[1]} is no option of PyMongo's; {hint}")
 
 
 def _forget(connection):

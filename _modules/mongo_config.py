@@ -37,8 +37,8 @@ def settings(minion_id=None, pillar=None):
         ``huge_pages`` (tuning); ``daemons`` (``name``, ``what``, ``program``, ``file``, ``config``, ``secret`` (options
         of the site's own may hold one), ``log`` (that logrotate is told of; ``None``: the site's own, or none),
         ``data``, ``replsets`` (whose members have to be in their places), ``turn``, ``connection``); ``gone``
-        (``unit``, ``data``, ``host``, ``hosts``, ``connection``: daemons that are needed here no more); ``replsets``,
-        ``router``, ``cluster``, ``shards``, ``all_members``, ``databases``, ``collections``, ``users``,
+        (``unit``, ``data``, ``host``, ``hosts``, ``connection``, ``whole``: daemons that are needed here no more);
+        ``replsets``, ``router``, ``cluster``, ``shards``, ``all_members``, ``databases``, ``collections``, ``users``,
         ``default_rw_concern``, ``admin``, ``timeout`` (arguments of the states).
 
     CLI Example:
@@ -243,17 +243,28 @@ def _log(name):
 
 def _gone(pillar, here, site):
     members = {f"mongod-{each['name']}": [one["host"] for one in each["members"] if one] for each in site["sets"]}
+    keepers = [one["host"] for each in site["sets"] if each["role"] == "config" for one in each["members"] if one]
     named = {each["unit"]: each for each in reversed(site["gone"]) if each["host"] == here}
+    options = {key: value for key, value in connection(pillar, 0).items() if key not in ("host", "port")}
     return [
         {
             "unit": each["unit"],
             "data": each.get("data") is True,
             "host": here,
             "hosts": members.get(each["unit"], []),
-            "connection": {key: value for key, value in connection(pillar, 0).items() if key[:3] == "tls"},
+            "connection": {key: value for key, value in options.items() if key != "credentials"},
+            "whole": _whole(each["unit"], site, keepers, options) if each["unit"] not in members else None,
         }
         for each in reversed(named.values())
     ]
+
+
+def _whole(unit, site, keepers, options):
+    """A set that the pillar does not have any more: where all of it is to go, and who knows the cluster's shards."""
+    if unit == "mongos":
+        return None
+    hosts = sorted({each["host"] for each in site["gone"] if each["unit"] == unit})
+    return {"hosts": hosts, "config_servers": keepers, "connection": options}
 
 
 def _turn(address, peers, replset, hosts):

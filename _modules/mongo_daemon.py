@@ -279,7 +279,9 @@ def _serves(unit, connection):
 def _state(connection):
     try:
         said = __salt__["mongo_client.hello"](connection)
-    except CommandExecutionError:
+    except CommandExecutionError as err:
+        if hasattr(err, "argument"):  # what is wrong with a connection is no answer of a server's
+            raise
         return "DOWN"
     return "ROUTER" if said.get("msg") == "isdbgrid" else __salt__["mongo_replset.member_state"](said)
 

@@ -82,6 +82,8 @@ def seen(answers, pillar=None):
     found["data"] = {"sets": {}, "collections": {}, "units": {minion: list(each) for minion, each in unneeded.items()}}
     router = asked[1]["minions"][0] if asked[1:] else "any router"
     topology = answers[1].get(router, f"{router} does not answer") if asked[1:] else "the pillar has no router"
+    if not isinstance(topology, dict) and _is_blank(told):
+        return {**found, "behind": ["nothing is built yet: salt-run onepass.run orchestrate.mongodb"]}
     if not isinstance(topology, dict):
         return {**found, "fault": f"the cluster cannot be looked at from {router}: {topology}"}
     _take_sets(found, topology, site)
@@ -89,6 +91,12 @@ def seen(answers, pillar=None):
     found["lines"].update({f"collection {name}": _sharding(each) for name, each in topology["collections"].items()})
     found["states"].update({minion: "ok" for minion in minions if minion not in silent})
     return found
+
+
+def _is_blank(told):
+    """Whether no host that answers has a unit of the formula's, or so much as the modules to look for one."""
+    heard = [each for each in told.values() if each is not None and each is not False]
+    return bool(heard) and all(each == {} or __salt__["estate_status.lacks"](each) for each in heard)
 
 
 def doubts(pillar=None):

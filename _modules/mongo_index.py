@@ -12,7 +12,7 @@ Requires PyMongo (see :py:mod:`mongo_client`).
 
 import itertools
 
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "mongo_index"
 
@@ -276,7 +276,7 @@ def _spec(index):
 def _split(name):
     database, _, collection = str(name).partition(".")
     if not database or not collection:
-        raise SaltInvocationError(f"{name!r}: database.collection is wanted, for example bank.transfers")
+        raise CommandExecutionError(f"{name!r}: database.collection is wanted, for example bank.transfers")
     return database, collection
 
 

@@ -15,7 +15,7 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 DEFAULT_PORT = 27017
 ONE_ARBITER_FROM = 5.3
@@ -53,7 +53,7 @@ def check(pillar: dict | None = None) -> dict:
     Returns:
         How many ``replica sets``, ``members``, ``routers``, ``databases``, ``collections`` and ``users``.
 
-    Raises ``SaltInvocationError`` with one line per fault: path, fault and remedy, never a secret.
+    Raises ``CommandExecutionError`` with one line per fault: path, fault and remedy, never a secret.
 
     CLI Example:
 
@@ -67,7 +67,7 @@ def check(pillar: dict | None = None) -> dict:
     here = node(pillar=pillar)
     found = faults(pillar, passwords=bool(here["router"]) or not here["replsets"])
     if found:
-        raise SaltInvocationError(report(found))
+        raise CommandExecutionError(report(found))
     return summary(pillar)
 
 
@@ -552,8 +552,8 @@ def _rw_concern_rule(sound: dict, described: dict) -> Iterator[tuple]:
             found = f"is {write}, but {each['name']} has {len(data)} members with data: no write could be acknowledged"
             yield "default_rw_concern:write", found, "majority"
         if "write" not in concern and each["role"] == "shard" and _needs_write_concern(each["members"], data):
-            found = f"is missing, but MongoDB takes no shard with as many arbiters as {each['name']} has without it"
-            yield "default_rw_concern:write", found, "majority"
+            found = f"is missing, and {each['name']} has an arbiter: MongoDB then wants the write concern to be said"
+            yield "default_rw_concern:write", found, "write: majority"
 
 
 def _arbiters_rule(sound: dict, described: dict) -> Iterator[tuple]:

@@ -263,7 +263,9 @@ def _hello(connection) -> dict | None:
         return None
     try:
         return __salt__["mongo_client.hello"](connection)
-    except CommandExecutionError:
+    except CommandExecutionError as err:
+        if hasattr(err, "argument"):
+            raise
         return None
 
 

@@ -512,6 +512,8 @@ def _hello(host, connection):
     try:
         return __salt__["mongo_client.hello"](__salt__["mongo_client.at"](host, connection)), ""
     except CommandExecutionError as err:
+        if hasattr(err, "argument"):
+            raise
         return None, str(err)
 
 

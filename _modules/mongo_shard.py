@@ -94,7 +94,9 @@ def shard_identity(replset, hosts, connection=None):
         found = __salt__["mongo_client.rows"](
             find, connection=__salt__["mongo_client.at"](primary, connection), timeout=5
         )
-    except CommandExecutionError:
+    except CommandExecutionError as err:
+        if hasattr(err, "argument"):
+            raise
         return None
     return {"shard": found[0]["shardName"], "cluster_id": str(found[0]["clusterId"])} if found else None
 

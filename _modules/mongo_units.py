@@ -25,6 +25,9 @@ NAME = re.compile(r"mongos|mongod-[A-Za-z0-9][A-Za-z0-9_-]*")
 MARKS = ("WiredTiger", "storage.bson")
 # A filesystem's own, in its top directory.
 LOST = "lost+found"
+# Where Linux tells what is mounted, blanks and the like as octal numbers.
+MOUNTS, ESCAPED = "/proc/self/mountinfo", re.compile(r"\\([0-7]{3})")
+AS_IT_IS = {"encoding": "utf-8", "errors": "surrogateescape"}
 
 
 def __virtual__():
@@ -61,7 +64,7 @@ def observe(unit):
 
     Returns:
         ``file`` (its configuration), ``files`` (those of unit and configuration that exist), ``active``, ``replset``,
-        ``port`` and ``data``.
+        ``port``, ``data``, and ``kept``: why its data may not be deleted, or ``None``.
 
     Raises ``CommandExecutionError`` for a unit that somebody else has made.
 
@@ -82,14 +85,52 @@ def observe(unit):
             "left alone"
         )
     config = _config(unit)
+    data = _directory(_at(config, "storage", "dbPath"))
     return {
         "file": _configuration(unit),
         "files": files,
         "active": bool(files) and bool(__salt__["service.status"](unit)),
         "replset": _at(config, "replication", "replSetName"),
         "port": _at(config, "net", "port"),
-        "data": _directory(_at(config, "storage", "dbPath")),
+        "data": data,
+        "kept": _why_kept(unit, data) if data else None,
     }
+
+
+def needed(observed, whole, connection=None):
+    """
+    Why a set of which no member is to stay is needed still, as a sentence; ``""``: it is not.
+
+    observed
+        What :py:func:`observe` answered of this host's member.
+    whole
+        ``hosts``: the names of all hosts on which it is to go; ``config_servers``: the ``host:port`` of those of its
+        cluster, and ``connection`` with the login there. Without any nobody is asked for shards.
+    connection
+        Options (TLS...) for the daemon here, see :py:mod:`mongo_client`; no login is needed.
+
+    Raises ``CommandExecutionError`` when none of the config servers answers.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc mongo_units.needed
+
+    .. versionadded:: 0.1.0
+    """
+    name, servers = observed["replset"], whole.get("config_servers") or []
+    if not observed["files"] or not name:
+        return ""
+    here = __salt__["mongo_place.loopback"](observed["file"], connection) if observed["active"] else None
+    members = __salt__["mongo_members.visible"](__salt__["mongo_client.hello"](here) if here else {})
+    going = {host.lower() for host in whole["hosts"]}
+    stay = [each for each in members if each.rpartition(":")[0].lower() not in going]
+    if stay:
+        return f"{name} has members that mongodb:gone does not name: {', '.join(stay)}"
+    if servers and _is_shard(name, servers, whole.get("connection")):
+        return f"{name} is a shard of the cluster; removeShard on a router drains it"
+    return ""
 
 
 def plan_absent(unit, observed, data=False):
@@ -103,14 +144,18 @@ def plan_absent(unit, observed, data=False):
     data
         Whether the data go too. Default ``False``.
 
+    Raises ``CommandExecutionError`` for data that may not be deleted: before the daemon is stopped.
+
     CLI Example:
 
     .. code-block:: bash
 
-        salt-call --local -m . mongo_units.plan_absent mongos '{files: [], active: false, data: null}'
+        salt-call --local -m . mongo_units.plan_absent mongos '{files: [], active: false, data: null, kept: null}'
 
     .. versionadded:: 0.1.0
     """
+    if data and observed["kept"]:
+        raise CommandExecutionError(observed["kept"])
     steps = [{"do": "stop", "what": f"daemon {unit}", "old": "running", "new": None}] if observed["active"] else []
     if data and observed["data"]:
         steps.append(_removed("delete", f"data {observed['data']}", observed["data"]))
@@ -140,7 +185,8 @@ def act_absent(unit, step):
         if not __salt__["service.stop"](unit):
             raise CommandExecutionError(f"{unit} does not stop; journalctl -u {unit} says why")
     elif step["do"] == "delete":
-        _refuse_data(unit, step["path"])
+        if kept := _why_kept(unit, step["path"]):
+            raise CommandExecutionError(kept)
         _delete(step["path"])
     else:
         ends = step["path"] == _unit_file(unit)
@@ -149,6 +195,19 @@ def act_absent(unit, step):
         os.remove(step["path"])
         if ends:
             __salt__["service.systemctl_reload"]()
+
+
+def _is_shard(name, servers, connection):
+    """By the first config server that answers."""
+    for address in servers:
+        try:
+            shards = __salt__["mongo_shard.shards"](__salt__["mongo_client.at"](address, connection))
+        except CommandExecutionError:
+            if address == servers[-1]:
+                raise
+        else:
+            return bool(__salt__["mongo_shard.shard_hosts"](shards, name))
+    return False
 
 
 def _removed(do, what, path):
@@ -163,12 +222,34 @@ def _delete(path):
         os.rmdir(path)
 
 
-def _refuse_data(unit, path):
+def _why_kept(unit, path):
+    """Why nothing of a data directory may be deleted, or ``None``."""
+    fault, below = None, _mounts_below(path)
     if _entries(path) and not any(os.path.exists(os.path.join(path, mark)) for mark in MARKS):
-        raise CommandExecutionError(f"{path} holds no data of MongoDB's; look what it is, and delete it by hand")
-    others = [name for name, each in there().items() if name != unit and each["data"] and _overlap(each["data"], path)]
-    if others:
-        raise CommandExecutionError(f"{path} is where {others[0]} has its data too; they are left alone")
+        fault = f"{path} holds no data of MongoDB's; look what it is, and delete it by hand"
+    elif below:
+        fault = f"{below[0]} is a filesystem of its own in {path}; umount it first, or delete the data by hand"
+    elif others := [name for name, held in _held() if name != unit and _overlap(held, path)]:
+        fault = f"{path} is where {others[0]} has its data too; they are left alone"
+    return fault
+
+
+def _held():
+    """The formula's units and their data directories, as they are configured."""
+    for path in sorted(Path(UNITS).glob("mongo*.service")):
+        held = _directory(_at(_config(path.stem), "storage", "dbPath"))
+        if held and NAME.fullmatch(path.stem) and _is_ours(path.stem):
+            yield path.stem, held
+
+
+def _mounts_below(path):
+    """Filesystems that are mounted somewhere in a directory, the deepest first."""
+    try:
+        lines = Path(MOUNTS).read_text(**AS_IT_IS).splitlines()
+    except OSError:
+        return []
+    points = [ESCAPED.sub(lambda found: chr(int(found[1], 8)), line.split()[4]) for line in lines]
+    return sorted((each for each in points if each.startswith(f"{os.path.realpath(path)}/")), reverse=True)
 
 
 def _overlap(*paths):

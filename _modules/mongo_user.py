@@ -15,7 +15,7 @@ import contextlib
 import hashlib
 import hmac
 
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 with contextlib.suppress(ImportError):  # then mongo_client, and with it every use of this module, says so
     import pymongo.saslprep
@@ -24,6 +24,12 @@ __virtualname__ = "mongo_user"
 
 HASHES = {"SCRAM-SHA-256": "sha256", "SCRAM-SHA-1": "sha1"}
 UNAUTHORIZED, AUTHENTICATION_FAILED, USER_EXISTS = 13, 18, 51003
+
+
+class Unusable(CommandExecutionError):
+    """A connection that cannot do this; no wait brings it."""
+
+    argument = True
 
 
 def __virtual__():
@@ -65,8 +71,8 @@ def create_first(connection=None, timeout=60):
     timeout
         Seconds. Default 60.
 
-    Raises ``CommandExecutionError`` when another user exists already and ours is not let in, ``SaltInvocationError``
-    for a connection without ``credentials``.
+    Raises ``CommandExecutionError`` when another user exists already and ours is not let in, and for a connection
+    without ``credentials``.
 
     CLI Example:
 
@@ -207,8 +213,8 @@ def observe_admin(connection=None):
         ``born`` (the member is in a set), ``primary_here``, ``user`` (``None`` while the set has no user, else
         ``{roles, password}``) and ``seen``, all of it as a sentence.
 
-    Raises ``CommandExecutionError`` (code 18) when the set has users and does not let ours in, ``SaltInvocationError``
-    for a connection without ``credentials``.
+    Raises ``CommandExecutionError`` (code 18) when the set has users and does not let ours in, and for a connection
+    without ``credentials``.
 
     CLI Example:
 
@@ -251,7 +257,7 @@ def plan(name, database, roles, observed, password=None):
     password
         The password's path in the pillar, which a new user needs, unless ``$external`` is its database.
 
-    Raises ``SaltInvocationError`` for a new user without a password.
+    Raises ``CommandExecutionError`` for a new user without a password.
 
     CLI Example:
 
@@ -265,7 +271,7 @@ def plan(name, database, roles, observed, password=None):
     wanted = None if roles is None else role_names(roles, database)
     if not user:
         if not password and database != "$external":
-            raise SaltInvocationError(
+            raise CommandExecutionError(
                 f"There is no {what} yet; to create it, password is needed: the password's path in the pillar"
             )
         return [{"do": "create", "what": what, "old": None, "new": {"roles": wanted or []}}]
@@ -288,7 +294,7 @@ def plan_admin(name, login, observed):
     observed
         What :py:func:`observe_admin` answered.
 
-    Raises ``SaltInvocationError`` when the login is another user's.
+    Raises ``CommandExecutionError`` when the login is another user's.
 
     CLI Example:
 
@@ -301,7 +307,7 @@ def plan_admin(name, login, observed):
     if not observed["born"]:
         return []
     if login.get("username") != name:
-        raise SaltInvocationError(
+        raise CommandExecutionError(
             f"admin_present {name}: the connection's credentials are those of {login.get('username')}"
         )
     return plan(name, login["authSource"], login["roles"], observed, "password" in login)
@@ -395,7 +401,7 @@ def _login(connection):
     """The connection's login by its path: what is to be created cannot be in the connection itself."""
     login = __salt__["mongo_client.login"](connection)
     if not login:
-        raise SaltInvocationError(
+        raise Unusable(
             "the connection needs credentials: the path of a mapping with username and password in the pillar"
         )
     return login

@@ -22,7 +22,7 @@ import importlib.util
 import os
 import re
 
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "neutron_cloud"
 
@@ -335,7 +335,7 @@ def _place(cloud, clouds_yaml):
     given = given if isinstance(given, dict) else {}
     name, path = cloud or given.get("cloud"), clouds_yaml or given.get("clouds_yaml") or CLOUDS_YAML
     if not name:
-        raise SaltInvocationError("No cloud is named: give cloud, or openstack:cloud in the pillar")
+        raise CommandExecutionError("No cloud is named: give cloud, or openstack:cloud in the pillar")
     if not os.path.isfile(path):
         raise CloudError(f"There is no {path} on {__grains__['id']}: clouds_yaml names the file with cloud {name}")
     return path, name

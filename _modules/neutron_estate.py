@@ -69,6 +69,9 @@ def seen(answers, pillar=None):
     found.update({"broken": [], "behind": [], "named": [], "data": {"projects": {}}})
     if found["silent"]:
         return found
+    if __salt__["estate_status.lacks"](plan):
+        run = "salt-run onepass.run orchestrate.openstack"
+        return {**found, "behind": [f"nothing is built yet, {minion} has no modules to look with: {run}"]}
     if not isinstance(plan, dict):
         who = minion or "the master"
         return {**found, "fault": f"the cloud cannot be looked at from {who}: {plan or 'no answer'}"}

@@ -18,7 +18,7 @@ The functions that talk to a cloud take ``cloud`` and ``clouds_yaml``, which are
 they need the cloud's admin, because nobody else sees VLAN ids. They require openstacksdk in Salt's Python.
 """
 
-from salt.exceptions import CommandExecutionError, SaltInvocationError, SaltRenderError
+from salt.exceptions import CommandExecutionError, SaltRenderError
 
 __virtualname__ = "neutron_vlan"
 
@@ -262,7 +262,7 @@ def free(physical_network=None, start=2, end=4094, count=10, table=None, cloud=N
     table = __salt__["neutron_rules.given"](table) or {}
     physical_network = physical_network or table.get("physical_network")
     if not physical_network:
-        raise SaltInvocationError("physical_network is needed: physnet1")
+        raise CommandExecutionError("physical_network is needed: physnet1")
     login = {"cloud": cloud or table.get("cloud"), "clouds_yaml": clouds_yaml or table.get("clouds_yaml")}
     seen = __salt__["neutron_read.base"](**login)
     taken = {wire["vlan"] for wire in _wires(seen) if wire["physical_network"] == physical_network}
@@ -581,9 +581,8 @@ def _rendered(path):
     except OSError as err:
         raise CommandExecutionError(f"{path} cannot be read: {err.strerror}") from None
     except (CommandExecutionError, SaltRenderError) as err:
-        found = __salt__["pillar_files.unreadable"](path)
-        if found:
-            raise CommandExecutionError(f"{found['place']}: YAML cannot read this: {found['reason']}") from None
+        for line in __salt__["pillar_files.unread"]([path]):
+            raise CommandExecutionError(line) from None
         raise CommandExecutionError(f"{path} cannot be rendered: {err}") from None
     if not isinstance(pillar, dict) or "openstack" not in pillar:
         there = (

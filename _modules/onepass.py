@@ -236,10 +236,8 @@ def gate(name, condition, what, timeout, test=False, retry=()):
     ret = {"name": name, "result": True, "changes": {}, "comment": f"No need to wait any longer for {what}"}
     try:
         wait(condition, what, 0 if test else timeout, retry=retry)
-    except SaltInvocationError as err:
-        return dict(ret, result=False, comment=str(err))
     except CommandExecutionError as err:
-        if test:
+        if test and not getattr(err, "argument", False):
             return dict(ret, result=None, comment=f"Would wait for {what}; now: {err}")
         return dict(ret, result=False, comment=str(err))
     return ret

@@ -12,7 +12,7 @@ To read them::
 ERRORS = {
     "MongoDB": [
         (
-            "* is no connection; a mapping of MongoClient options",
+            "* is no connection; *a mapping of MongoClient options",
             "The argument connection has a form that no driver can use.",
             "Give a mongodb:// URI, a mapping with host, or the path of such a mapping in the pillar.",
         ),

@@ -10,6 +10,29 @@ A message's form has ``*`` for what differs from case to case. To read all of th
 
 # Area to (form of the message, meaning, solution).
 ERRORS = {
+    "What Salt itself says": [
+        (
+            "Failed to set vm.* to *",
+            "In a container the kernel's settings are those of the host, and no container may change them.",
+            "Say mongodb:tuning: {kernel: false} in the pillar, and set vm.max_map_count: 128000 and vm.swappiness: 1 "
+            "on the containers' host.",
+        ),
+        (
+            "'onepass* is not available",
+            "Salt does not find the bundle's modules: the master has not taken them over yet, or, without a master, it "
+            "was not told where they are. Runners (salt-run) need a master's configuration.",
+            "With a master: salt-run saltutil.sync_all (after salt-run fileserver.update with gitfs). Without: the "
+            "option -m with the checkout, and the module instead of the runner: salt-call --local -m . "
+            "onepass.solution 'the message'.",
+        ),
+        (
+            "Passed invalid arguments*",
+            "A function was called with an argument that it does not have, or without one that it needs; what follows "
+            "is Salt's print of its whole documentation.",
+            "Read the first line, and the example at the end. A text with blanks needs quotes; of arguments that have "
+            "no place of their own give the name too: path=pillar/openstack.sls.",
+        ),
+    ],
     "All areas": [
         (
             "Waited * s for *; last seen: *",
@@ -280,6 +303,12 @@ ERRORS = {
             "The daemon's data directory was to be deleted and has not what MongoDB's data have: another disk may be "
             "mounted there, or the path is wrong.",
             "Look what it is, and delete it by hand; or leave data out of mongodb:gone.",
+        ),
+        (
+            "* is a filesystem of its own in *; umount it first",
+            "The daemon's data directory was to be deleted, and another filesystem is mounted somewhere in it: its "
+            "files would go too, and its mount point could not. Nothing was stopped or deleted.",
+            "Look what is mounted there (findmnt), umount it, and run again; or leave data out of mongodb:gone.",
         ),
         (
             "* is where * has its data too",

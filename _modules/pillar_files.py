@@ -80,12 +80,52 @@ def unreadable(path):
         if "{{" not in written and "{%" not in written:
             yaml.compose(written, yaml.SafeLoader)
     except yaml.MarkedYAMLError as err:
-        reason = "a tab, where blanks are wanted" if "'\\t'" in str(err.problem) else err.problem
         mark = err.problem_mark
-        return {"place": f"{path}:{mark.line + 1}:{mark.column + 1}", "reason": reason} if mark else None
+        return {"place": f"{path}:{mark.line + 1}:{mark.column + 1}", "reason": reason(err)} if mark else None
     except (OSError, ValueError, yaml.YAMLError):
         return None
     return None
+
+
+def unread(files):
+    """
+    Each of these files that YAML cannot read, as a line with its place and the reason.
+
+    files
+        Paths of pillar files.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . pillar_files.unread '[pillar/openstack.sls]'
+
+    .. versionadded:: 0.1.0
+    """
+    found = []
+    for each in filter(None, map(unreadable, files)):
+        fault = f"{each['place']}: YAML cannot read this: {each['reason']}"
+        found.append(fault)
+    return found
+
+
+def reason(err):
+    """
+    What YAML did not understand, in words.
+
+    err
+        What PyYAML raised.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . sys.doc pillar_files.reason
+
+    .. versionadded:: 0.1.0
+    """
+    problem = str(getattr(err, "problem", None) or "a value that is not what it looks like")
+    return "a tab, where blanks are wanted" if "'\\t'" in problem else problem
 
 
 def oddities(path):

@@ -87,7 +87,7 @@ def check(areas: str | list | None = None, sync: bool = False, timeout: int | No
     places = {minion: path for area in reversed(wanted) for minion, path in named[area].items()}
     hosts = __salt__["onepass_hosts.look"](places, timeout, refresh=sync)
     faults = faults + hosts["faults"] or _refused(modules, wanted, pillar, timeout)
-    faults = _located(faults, modules)
+    faults = _read("located", faults)
     if faults and _wants_data():
         return {"code": 1, "faults": faults, "retcode": 1}
     if faults:
@@ -127,7 +127,7 @@ def _refused(modules, wanted: list, pillar: dict, timeout: int | None) -> list:
 def _pillar() -> dict:
     pillar = __opts__.get("pillar") or _master_pillar()
     if pillar.get("_errors"):
-        raise Refusal("\n  ".join(["the pillar cannot be compiled", *map(str, pillar["_errors"])]))
+        raise Refusal("\n  ".join(["the pillar cannot be compiled", *_read("unread"), *map(str, pillar["_errors"])]))
     return pillar
 
 
@@ -250,14 +250,15 @@ def _strangers(keys: dict, pillar: dict, modules) -> dict:
 # Words
 
 
-def _located(faults: list, modules) -> list:
-    """Faults with file and line, where the pillar's files are plain YAML and tell."""
-    if "pillar_files.located" not in modules:
-        return faults
+def _read(function: str, *given) -> list:
+    """What the pillar's files tell: the places of given faults, or what is no YAML."""
+    modules = _execution_modules()
+    if "pillar_files.below" not in modules:
+        return next(iter(given), [])
     roots = [root for places in __opts__.get("pillar_roots", {}).values() for root in places]
     with contextlib.suppress(CommandExecutionError):  # so many files that none is read
-        return modules["pillar_files.located"](faults, modules["pillar_files.below"](roots))
-    return faults
+        return modules[f"pillar_files.{function}"](*given, modules["pillar_files.below"](roots))
+    return next(iter(given), [])
 
 
 def _report(faults: list) -> str:

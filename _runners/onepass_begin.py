@@ -102,6 +102,34 @@ def refuse(name: str | None = None, areas: list | None = None, family: str | Non
         raise Refusal(f"{since(job)};\nnothing was begun beside it\n{follow}{hint}")
 
 
+def enter(job: dict, areas: list | None = None, beside: bool = False, hint: str = "") -> None:
+    """
+    An orchestration is at its first step: others are told that it runs, and it ends here beside one that began before.
+
+    job
+        ``jid``, ``name``, ``pid``, ``user`` and ``test``, see :py:func:`onepass_running.mark`.
+    areas
+        Areas of the pillar that it concerns. Default: all.
+    beside
+        It goes on beside another one; a dry run does always. Default ``False``.
+    hint
+        See :py:func:`refuse`.
+
+    Raises ``CommandExecutionError``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass_begin.enter '{jid: "20261128163803855314", name: x, pid: 1, user: root, test: true}'
+
+    .. versionadded:: 0.1.0
+    """
+    __salt__["onepass_running.mark"](**job)
+    if not job["test"] and not beside:
+        refuse(None, areas, job["jid"], hint)
+
+
 def wait(name: str, seconds: int = HOUR) -> None:
     """
     The runs of an orchestration's areas that went on have ended.

@@ -27,8 +27,8 @@ KEY_STATES = {
 # What minions fetch from the master's file server, and the function of theirs that fetches it.
 SYNCED = {"modules": "saltutil.sync_modules", "states": "saltutil.sync_states"}
 # Seconds that a minion has at least: for an answer, to fetch modules, for an answer while it says that it is at work,
-# and to say that.
-ANSWER_SECONDS, SYNC_SECONDS, BUSY_SECONDS, TELL_SECONDS = 15, 60, 60, 5
+# the same for a hundred modules on a host under load, and to say that.
+ANSWER_SECONDS, SYNC_SECONDS, BUSY_SECONDS, FETCH_SECONDS, TELL_SECONDS = 15, 60, 60, 600, 5
 BUSY = "is busy with "
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ def look(places: dict, timeout: int | None = None, refresh: bool = False) -> dic
 
 def sync(minions: list) -> dict:
     """
-    Minions fetch the modules and states that the master serves.
+    Minions fetch the modules and states that the master serves; those that say that they do are waited for ten minutes.
 
     minions
         Ids.
@@ -162,7 +162,7 @@ def _gathered(minions: list, function: str | list, arg: tuple | list, timeout: i
     What minions returned, and of those that had not yet returned when the time was over and say that they are at work,
     a sentence. Salt itself waits for as long as a minion says so: for ever, where a daemon hangs that it asks.
     """
-    limit = max(timeout, BUSY_SECONDS)
+    limit = max(timeout, FETCH_SECONDS if SYNCED["modules"] in function else BUSY_SECONDS)
     try:
         with salt.client.get_local_client(__opts__["conf_file"]) as client:
             jid, told = _returned(client, minions, function, arg, timeout, limit)

@@ -18,19 +18,17 @@ import datetime
 import itertools
 import os
 import re
+import signal
 import sys
 import time
-from pathlib import Path
 
-import psutil
 import salt.exceptions
 import salt.loader
-import salt.payload
 import salt.runner
 import salt.utils.event
 import salt.utils.jid
 import salt.utils.user
-from salt.exceptions import CommandExecutionError, SaltDeserializationError
+from salt.exceptions import CommandExecutionError
 
 __func_alias__ = {"list_": "list"}
 
@@ -42,7 +40,7 @@ START_SECONDS, END_SECONDS, LOOK_SECONDS = 30, 10, 1
 MINUTE, TIME, STAMP = 60, re.compile(r"\d[\d.]* (min|s)\b"), 11
 # How many orchestrations of the job cache are looked at.
 RECENT = 50
-EMPTY = salt.payload.dumps({})
+INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 NOTHING = {"tag": "", "data": {}}
 
 
@@ -84,7 +82,7 @@ def run(name: str, test: bool = False, every: int = 10, compares: bool = False, 
     jid = salt.utils.jid.gen_jid(__opts__)
     given = {"test": True} if test else {}
     low = {"arg": [name], "kwarg": {"orchestration_jid": jid, **given, **({"pillar": pillar} if pillar else {})}}
-    with salt.runner.RunnerClient(__opts__) as client:
+    with Tracked(__opts__) as client:
         user = salt.utils.user.get_specific_user()
         client.asynchronous("state.orchestrate", low, user=user, pub=client._gen_async_pub(jid))
     with _bus() as bus:  # not before: the new process would inherit it
@@ -275,25 +273,18 @@ def _steps(returned) -> dict:
 
 
 def _tracked() -> list:
-    """What Salt's files of running jobs tell of orchestrations.
-
-    Salt's own function removes a file that it finds still empty, and the job that begins just now is lost.
-    """
-    found = []
-    for path in Path(__opts__["cachedir"], "proc").glob("[0-9]*"):
-        with contextlib.suppress(OSError, SaltDeserializationError):
-            told = salt.payload.loads(path.read_bytes() or EMPTY)
-            if told.get("fun") in ORCHESTRATIONS and _is_process(told["pid"], path.stat().st_mtime):
-                found.append(told)
-    return found
+    """What runs, by its files; the process of one, such as a reactor's, may outlive its job."""
+    return [told for told in __salt__["onepass_running.found"]() if not _own(_cache("get_jid", told["jid"]))]
 
 
-def _is_process(pid: int, since: float) -> bool:
-    """Whether a process runs that was there when its file was written; later another one can have its number."""
-    try:
-        return psutil.Process(pid).create_time() < since + 1
-    except psutil.Error:
-        return False
+class Tracked(salt.runner.RunnerClient):
+    """A client whose orchestration has a file of running jobs from its first moment on."""
+
+    def low(self, fun, low, **kwargs):
+        given = low["kwarg"]
+        test = {"test": given.get("test", False)}
+        self.functions["onepass_running.mark"](low["__jid__"], low["arg"][0], os.getpid(), low["__user__"], **test)
+        return super().low(fun, low, **kwargs)
 
 
 # Following
@@ -379,7 +370,11 @@ def _true_end(job: dict, event: dict) -> dict:
 
 def _heard(bus, seconds: int, tag: str = "") -> dict | None:
     """The next event within some seconds, unless it has not the form that its tag promises."""
+    began = time.monotonic()
     event = bus.get_event(wait=seconds, tag=tag, full=True)
+    if not event and time.monotonic() - began < seconds / 2:  # the master was stopped, and its bus with it
+        bus.close_pub()  # so that the next look connects anew, which Salt 3006 does not by itself
+        time.sleep(seconds / 2)
     return event if event and __salt__["onepass_answers.is_event"](event["tag"], event["data"]) else None
 
 
@@ -479,22 +474,28 @@ def _show(lines: list, below: list, now: float, screen: dict, every: int) -> Non
     printable = __salt__["onepass_answers.printable"]
     lines, below = _stamped(map(printable, lines), now), list(map(printable, below))
     if sys.stderr.isatty():
-        drawn = _execution_modules()["orchestration_text.screen"](lines, below, screen["below"], _columns())
-        print(drawn, end="", file=sys.stderr)
+        _print(_execution_modules()["orchestration_text.screen"](lines, below, screen["below"], _columns()))
         screen["below"] = len(below)
     else:
         timeless, passed = [TIME.sub("", each) for each in below], time.monotonic() - screen["told"]
         due = below and (passed > MINUTE or (passed > every and timeless != screen.get("said")))
-        for line in [*lines, *(_stamped(below, now) if due else [])]:
-            print(line, file=sys.stderr)
+        _print("".join(f"{line}\n" for line in [*lines, *(_stamped(below, now) if due else [])]))
         screen["told"] = time.monotonic() if lines or due else screen["told"]
         screen["said"] = timeless if due else screen.get("said")
-    sys.stderr.flush()
 
 
 def _say(now: float, text: str) -> None:
-    for line in _stamped([__salt__["onepass_answers.printable"](text)], now):
-        print(line, file=sys.stderr, flush=True)
+    lines = _stamped([__salt__["onepass_answers.printable"](text)], now)
+    _print("".join(f"{line}\n" for line in lines))
+
+
+def _print(text: str) -> None:
+    """Whole: Salt writes a line of its own on Ctrl-C, which Python refuses in the middle of another one."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, INTERRUPTS)
+    try:
+        print(text, end="", file=sys.stderr, flush=True)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _stamped(lines, now: float) -> list:

@@ -120,7 +120,7 @@ def in_place(name, file, configuration, replsets, connection=None):
     return ret
 
 
-def absent(name, data=False, host=None, hosts=None, connection=None, timeout=120):
+def absent(name, data=False, host=None, hosts=None, connection=None, whole=None, timeout=120):
     """
     There is no such unit on this host, nor its configuration; its data stay unless they are named.
 
@@ -138,6 +138,10 @@ def absent(name, data=False, host=None, hosts=None, connection=None, timeout=120
         ``host:port`` of members that stay in the set; they are asked whether they still have this one. Default: none.
     connection
         Options (TLS...), see :py:mod:`mongo_client`; no login is needed.
+    whole
+        The whole set goes: ``hosts`` (names; each member's is wanted, else the set is waited for), and, of a sharded
+        cluster, ``config_servers`` (``host:port``) with a ``connection`` that has the login, which are asked whether
+        the set is a shard still. Default: the set stays, and lets this member go.
     timeout
         Seconds to wait for the set. Default 120.
 
@@ -155,10 +159,14 @@ def absent(name, data=False, host=None, hosts=None, connection=None, timeout=120
             - require:
               - mongo_replset: mongodb-replset-s1
 
+        mongod-s3:
+          mongo_daemon.absent:
+            - whole: {hosts: [s3a.dc, s3b.dc, s3c.dc], config_servers: [cfg1.dc:27017]}
+
     .. versionadded:: 0.1.0
     """
     hosts = [] if hosts is None else hosts
-    given = {"data": data, "host": host, "hosts": hosts, "connection": connection, "timeout": timeout}
+    given = {"data": data, "host": host, "hosts": hosts, "connection": connection, "timeout": timeout, "whole": whole}
     refused = __salt__["mongo_arguments.refusal"](name, f"daemon {name}", given)
     if refused:
         return refused
@@ -166,6 +174,8 @@ def absent(name, data=False, host=None, hosts=None, connection=None, timeout=120
 
     def look():
         observed = __salt__["mongo_units.observe"](name)
+        if whole:
+            return observed, __salt__["mongo_units.needed"](observed, whole, connection)
         return observed, _membership(observed, host, hosts, connection)
 
     def settled():

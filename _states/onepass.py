@@ -4,6 +4,8 @@ States that check before anything is done: a minion's pillar, and the whole site
 .. versionadded:: 0.1.0
 """
 
+import os
+
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 __virtualname__ = "onepass"
@@ -87,7 +89,7 @@ def checked(name, areas=None, sync=False):
     """
     ret = {"name": name, "result": False, "changes": {}, "comment": ""}
     try:
-        _refuse_beside(areas)
+        _enter(areas)
         said = _asked(name, "onepass.check", areas=areas, sync=sync)
     except CommandExecutionError as err:
         return dict(ret, comment=str(err))
@@ -190,11 +192,21 @@ def guest_keys(name, keys, failures=0):
     return dict(ret, result=result, changes=changes, comment="\n".join([f"{len(changes)} {verb}", *left]))
 
 
-def _refuse_beside(areas):
+def _enter(areas):
     """Two runs of an area at once are one too many: the one that began later ends here."""
-    family, said = globals().get("__orchestration_jid__"), __pillar__.get("onepass")
-    if family and not __opts__["test"] and not (isinstance(said, dict) and said.get("beside")):
-        _answer("onepass_begin.refuse", areas=areas, family=family, hint=ALL_THE_SAME)
+    if family := globals().get("__orchestration_jid__"):
+        said = __pillar__.get("onepass")
+        beside = bool(isinstance(said, dict) and said.get("beside"))
+        _answer("onepass_begin.enter", job=_job(family), areas=areas, beside=beside, hint=ALL_THE_SAME)
+
+
+def _job(jid):
+    """The orchestration that this step is of; it has no name here, but the SLS files of its steps ``checked``."""
+    low, chunks, user = (globals()[f"__{each}__"] for each in ("low", "lowstate", "user"))
+    steps = [each for each in chunks if (each["state"], each["fun"]) == ("onepass", "checked")]
+    name = ",".join(sorted({each["__sls__"] for each in steps}))
+    pid = os.getppid() if low.get("parallel") else os.getpid()
+    return {"jid": jid, "name": name, "pid": pid, "user": user, "test": bool(__opts__["test"])}
 
 
 def _asked(step, runner, **arguments):

@@ -50,7 +50,7 @@ class Master:
     def wait(self):
         """Its event bus can be heard."""
         with salt.utils.event.get_master_event(self.opts, self.opts["sock_dir"], listen=True) as bus:
-            deadline = time.monotonic() + 60
+            deadline = time.monotonic() + 300
             while not bus.connect_pub(timeout=1) or not bus.fire_event({}, "test"):
                 assert time.monotonic() < deadline
 
@@ -67,6 +67,6 @@ class Master:
         return Path(sys.executable).with_name(name)
 
 
-def ended(process, seconds=300):
+def ended(process, seconds=600):
     out, _ = process.communicate(timeout=seconds)
     return process.returncode, out

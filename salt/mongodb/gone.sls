@@ -1,4 +1,5 @@
-# Daemons that are needed on this host no more, by name. A member is stopped when its set has let it go.
+# Daemons that are needed on this host no more, by name. A member is stopped when its set has let it go, a whole
+# set when the pillar does not have it, all its hosts are named, and the cluster has no shard of it.
 {% set quoted = salt['onepass.quoted'] %}
 {% set settings = salt['mongo_config.settings']() %}
 
@@ -10,6 +11,7 @@
     - host: {{ quoted(each.host) }}
     - hosts: {{ quoted(each.hosts) }}
     - connection: {{ quoted(each.connection) }}
+    - whole: {{ quoted(each.whole) }}
     - timeout: {{ settings.timeout }}
 {% endfor %}
 

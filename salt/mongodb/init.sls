@@ -5,9 +5,11 @@
 
 include:
   - mongodb.pillar
+{% if settings.daemons %}
   - mongodb.install
   - mongodb.tuning
   - mongodb.daemon
+{% endif %}
 {% if settings.replsets %}
   - mongodb.replset
 {% endif %}
@@ -23,6 +25,7 @@ include:
   - mongodb.verify
 {% endif %}
 
+{% if settings.daemons %}
 extend:
   mongodb-directories:
     file:
@@ -61,4 +64,5 @@ extend:
     mongo_shard:
       - require:
         - sls: mongodb.collections
+{% endif %}
 {% endif %}

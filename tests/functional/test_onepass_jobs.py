@@ -43,8 +43,9 @@ def bus(opts):
 
 @pytest.fixture
 def jobs(opts, bus):
-    answers = functions("onepass_answers", "_runners")
-    module = load("_runners/onepass_jobs.py", __opts__=opts, __context__={}, __salt__=answers)
+    others = {name: functions(name, "_runners", __opts__=opts) for name in ("onepass_answers", "onepass_running")}
+    others = others["onepass_answers"] | others["onepass_running"]
+    module = load("_runners/onepass_jobs.py", __opts__=opts, __context__={}, __salt__=others)
     module.END_SECONDS = END_SECONDS
     return module
 
@@ -83,12 +84,42 @@ def test_a_run_is_followed_to_its_end(jobs):
         ([{}], ""),
     ],
 )
-def test_a_run_has_the_names_of_all_that_it_was_given(tmp_path, given, name):
-    jobs = load("_runners/onepass_jobs.py", __opts__={"cachedir": str(tmp_path)})
+def test_a_run_has_the_names_of_all_that_it_was_given(jobs, opts, given, name):
     told = {"jid": jid(), "fun": "runner.state.orchestrate", "fun_args": given, "pid": os.getpid()}
-    (tmp_path / "proc").mkdir()
-    (tmp_path / "proc" / told["jid"]).write_bytes(salt.payload.dumps(told))
-    assert [(each["name"], each["test"]) for each in jobs.running()] == [(name, given[-1] == {"test": True})]
+    path = Path(opts["cachedir"], "proc", told["jid"])
+    path.write_bytes(salt.payload.dumps(told))
+    try:
+        assert [(each["name"], each["test"]) for each in jobs.running()] == [(name, given[-1] == {"test": True})]
+    finally:
+        path.unlink()
+
+
+def test_a_run_that_has_returned_runs_no_more_though_its_process_does(jobs, opts):
+    """As a reactor's on Salt 3006."""
+    number = job(jobs, "runner.state.orchestrate", {opts["id"]: {"data": {}}})
+    mark = jobs.__salt__["onepass_running.mark"]
+    mark(number, "good", os.getpid(), "root")
+    mark(going := jid(), "good", os.getpid(), "root", test=True)
+    try:
+        assert [(each["jid"], each["test"]) for each in jobs.running()] == [(going, True)]
+    finally:
+        [Path(opts["cachedir"], "proc", each).unlink() for each in (number, going)]
+
+
+def test_files_of_ended_processes_go_and_what_is_there_stays(jobs, opts):
+    folder, mark = Path(opts["cachedir"], "proc"), jobs.__salt__["onepass_running.mark"]
+    ended = subprocess.Popen(["true"])
+    ended.wait()
+    mark(old := jid(60), "good", ended.pid, "root")
+    mark(first := jid(30), "good", os.getpid(), "root")
+    mark(first, "other", os.getpid(), "nobody")
+    try:
+        assert not (folder / old).exists()
+        assert [(each["name"], each["user"]) for each in jobs.running()] == [("good", "root")]
+    finally:
+        (folder / first).unlink()
+    mark("../../evil", "good", os.getpid(), "root")
+    assert not (folder / "../../evil").exists()
 
 
 def test_a_run_that_is_killed_is_missed_though_the_master_is_busy(jobs, opts):

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
 from saltfactories.utils.functional import Loaders
 
 from segments import wait_until
@@ -245,7 +245,7 @@ def test_a_uri_is_the_same_connection(replset, states, modules):
 
 @pytest.mark.parametrize("address", ["s1a.dc", ":27017", "s1a.dc:x"])
 def test_an_address_without_a_port_is_refused(modules, address):
-    with pytest.raises(SaltInvocationError, match="host:port is wanted"):
+    with pytest.raises(CommandExecutionError, match="host:port is wanted"):
         modules.mongo_client.at(address, {})
 
 

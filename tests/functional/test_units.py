@@ -142,6 +142,30 @@ def test_a_member_that_is_down_is_its_sets_until_that_lets_it_go(host, pair):
     assert host.state("mongod-s1")["result"] is True  # nobody was to be asked
 
 
+def test_a_whole_set_goes_when_all_its_hosts_are_named_and_no_cluster_has_it_as_a_shard(host, pair, mongods):
+    _, second = pair
+    [keeper] = mongods(1)  # in the place of a config server
+    shards = keeper.client().config.shards
+    shards.insert_one({"_id": "one", "host": f"s1/{second.address}"})
+    whole = {"hosts": [], "config_servers": ["127.0.0.1:1", keeper.address], "connection": {}}
+    kept = host.state("mongod-s1", whole=whole)
+    assert "s1 has members that mongodb:gone does not name: " in kept["comment"]
+    whole["hosts"] = ["127.0.0.1"]
+    kept = host.state("mongod-s1", whole=whole)
+    assert "last seen: s1 is a shard of the cluster" in kept["comment"]
+    assert (kept["changes"], second.running) == ({}, True)
+    shards.delete_one({"_id": "one"})
+    gone = host.state("mongod-s1", whole=whole)
+    assert gone["result"] is True, gone["comment"]
+    assert (second.running, host.files()) == (False, [])
+
+
+def test_a_whole_set_stays_while_no_config_server_answers(host, pair):
+    _, second = pair
+    kept = host.state("mongod-s1", whole={"hosts": ["127.0.0.1"], "config_servers": ["127.0.0.1:1"]})
+    assert (kept["result"], kept["changes"], second.running) == (False, {}, True)
+
+
 def test_data_go_only_if_they_are_named_and_are_mongodbs(host, mongods):
     [member] = mongods(1)
     host.add("mongod-s1", member)
@@ -224,6 +248,25 @@ def test_data_that_are_led_elsewhere_go_and_the_way_there_stays(host, led):
     assert (data.exists(), host.files()) == (is_led, [])
     host.add("mongod-s1", storage={"dbPath": str(data)})
     assert host.modules["mongo_units.there"]()["mongod-s1"]["data"] is None
+
+
+def test_data_with_another_filesystem_in_them_are_refused_before_the_daemon_is_stopped(host, mongods):
+    if os.geteuid() != 0:
+        pytest.skip("mounts are root's")
+    [member] = mongods(1)
+    host.add("mongod-s1", member)
+    inside = member.dbpath / "a journal"
+    inside.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "none", inside], check=True)
+    try:
+        (inside / "mine").write_text("")
+        ret = host.state("mongod-s1", data=True)
+        assert (ret["result"], ret["changes"], member.running) == (False, {}, True)
+        assert f"{inside} is a filesystem of its own in {member.dbpath}; umount it first" in ret["comment"]
+        assert (inside / "mine").exists()
+        assert host.state("mongod-s1", data=True, test=True)["result"] is False
+    finally:
+        subprocess.run(["umount", inside], check=True)
 
 
 def test_a_unit_that_does_not_run_is_disabled_too(host):

@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from salt.exceptions import SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 import tree
 from fleets import BRANCH_TOP, branch, calls_to_compile, compiled, fleet
@@ -54,7 +54,7 @@ def test_the_table_is_as_long_as_promised():
 
 
 def test_all_faults_are_told_at_once():
-    with pytest.raises(SaltInvocationError) as caught:
+    with pytest.raises(CommandExecutionError) as caught:
         SALT["branch_pillar.check"]({**GOOD, "port": 0, "bridge": "eth0"})
     assert str(caught.value).splitlines() == [
         "branch pillar: 2 faults",
@@ -167,7 +167,7 @@ def test_every_clash_is_named_with_file_and_line(tmp_path):
         ("b008.sls:2: branch:name", "is 'b009', but minions of *.b009 are not given this file"),
         ("b009.sls:2: branch:name", "the name b009 is at b008.sls:2: branch:name already"),
         ("b010.sls:6: branch:hosts:ws001", "is there twice, again in line 7"),
-        ("b011.sls:1", "is no plain YAML"),
+        ("b011.sls:1:2", "is no plain YAML: found character that cannot start any token"),
     ]
 
 
@@ -292,7 +292,7 @@ def test_a_file_that_cannot_be_read_is_a_fault_of_its_own(tmp_path):
     pillar = {"rings": [["b000"], ["b002", "b001"]], "directory": str(tmp_path)}
     assert [(each["path"], each["fault"]) for each in SALT["branch_fleet.faults"](pillar)] == [
         ("b002.sls:13", "is no UTF-8, with the byte 0xe9"),
-        ("b003.sls:1", "is no plain YAML"),
+        ("b003.sls:1", "is no plain YAML: a value that is not what it looks like"),
     ]
     assert [ring["gateways"] for ring in SALT["branch_fleet.rings"](pillar)] == [["gw.b000"], ["gw.b001"]]
 

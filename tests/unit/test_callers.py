@@ -61,9 +61,15 @@ READ = {
         "mongo_members.refuse_twice",
     ),
     *("mongo_members.seen", "mongo_place.loopback", "mongo_place.refuse", "mongo_replset.refusal"),
-    *("mongo_units.observe", "orchestration.causes", "orchestration.plan", "orchestration.summary"),
+    *(
+        "mongo_units.needed",
+        "mongo_units.observe",
+        "orchestration.causes",
+        "orchestration.plan",
+        "orchestration.summary",
+    ),
     *("orchestration_changes.rows", "orchestration_told.ended", "orchestration_told.explained"),
-    *("orchestration_told.planned", "pillar_files.unreadable"),
+    *("orchestration_told.planned", "pillar_files.unread", "pillar_files.unreadable"),
 }
 SYSTEM = re.compile(
     r"subprocess\.\w+|os\.(unlink|remove|rmdir|replace|rename|link|chmod|chown|kill|makedirs|open)|shutil\.(rmtree|copyfile)|open"

@@ -209,6 +209,47 @@ def test_a_cluster_that_cannot_be_looked_at_is_a_fault(answer, words):
     assert words in seen("mongodb", {}, answer)["fault"]
 
 
+# Before the first run
+
+LACKS = "'{}' is not available."
+
+
+def told(area, *answers):
+    found = seen(area, *answers)
+    status = SALT["estate_status.told"]({area: found})
+    return status["data"]["code"], status["data"][area], status["text"]
+
+
+@pytest.mark.parametrize("units", [LACKS.format("mongo_units.there"), {}])
+@pytest.mark.parametrize("topology", [LACKS.format("mongo_shard.topology"), "localhost:27017: refused"])
+def test_a_cluster_that_no_run_has_built_is_no_fault(units, topology):
+    code, data, text = told("mongodb", dict.fromkeys(EVERYBODY, units), {"r1.dc": topology})
+    assert (code, data["faults"], data["silent"]) == (3, [], [])
+    assert data["behind"] == ["nothing is built yet: salt-run onepass.run orchestrate.mongodb"]
+    assert text.splitlines() == ["mongodb", f"  behind  {data['behind'][0]}"]
+
+
+def test_a_cluster_of_which_one_host_has_a_unit_is_built():
+    units = {**dict.fromkeys(EVERYBODY, {}), "s1a.dc": {"mongod-s1": unit()}}
+    assert told("mongodb", units, {"r1.dc": "localhost:27017: refused"})[0] == 1
+
+
+def test_hosts_of_a_branch_without_modules_are_not_built_yet():
+    lacks = LACKS.format("bridge_nat.check")
+    code, data, text = told("branches", {"gw.salta": lacks, "ws001.salta": lacks, "ws002.salta": None})
+    assert (code, data["faults"], "ws002.salta" in data["silent"]) == (2, [], True)
+    assert data["branches"]["salta"] == {"ok": 0, "changed": 0, "blank": 2, "silent": 1, "broken": 0}
+    run = "salt-run onepass.run orchestrate.branches"
+    assert f"2 not built yet (gw.salta, ws001.salta): {run}, 1 silent (ws002.salta)" in text
+
+
+def test_a_cloud_whose_minion_has_no_modules_is_not_looked_at_yet():
+    pillar = {**PILLAR["openstack"], "minion": "api.dc"}
+    found = SALT["neutron_estate.seen"]([{"api.dc": LACKS.format("neutron_vlan.plan")}], pillar)
+    assert (found["fault"], found["broken"], found["silent"]) == (None, [], [])
+    assert "nothing is built yet, api.dc has no modules" in found["behind"][0]
+
+
 # All areas in one: the exit code
 
 
@@ -252,7 +293,7 @@ def test_who_is_named_in_a_line_stands_there_only():
 
 # Branches
 
-IN_WORDS = ("as wanted", "to be repaired", "silent", "broken")
+IN_WORDS = ("as wanted", "to be repaired", "not built", "silent", "broken")
 
 
 @pytest.mark.parametrize(

@@ -247,6 +247,29 @@ def test_a_malformed_pillar_is_rendered_so_that_its_faults_are_what_is_told(modu
     assert "mongodb-pillar" in modules["state.show_sls"]("mongodb")
 
 
+def test_a_host_that_only_has_a_daemon_to_lose_installs_nothing(modules, pillar):
+    """Nor does one that has the pillar, and no part in it."""
+    gone = [{"host": "minion", "unit": "mongod-s9"}, {"host": "other", "unit": "mongod-s9"}]
+    pillar({"mongodb": {**PILLAR, "gone": gone}})
+    shown = modules["state.show_sls"]("mongodb")
+    assert set(shown) == {"mongodb-pillar", "mongodb-gone-mongod-s9"}
+    given = arguments(shown["mongodb-gone-mongod-s9"])
+    assert given["whole"]["hosts"] == ["minion", "other"]
+    assert given["whole"]["config_servers"] == [f"cfg{number}.dc:27017" for number in (1, 2, 3)]
+    pillar({"mongodb": PILLAR})
+    assert set(modules["state.show_sls"]("mongodb")) == {"mongodb-pillar"}
+
+
+def test_a_member_that_goes_alone_waits_for_its_set():
+    gone = [{"host": "s9.dc", "unit": "mongod-s1"}]
+    [daemon] = settings("s9.dc", gone=gone)["gone"]
+    assert (daemon["whole"], daemon["hosts"], "credentials" in daemon["connection"]) == (
+        None,
+        [f"s1{letter}.dc:27017" for letter in "abc"],
+        False,
+    )
+
+
 ODD = [
     "app:ro",
     "app #1",

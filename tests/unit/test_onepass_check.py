@@ -1,5 +1,7 @@
 """``salt-run onepass.check``: the pillar's faults, and what only a master knows of minions; all at once."""
 
+import contextlib
+
 import pytest
 import salt.exceptions
 from salt.exceptions import CommandExecutionError
@@ -100,6 +102,16 @@ def test_what_a_run_would_refuse_is_refused_before_it(master):
     assert len(told) == 1
     assert len(refusal(master(modules=modules, silent=["r1.dc"]))) == 2
     assert len(told) == 1  # nobody is asked about the world while the pillar or a host is at fault
+
+
+def test_who_fetches_modules_is_waited_for_longer_than_who_answers_a_question(monkeypatch):
+    """A host under load was given up after a minute, while it was at it."""
+    hosts, limits = tree.load("_runners/onepass_hosts.py", __opts__={"conf_file": None}), []
+    monkeypatch.setattr(hosts.salt.client, "get_local_client", lambda conf: contextlib.nullcontext())
+    monkeypatch.setattr(hosts, "_returned", lambda *given: (limits.append(given[-1]), (None, {}))[1])
+    hosts._gathered(["s1a.dc"], ["saltutil.sync_modules", "saltutil.sync_states"], [[], []], 15)
+    hosts._gathered(["s1a.dc"], "onepass.fingerprint", [], 15)
+    assert limits == [600, 60]
 
 
 def test_other_modules_are_told(master):
@@ -281,6 +293,21 @@ def test_outside_of_an_orchestration_the_masters_pillar_is_compiled(master, monk
     monkeypatch.setattr(module.salt.pillar, "get_pillar", Compiler)
     assert list(module.check()) == ["mongodb", "modules"]
     assert asked == [("hq_master", {"os": "Debian"})]
+
+
+def test_a_pillar_that_is_no_yaml_is_told_with_file_line_and_column(master, tmp_path):
+    (tmp_path / "site.sls").write_text("mongodb:\n  auth: {}\n\tport: 0\n")
+    (tmp_path / "jinja.sls").write_text("{% if x %}\n\ta: 1\n{% endif %}")
+    files = tree.load("_modules/pillar_files.py")
+    modules = Modules([])
+    modules.update({"pillar_files.unread": files.unread, "pillar_files.below": files.below})
+    module = master(pillar={"_errors": ["Rendering SLS 'site' failed."]}, modules=modules)
+    module.__opts__["pillar_roots"] = {"base": [str(tmp_path)]}
+    assert refusal(module) == [
+        "the pillar cannot be compiled",
+        f"  {tmp_path}/site.sls:3:1: YAML cannot read this: a tab, where blanks are wanted",
+        "  Rendering SLS 'site' failed.",
+    ]
 
 
 def test_a_fault_is_told_with_its_file_and_line(master, tmp_path):

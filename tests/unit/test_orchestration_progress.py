@@ -1,5 +1,10 @@
 """How far an orchestration is, by the events of the master's bus."""
 
+import io
+import os
+import signal
+import sys
+
 import pytest
 
 import tree
@@ -152,3 +157,32 @@ def test_nothing_goes_on_after_the_end(told):
     progress, _ = told(begins("daemons", ["a.dc"]), (f"salt/run/{JID}/ret", {}))
     assert progress["ended"]
     assert module.running(progress, 9) == []
+
+
+def test_ctrl_c_in_the_middle_of_a_line_waits_for_its_end(monkeypatch):
+    """Salt's handler writes a line of its own, and Python refuses that within another write to the same file."""
+    written = []
+
+    class Terminal(io.RawIOBase):
+        def writable(self):
+            return True
+
+        def write(self, data):
+            if not written:
+                os.kill(os.getpid(), signal.SIGINT)
+            written.append(bytes(data))
+            return len(data)
+
+    def interrupted(*_):
+        print("Exiting gracefully", file=sys.stderr, flush=True)
+        raise SystemExit
+
+    jobs = tree.load("_runners/onepass_jobs.py")
+    before = signal.signal(signal.SIGINT, interrupted)
+    try:
+        monkeypatch.setattr(sys, "stderr", io.TextIOWrapper(io.BufferedWriter(Terminal()), write_through=True))
+        with pytest.raises(SystemExit):
+            jobs._print("a line\n")
+    finally:
+        signal.signal(signal.SIGINT, before)
+    assert b"".join(written) == b"a line\nExiting gracefully\n"
