@@ -151,11 +151,11 @@ def _forwarding(bridge: str, arguments: dict) -> dict:
     crossing = [family for family in on if vms[family]]
     if not crossing:
         return _ok("frames of the VM do not cross the host's own rules")
-    uplink = arguments["uplink"]
+    uplink, own = arguments["uplink"], _nft()
     tried = [
         (what, _tried(bridge, uplink, vms[family], rules))
         for family in crossing
-        for what, rules in (*_iptables(family), *_tables(family))
+        for what, rules in (*_iptables(family, own), *_tables(family, own))
     ]
     blocking = list(dict.fromkeys(f"{what}{how}" for what, how in tried if how))
     if not blocking:
@@ -175,10 +175,25 @@ def _tried(bridge: str, uplink: str, addresses: list, rules: dict) -> str:
         return f" could not be tried ({err})"
 
 
-def _iptables(family: str) -> list:
+def _nft() -> dict:
+    """
+    The tables that nft lists by itself, by family and name: not those with rules of iptables.
+
+    A rule of nft's own can be in a table that iptables lists, too; iptables-save then tells it without its sets.
+    """
+    if not salt.utils.path.which("nft"):
+        return {}
+    listed = _run(["nft", "-s", "list", "ruleset"])
+    shared = set(re.findall(r"table (ip6? \S+) is managed by iptables", listed["stderr"] + listed["stdout"]))
+    tables = re.findall(r"^(table ((?:ip|ip6|inet) \S+) \{$.*?^\})$", listed["stdout"], re.MULTILINE | re.DOTALL)
+    return {name: f"{text}\n" for text, name in tables if name not in shared or not _saved(*name.split())}
+
+
+def _iptables(family: str, own: dict) -> list:
     """The rules of iptables or ip6tables, with whom they are of; none where nothing is filtered."""
     program = PROGRAMS[family]
-    saved = "".join(_saved(program, table) for table in ("filter", "mangle", "raw"))
+    texts = {f"{family} {table}": _saved(family, table) for table in ("filter", "mangle", "raw")}
+    saved = "".join(text for name, text in texts.items() if not (name in own and "(nf_tables)" in text))
     if not re.search(r"^(-A|:FORWARD DROP)", saved, re.MULTILINE):
         return []
     policy = " policy DROP" if re.search(r"^:FORWARD DROP", saved, re.MULTILINE) else ""
@@ -194,26 +209,27 @@ def _sets(saved: str) -> dict:
     return {"ipset": _run(["ipset", "save"])["stdout"] + "\n"}
 
 
-def _saved(program: str, table: str) -> str:
-    """A table of iptables; none if nft's own of that name is there instead."""
-    if not salt.utils.path.which(f"{program}-save"):
+def _saved(family: str, table: str) -> str:
+    """A table of iptables or ip6tables; none if nft's own of that name is there instead."""
+    program = f"{PROGRAMS[family]}-save"
+    if not salt.utils.path.which(program):
         return ""
-    text = _run([f"{program}-save", "-t", table])["stdout"]
+    text = _run([program, "-t", table])["stdout"]
     return "" if "incompatible" in text or not text else f"{text}\n"
 
 
-def _tables(family: str) -> list:
+def _tables(family: str, own: dict) -> list:
     """Tables of nft's own that filter what is forwarded, or all that comes in, as firewalld's."""
-    if not salt.utils.path.which("nft"):
-        return []
-    listed = _run(["nft", "-s", "list", "ruleset"])["stdout"]
-    tables = re.findall(rf"^(table ({family}|inet) (\S+) \{{$.*?^\}})$", listed, re.MULTILINE | re.DOTALL)
     return [
-        (f"table {kind} {name}", {"nft": f"{text}\n"})
-        for text, kind, name in tables
-        if re.search("type filter hook (pre|post|for)", text)
-        and not (kind == family and _saved(PROGRAMS[family], name))
+        (f"table {name}{_policy(text)}", {"nft": text})
+        for name, text in own.items()
+        if name.split()[0] in (family, "inet") and re.search("type filter hook (pre|post|for)", text)
     ]
+
+
+def _policy(text: str) -> str:
+    drops = re.search(r"chain (\S+) \{\n\s+type filter hook forward .*policy drop", text)
+    return f", {drops[1]} policy DROP," if drops else ""
 
 
 def _macs(bridge: str, arguments: dict) -> dict:

@@ -481,7 +481,8 @@ def set_rw_concern(step, connection=None, timeout=30):
     __salt__["onepass_host.internal"]()
     value = {**_beside(connection), "w": step["new"]} if step["kind"] == "write" else {"level": step["new"]}
     command = {"setDefaultRWConcern": 1, f"default{step['kind'].title()}Concern": value}
-    _concern(command, connection, timeout)
+    # By itself it waits for the very default that it replaces, which may be more members than there are.
+    _concern({**command, "writeConcern": {"w": "majority"}}, connection, timeout)
 
 
 def _concern(command, connection, timeout=30):

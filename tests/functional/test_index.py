@@ -220,6 +220,14 @@ def test_a_default_write_concern_keeps_what_is_not_asked_for(states, client, wan
     assert client.admin.command("getDefaultRWConcern")["defaultWriteConcern"] == {**concern, "w": 1}
 
 
+def test_a_default_that_no_write_can_meet_is_replaced_in_one_run(states, client, wanted):
+    """The server takes it, and answers what replaces it by the error of the old one."""
+    client.admin.command("setDefaultRWConcern", defaultWriteConcern={"w": 3})
+    assert run(states.mongo_shard.default_rw_concern, **{**wanted, "write": "majority"}) == {
+        "default write concern": {"old": 3, "new": "majority"}
+    }
+
+
 # What the server adds by itself
 
 

@@ -119,6 +119,18 @@ FIREWALLD = """table inet firewalld {
     }
 }
 """
+# iptables-save tells the first of these rules without its set, and says of the second that it cannot.
+IN_A_TABLE_OF_IPTABLES = """table ip filter {{
+    set others {{
+        type ipv4_addr
+        elements = {{ 192.0.2.1 }}
+    }}
+    chain FORWARD {{
+        type filter hook forward priority filter; policy {policy};
+        {rule}
+    }}
+}}
+"""
 # Rules in the forms that docker, minikube, ufw, firewalld and old libvirts have, and whether the VM is reached.
 OTHERS = {
     "policy alone": (["-P FORWARD DROP"], False),
@@ -180,6 +192,24 @@ def forwarding(branch, **more):
 def test_others_rules_are_judged_as_the_kernel_does(up, rules, passes):
     up.segment.set("h1", **{"net__bridge__bridge-nf-call-iptables": 1})
     load(up.segment, rules, "iptables", icmp="icmp", other="192.168.122.0/24")
+    assert up.segment.get("hq", "10.1.5.11", 3389, 5 if passes else SILENCE) == (VM1 if passes else None)
+    found = forwarding(up)
+    assert found["state"] == ("ok" if passes else "broken"), found
+
+
+@nft_only
+@pytest.mark.parametrize(
+    "policy, rule, passes",
+    [
+        ("accept", "ip daddr @others drop", True),
+        ("drop", "ip daddr @others accept", False),
+        ("drop", "ct state new,established accept", True),
+        ("accept", "ct state new drop", False),
+    ],
+)
+def test_nfts_own_rules_in_a_table_of_iptables_are_judged_whole(up, policy, rule, passes):
+    up.segment.set("h1", **{"net__bridge__bridge-nf-call-iptables": 1})
+    load(up.segment, IN_A_TABLE_OF_IPTABLES.format(policy=policy, rule=rule), "nft")
     assert up.segment.get("hq", "10.1.5.11", 3389, 5 if passes else SILENCE) == (VM1 if passes else None)
     found = forwarding(up)
     assert found["state"] == ("ok" if passes else "broken"), found

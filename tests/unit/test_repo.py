@@ -65,6 +65,14 @@ def test_packaging_is_setup_cfg_and_three_lines():
     assert f"## [{config['metadata']['version']}]" in (ROOT / "CHANGELOG.md").read_text()
 
 
+def test_a_row_of_a_wrong_guess_names_a_test_that_is_there():
+    defined = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    rows = [line for line in (ROOT / "docs/parts.md").read_text().splitlines() if line.endswith("` |")]
+    named = {name for line in rows for name in re.findall(r"`(test_\w+)`", line)}
+    assert len(named) > 10
+    assert {name for name in named if f"def {name}(" not in defined} == set()
+
+
 def test_what_a_page_tells_to_make_is_tried_on_a_new_machine():
     pages = [ROOT / "README.md", ROOT / "tests/lab/README.md", *(ROOT / "docs").glob("*.md")]
     told = {
