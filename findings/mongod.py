@@ -1,6 +1,9 @@
 """A mongod on loopback that is the only member of its replica set, for the programs that mongod.sh runs."""
 
+import atexit
 import os
+import socket
+import subprocess
 import time
 
 import pymongo
@@ -22,3 +25,20 @@ def refused(*command):
     except OperationFailure as refusal:
         return refusal.details
     raise SystemExit(f"{command} was not refused")
+
+
+def another():
+    """The address of a further mongod of the set, which nobody has added yet; it ends with the program."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    folder = os.path.join(os.environ["TEMP"], str(port))
+    os.mkdir(folder)
+    options = ["--bind_ip", "127.0.0.1", "--replSet", "bank", "--oplogSize", "64", "--nounixsocket"]
+    command = [os.environ["MONGOD"], "--dbpath", folder, "--port", str(port), *options]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    atexit.register(process.wait)
+    atexit.register(process.kill)
+    address = f"127.0.0.1:{port}"
+    pymongo.MongoClient(address, directConnection=True, serverSelectionTimeoutMS=120_000).admin.command("ping")
+    return address

@@ -31,6 +31,7 @@ mongod_run() {
     cat >"$TEMP/program.py"
     mongod_fetch
     mongod_start
+    export TEMP MONGOD
     MONGOD_ADDRESS=127.0.0.1:$port PYTHONDONTWRITEBYTECODE=1 PYTHONPATH=$MONGOD_HERE \
         "$TEMP/venv/bin/python" "$TEMP/program.py"
 }
