@@ -74,6 +74,36 @@ def kill(unit, host):
     return fault
 
 
+def upgrade(host):
+    """As the postinst of a new salt-minion does: the unit's own KillMode leaves a job that runs."""
+
+    def fault(site):
+        with ONE_AT_A_TIME:
+            site.exec(host, "systemctl restart salt-minion")
+
+    return fault
+
+
+def exhaust(host):
+    """As the kernel does where memory ends: it kills the largest process, a job's, and the minion goes on."""
+
+    def fault(site):
+        with ONE_AT_A_TIME:
+            site.exec(host, "for n in $(seq 50); do pkill -KILL -f '[P]rocessPayload' && break; sleep 0.1; done")
+
+    return fault
+
+
+def repillar(site):
+    """Somebody saves another pillar: one more project, and a setting of a replica set's."""
+    overlay = json.loads(site.exec("hq", f"cat {OVERLAY}"))
+    projects = overlay.setdefault("openstack", {}).setdefault("projects", {})
+    number = len(projects)
+    projects[f"new-{number}"] = {"vlan": 100 + number, "cidr": f"10.99.{number}.0/24"}
+    overlay["mongodb"]["replsets"]["s1"]["settings"] = {"electionTimeoutMillis": 9000 + number}
+    site.pillar(overlay)
+
+
 def reboot(host):
     def fault(site):
         with ONE_AT_A_TIME:
@@ -125,6 +155,9 @@ PROCESSES = {
 DISASTERS = {
     "processes die": PROCESSES,
     "minions die": {step: kill("salt-minion", host) for step, host in HOSTS.items()},
+    "minions are upgraded": {step: upgrade(host) for step, host in HOSTS.items()},
+    "memory ends": {step: exhaust(host) for step, host in HOSTS.items()},
+    "the pillar changes": dict.fromkeys(STEPS, repillar),
     "hosts reboot": {step: reboot(host) for step, host in HOSTS.items()},
     "links are cut for 30 s": {step: cut(host) for step, host in HOSTS.items()},
     "the master dies": dict.fromkeys(STEPS, kill("salt-master", "hq")),
@@ -137,15 +170,15 @@ MET = {
     "mongodb-preflight": "minions die",
     "mongodb-daemons": "hosts reboot",
     "mongodb-replica-sets": "processes die",
-    "mongodb-routers": "minions die",
+    "mongodb-routers": "minions are upgraded",
     "mongodb-shards": "links are cut for 30 s",
     "mongodb-collections": "processes die",
-    "mongodb-verify": "minions die",
+    "mongodb-verify": "memory ends",
     "branches-preflight": "processes die",
-    "branches-canary-modules": "minions die",
+    "branches-canary-modules": "the pillar changes",
     "branches-canary-gateways": "links are cut for 30 s",
-    "branches-canary-gateways-confirmed": "minions die",
-    "branches-canary-hosts": "processes die",
+    "branches-canary-gateways-confirmed": "memory ends",
+    "branches-canary-hosts": "minions are upgraded",
     "branches-canary-hosts-confirmed": "hosts reboot",
     "branches-canary-guests-made": "processes die",
     "branches-canary-guests-keys": "minions die",
@@ -186,7 +219,8 @@ def test_the_run_after_a_disaster_converges(site, highstate, disaster, faults):
 
 def test_full_disks_are_named_and_the_run_after_them_converges(site, highstate):
     damage(site)
-    places = {"r1.dc": "/etc/mongodb", "ws001.cordoba": "/etc/onepass"}
+    site.exec("ws002.cordoba", "nft flush ruleset")
+    places = {"r1.dc": "/etc/mongodb", "ws001.cordoba": "/etc/onepass", "ws002.cordoba": "/var/lib/onepass"}
     for host, folder in places.items():
         full = f"mkdir -p {folder}; mount -t tmpfs -o size=4k full {folder}; cat /dev/zero > {folder}/zeros || true"
         site.exec(host, full)
@@ -196,6 +230,21 @@ def test_full_disks_are_named_and_the_run_after_them_converges(site, highstate):
     assert code == 1
     assert {host for cause in run["causes"] for host in cause["hosts"]} == set(places)
     assert "No space left" in str(run["causes"])
+    assert_converges(site)
+
+
+@pytest.mark.parametrize("options, words", [("size=64k", "full"), ("ro", "read-only")])
+def test_a_master_that_can_keep_no_job_says_so_and_the_run_after_it_converges(site, highstate, options, words):
+    """Where Salt keeps what minions return, nothing can be written."""
+    damage(site)
+    jobs = "/var/cache/salt/master/jobs"
+    site.exec("hq", f"mount -t tmpfs -o {options} {words} {jobs}; cat /dev/zero > {jobs}/zeros 2>/dev/null || true")
+    began = time.monotonic()
+    code, out, err = site.seen("run")
+    took = time.monotonic() - began
+    site.exec("hq", f"umount {jobs}")
+    print(words, code, f"{took:.0f} s", out[-3000:], err[-3000:])
+    assert took < 600
     assert_converges(site)
 
 
