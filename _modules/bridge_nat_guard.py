@@ -40,6 +40,8 @@ def arm(what: str, undo: dict, within: float) -> None:
     within
         Seconds from the first step until the change is taken back.
 
+    Raises ``CommandExecutionError`` when that cannot be written down; then the step must not be done.
+
     CLI Example:
 
     .. code-block:: bash
@@ -50,15 +52,19 @@ def arm(what: str, undo: dict, within: float) -> None:
     """
     __salt__["onepass_host.internal"]()
     home, now = _home(), time.time()
-    change = _read(home / "pending") or {"token": uuid.uuid4().hex, "boot": _boot(), "deadline": now, "steps": []}
-    if change.get("run") != os.getpid():  # what a killed run left may have no timer; a second one does no harm
-        (home / "pending").mkdir(parents=True, exist_ok=True, mode=0o700)
-        shutil.copyfile(__file__, home / "guard.py")
-        change["deadline"] = change["deadline"] if now < change["deadline"] else now + within
+    # Of a change whose taking back was cut the steps are still to be undone, unless this one is confirmed.
+    cut = (_read(home / "rolling") or {"steps": []})["steps"]
+    change = _read(home / "pending") or {"token": uuid.uuid4().hex, "boot": _boot(), "deadline": now, "steps": cut}
+    with __salt__["onepass_host.told"](home):
+        if change.get("run") != os.getpid():  # what a killed run left may have no timer; a second one does no harm
+            (home / "pending").mkdir(parents=True, exist_ok=True, mode=0o700)
+            _write(home / "guard.py", Path(__file__).read_text())
+            left = change["deadline"] - now  # the clock may have been set back since
+            change["deadline"] = now + (left if 0 < left < within else within)
+            _write(home / "pending" / "change.json", json.dumps(change))
+            _start_timer(home, change["token"], change["deadline"] - now)
+        change |= {"run": os.getpid(), "steps": [*change["steps"], {"what": what, **undo}]}
         _write(home / "pending" / "change.json", json.dumps(change))
-        _start_timer(home, change["token"], change["deadline"] - now)
-    change |= {"run": os.getpid(), "steps": [*change["steps"], {"what": what, **undo}]}
-    _write(home / "pending" / "change.json", json.dumps(change))
 
 
 def pending() -> dict | None:
@@ -95,7 +101,8 @@ def confirm() -> bool:
 
     .. versionadded:: 0.1.0
     """
-    return _taken(_home(), "confirmed")
+    with __salt__["onepass_host.told"](_home()):
+        return _taken(_home(), "confirmed")
 
 
 def rollback() -> dict | None:
@@ -164,32 +171,36 @@ def _boot() -> str:
 
 def _take_back(home: Path, token: str = "") -> dict | None:
     """
-    Undo a pending change, the last step first; whoever moves it away first, this or a confirmation, has won. With a
-    token only that change: another one that is pending by now is left alone.
+    Undo a pending change, the last step first; whoever moves it away first, this or a confirmation, has won. Where the
+    disk takes no change nobody can win, and it is undone. With a token only that change: another one that is pending by
+    now is left alone.
     """
     change = _read(home / "pending")
     if token and (change or {}).get("token") != token:
         return None
-    if change and not _taken(home, "rolling"):
-        return None
-    change = _read(home / "rolling")  # or one whose taking back was cut
+    with contextlib.suppress(OSError):
+        if change and not _taken(home, "rolling"):
+            return None
+        change = _read(home / "rolling")  # or one whose taking back was cut
     if not change:
         return None
     errors = [error for step in reversed(change["steps"]) for error in _undo(step)]
     done = {"at": time.time(), "undone": [step["what"] for step in reversed(change["steps"])], "errors": errors}
-    _write(home / "taken-back.json", json.dumps(done))
+    with contextlib.suppress(OSError):
+        _write(home / "taken-back.json", json.dumps(done))
     shutil.rmtree(home / "rolling", ignore_errors=True)
     return done
 
 
 def _put(path: str, text: str | None) -> None:
     target = Path(path)
+    beside = target.with_name(f".{target.name}.new")
     if text is None:
+        beside.unlink(missing_ok=True)  # of a writer that was killed
         target.unlink(missing_ok=True)
         return
     target.parent.mkdir(parents=True, exist_ok=True)
     if text.startswith(SYMLINK):
-        beside = target.with_name(f".{target.name}.new")
         beside.unlink(missing_ok=True)
         beside.symlink_to(text.removeprefix(SYMLINK))
         beside.replace(target)

@@ -618,35 +618,35 @@ def _server_error(err, where, name, timeout):
     details = getattr(err, "details", None) or {}
     code = getattr(err, "code", None) or (details.get("code") if isinstance(details, dict) else None)
     said = details.get("errmsg") if isinstance(details, dict) else None
-    if (
-        code is None
-        and getattr(err, "timeout", False)
-        and not isinstance(err, pymongo.errors.ServerSelectionTimeoutError)
-    ):
+    found = not isinstance(err, pymongo.errors.ServerSelectionTimeoutError)
+    if code is None and found and getattr(err, "timeout", False):
         return ServerError(f"{where}: {name} was not answered within {timeout} s", MAX_TIME_EXPIRED)
     if code is None and said:  # some refusals have no code
         return ServerError(f"{where}: {name} refused: {said}", None)
     if code is None and not isinstance(err, pymongo.errors.ConnectionFailure):
         return ServerError(f"{where}: {name}: {err}", None)
-    if code is None and _is_frozen(err, where):
-        fault = f"{where} takes connections, but does not answer {name}: it is frozen, or its disk hangs"
-        return ServerError(fault, HOST_UNREACHABLE, frozen=True)
     if code is None:
-        return ServerError(f"{where}: nothing answers {name} ({_cause(err)})", HOST_UNREACHABLE)
+        frozen, cause = _silence(err, where)
+        fault = f"{where} takes connections, but does not answer {name}: it is frozen, or its disk hangs"
+        said = fault if frozen else f"{where}: nothing answers {name} ({cause})"
+        return ServerError(said, HOST_UNREACHABLE, frozen)
     label = details.get("codeName", "") if isinstance(details, dict) else ""
     return ServerError(f"{where}: {name} refused: {said or err} (code {code} {label})".replace(" )", ")"), code)
 
 
-def _is_frozen(err, where):
-    """Whether nothing came in time from a port that somebody listens on."""
+def _silence(err, where):
+    """Whether nothing came in time from a port that somebody listens on; and PyMongo's reason, or a slow resolver's."""
     host, _, port = where.rpartition(":")
-    if not port.isdecimal() or "," in where or not re.search("No servers found yet|timed out", _cause(err)):
-        return False
+    cause = _cause(err)
+    if not port.isdecimal() or "," in where or not re.search("No servers found yet|timed out", cause):
+        return False, cause
     try:
         socket.create_connection((host.strip("[]"), int(port)), timeout=1).close()
+    except socket.gaierror as unknown:
+        return False, f"{host}: {unknown}"
     except OSError:
-        return False
-    return True
+        return False, cause
+    return True, cause
 
 
 def _cause(err):

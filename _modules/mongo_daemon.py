@@ -220,9 +220,10 @@ def take_turn(turn, connection=None, timeout=120, written=0, ports=()):
     .. versionadded:: 0.1.0
     """
     what, last = f"the turn of {turn['address']} to restart", {"seen": None, "at": time.monotonic()}
+    watched = {}
 
     def taken():
-        value, seen = _taken(turn, connection, written, ports)
+        value, seen = _taken(turn, connection, written, ports, watched)
         if seen != last["seen"]:
             last.update(seen=seen, at=time.monotonic())
         elif not value and time.monotonic() - last["at"] >= timeout:
@@ -283,7 +284,7 @@ def _state(connection):
         if hasattr(err, "argument"):  # what is wrong with a connection is no answer of a server's
             raise
         return "DOWN"
-    return "ROUTER" if said.get("msg") == "isdbgrid" else __salt__["mongo_replset.member_state"](said)
+    return "ROUTER" if said.get("msg") == "isdbgrid" else __salt__["mongo_members.own_state"](said, connection)
 
 
 def _refuse_elsewhere(ports, turn, connection):
@@ -322,7 +323,7 @@ def _alone(turn, connection):
     return not own.get("setName") or __salt__["mongo_user.userless"](connection)
 
 
-def _taken(turn, connection, written, ports):
+def _taken(turn, connection, written, ports, watched):
     """Who has the turn is read first, and what is taken at the end is taken from exactly that one."""
     # What has passed since then by this host's clock, and since a failure by the keeper's, both of this moment.
     age, found = time.time() - written, _holder(turn, connection)
@@ -337,9 +338,16 @@ def _taken(turn, connection, written, ports):
         )
     if sick:
         return False, ", ".join(f"{peer} is {state}" for peer, state in sick.items())
-    if others and found["failed"] is None and found["left"] > 0:
+    if others and found["failed"] is None and _left(found, watched) > 0:
         return False, f"{holder['host']} has it"
     return _write(turn, connection, holder, _claim(turn)), "another one was faster"
+
+
+def _left(found, watched):
+    """Of a turn; one whose keeper has changed may be of another clock, so it ends a turn after we first saw it, too."""
+    if watched.get("holder") != found["holder"]:
+        watched.update(holder=found["holder"], since=time.monotonic())
+    return min(found["left"], TURN_SECONDS - (time.monotonic() - watched["since"]))
 
 
 def _peer_state(peer, turn, connection, ports):

@@ -98,6 +98,34 @@ def identity(said):
     return str(((said or {}).get("topologyVersion") or {}).get("processId") or "")
 
 
+def own_state(said, connection=None):
+    """
+    As :py:func:`mongo_replset.member_state`; for what it calls ``OTHER`` MongoDB's own word, where the member lets us
+    in: ``STARTUP2`` (it copies), ``RECOVERING`` (in maintenance, or too far behind), ``ROLLBACK``...
+
+    said
+        The reply to ``hello``, or ``None`` when there was none.
+    connection
+        The member, with credentials where it asks for them.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . mongo_members.own_state '{setName: s1}' mongodb://localhost:27017
+
+    .. versionadded:: 0.1.0
+    """
+    state = __salt__["mongo_replset.member_state"](said)
+    if state != "OTHER":
+        return state
+    try:
+        status = __salt__["mongo_client.command"]({"replSetGetStatus": 1}, connection=connection, timeout=2)
+    except CommandExecutionError:
+        return state
+    return next((each["stateStr"] for each in status["members"] if each.get("self")), state)
+
+
 def refuse_twice(name, hellos):
     """
     Refuse a list of members that names one server twice, by two spellings.

@@ -65,6 +65,13 @@ ERRORS = {
             "bridge_nat.apply. For a program of your own there is Salt's cmd.run.",
         ),
         (
+            "* names *, and this minion's id is *: the capitals of an id count",
+            "Names of hosts have no capitals, ids of minions have: to Salt this minion is another than the pillar "
+            "names, and it would be given nothing to do without a word.",
+            "Write the id into the pillar as salt-key lists it, or into /etc/salt/minion_id as the pillar has it; a "
+            "minion with a new id has a new key: salt-key -a, and -d for the old one.",
+        ),
+        (
             "* was ended after * s without an answer",
             "A program that answers at once elsewhere hangs on this host: what it asks, a daemon or a disk, hangs.",
             "Run it by hand there and see what it waits for (ps -o stat,wchan); then run again.",

@@ -211,7 +211,8 @@ def _key_fault(path: str, minion: str, keys: dict, free: list) -> dict:
     for state, (fault, remedy) in KEY_STATES.items():
         if minion in keys.get(state, ()):
             return {"path": path, "fault": f"the key of minion {minion} {fault}", "remedy": remedy.format(minion)}
-    close = difflib.get_close_matches(minion, free, n=1)
+    twin = [each for each in free if each.lower() == minion.lower()]  # an id's capitals count
+    close = twin or difflib.get_close_matches(minion, free, n=1)
     remedy = f"did you mean {close[0]!r}?" if close else "a minion of that id, its key accepted"
     return {"path": path, "fault": f"no minion has the id {minion!r}", "remedy": remedy}
 

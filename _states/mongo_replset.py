@@ -166,8 +166,8 @@ def member_ready(name, connection=None, timeout=120, members=None, settings=None
 
     def condition():
         said = __salt__["mongo_client.hello"](connection)
-        state = __salt__["mongo_replset.member_state"](said)
         if said.get("setName"):
+            state = __salt__["mongo_members.own_state"](said, connection)
             return said["setName"] == name and state in READY, f"{state} of {said['setName']}"
         if wanted and time.monotonic() > look["next"]:
             look["next"] = time.monotonic() + LOOK_SECONDS

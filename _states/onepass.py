@@ -17,6 +17,7 @@ PILLARS = {
     "mongodb": "mongo_pillar.check",
     "openstack": "neutron_vlan.lint",
 }
+PLACES = {"branch": "branch_pillar.places", "mongodb": "mongo_pillar.places", "openstack": "neutron_rules.places"}
 ALL_THE_SAME = "\n  to run beside it, on purpose: pillar='{onepass: {beside: True}}'"
 
 
@@ -28,7 +29,7 @@ def pillar_valid(name):
     """
     This minion's pillar of one area is fit to be applied; else all its faults are named and nothing is touched.
 
-    Never changes anything.
+    Never changes anything. A minion whose id the pillar has in other capitals is refused, as it would be nobody there.
 
     name
         The area, the pillar's key: ``mongodb``, ``openstack``, ``branch``, or of the last the network, ``branch:dns``.
@@ -51,6 +52,8 @@ def pillar_valid(name):
         return dict(ret, comment=f"pillar_valid: {name!r} is no area; {', '.join(PILLARS)} is")
     try:
         __salt__[check]()
+        if name in PLACES:
+            _refuse_twin(name)
     except (CommandExecutionError, SaltInvocationError) as err:
         return dict(ret, comment=str(err))
     return dict(ret, result=True, comment=f"The {name} pillar has no fault")
@@ -190,6 +193,17 @@ def guest_keys(name, keys, failures=0):
     verb = "would be accepted or withdrawn" if __opts__["test"] else "accepted or withdrawn"
     result = (None if __opts__["test"] else True) if good else False
     return dict(ret, result=result, changes=changes, comment="\n".join([f"{len(changes)} {verb}", *left]))
+
+
+def _refuse_twin(area):
+    """Nothing would be done on this minion, and nothing would say so."""
+    here, named = __grains__["id"], __salt__[PLACES[area]]()
+    twin = next((each for each in named if each.lower() == here.lower()), here)
+    if twin != here and here not in named:
+        raise CommandExecutionError(
+            f"{named[twin]} names {twin}, and this minion's id is {here}: the capitals of an id count; write it so "
+            "there, or give the minion that id (its file minion_id; accept the new key, delete the old one)"
+        )
 
 
 def _enter(areas):

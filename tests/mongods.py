@@ -28,16 +28,15 @@ SMALL_AND_QUICK = [
 class Mongod:
     """One mongod; ``host``, ``port``, ``address``, ``dbpath``, ``log`` outlast ``stop()`` and ``start()``."""
 
-    host = HOST
-
-    def __init__(self, binary, port: int, home: Path, options: list, keyfile: str | None = None):
+    def __init__(self, binary, port: int, home: Path, options: list, keyfile: str | None = None, host: str = HOST):
+        self.host = host
         self.port = port
-        self.address = f"{HOST}:{port}"
+        self.address = f"{host}:{port}"
         self.dbpath = home / "db"
         self.log = home / "log"
         self.dbpath.mkdir(parents=True)
         self._command = [
-            *("setpriv", "--pdeathsig", "KILL", str(binary), "--bind_ip", HOST, "--nounixsocket"),
+            *("setpriv", "--pdeathsig", "KILL", str(binary), "--bind_ip", ",".join(dict.fromkeys((HOST, host))), "--nounixsocket"),
             *("--port", str(port), "--dbpath", str(self.dbpath), "--logappend", "--logpath", str(self.log)),
             *SMALL_AND_QUICK,
             *options,
@@ -63,7 +62,7 @@ class Mongod:
     def wait(self):
         """Return when it listens; raise with the end of its log if it ended or took too long."""
         deadline = time.monotonic() + START_SECONDS
-        while not listens(self.port):
+        while not listens(self.port, self.host):
             if not self.running or time.monotonic() > deadline:
                 raise RuntimeError(f"mongod on {self.address} does not listen. The end of its log:\n{self._log_tail()}")
             time.sleep(0.01)
@@ -76,7 +75,7 @@ class Mongod:
     def move(self, port):
         """Have it listen elsewhere when it is started again; its set does not know it there."""
         self._command[self._command.index("--port") + 1] = str(port)
-        self.port, self.address = port, f"{HOST}:{port}"
+        self.port, self.address = port, f"{self.host}:{port}"
 
     def stop(self):
         """End it in good order (SIGTERM) and wait for that."""
@@ -106,14 +105,14 @@ class Mongod:
 
 @contextlib.contextmanager
 def factory(binary):
-    """Yield ``mongods(n, replset, role, keyfile, args)``; all that it starts is killed, and its data deleted."""
+    """Yield ``mongods(n, replset, role, keyfile, args, host)``; all that it starts is killed, and its data deleted."""
     home = Path(tempfile.mkdtemp(prefix="mongods-"))
     started = []
 
-    def mongods(n=1, replset=None, role=None, keyfile=None, args=()):
+    def mongods(n=1, replset=None, role=None, keyfile=None, args=(), host=HOST):
         options = [*(["--replSet", replset] if replset else []), *ROLES[role], *args]
         ports = free_ports(n, taken={member.port for member in started})
-        members = [Mongod(binary, port, home / str(port), options, keyfile) for port in ports]
+        members = [Mongod(binary, port, home / str(port), options, keyfile, host) for port in ports]
         started.extend(members)
         for member in members:
             member.launch()
@@ -154,7 +153,7 @@ def _is_free(port):
     return False
 
 
-def listens(port):
-    with contextlib.suppress(OSError), socket.create_connection((HOST, port), timeout=1):
+def listens(port, host=HOST):
+    with contextlib.suppress(OSError), socket.create_connection((host, port), timeout=1):
         return True
     return False

@@ -74,6 +74,36 @@ def kill(unit, host):
     return fault
 
 
+def upgrade(host):
+    """As the postinst of a new salt-minion does: the unit's own KillMode leaves a job that runs."""
+
+    def fault(site):
+        with ONE_AT_A_TIME:
+            site.exec(host, "systemctl restart salt-minion")
+
+    return fault
+
+
+def exhaust(host):
+    """As the kernel does where memory ends: it kills the largest process, a job's, and the minion goes on."""
+
+    def fault(site):
+        with ONE_AT_A_TIME:
+            site.exec(host, "for n in $(seq 50); do pkill -KILL -f '[P]rocessPayload' && break; sleep 0.1; done")
+
+    return fault
+
+
+def repillar(site):
+    """Somebody saves another pillar: one more project, and a setting of a replica set's."""
+    overlay = json.loads(site.exec("hq", f"cat {OVERLAY}"))
+    projects = overlay.setdefault("openstack", {}).setdefault("projects", {})
+    number = len(projects)
+    projects[f"new-{number}"] = {"vlan": 100 + number, "cidr": f"10.99.{number}.0/24"}
+    overlay["mongodb"]["replsets"]["s1"]["settings"] = {"electionTimeoutMillis": 9000 + number}
+    site.pillar(overlay)
+
+
 def reboot(host):
     def fault(site):
         with ONE_AT_A_TIME:
@@ -125,6 +155,9 @@ PROCESSES = {
 DISASTERS = {
     "processes die": PROCESSES,
     "minions die": {step: kill("salt-minion", host) for step, host in HOSTS.items()},
+    "minions are upgraded": {step: upgrade(host) for step, host in HOSTS.items()},
+    "memory ends": {step: exhaust(host) for step, host in HOSTS.items()},
+    "the pillar changes": dict.fromkeys(STEPS, repillar),
     "hosts reboot": {step: reboot(host) for step, host in HOSTS.items()},
     "links are cut for 30 s": {step: cut(host) for step, host in HOSTS.items()},
     "the master dies": dict.fromkeys(STEPS, kill("salt-master", "hq")),

@@ -112,7 +112,8 @@ def test_the_blogs_own_lines():
 
 @pytest.fixture
 def guard(tmp_path, monkeypatch):
-    module = tree.load("_modules/bridge_nat_guard.py", __opts__={"root_dir": str(tmp_path)})
+    told = {"onepass_host.told": tree.load("_modules/onepass_host.py").told}
+    module = tree.load("_modules/bridge_nat_guard.py", __opts__={"root_dir": str(tmp_path)}, __salt__=told)
     monkeypatch.setattr(module, "_start_timer", lambda *_: None)
     return module
 

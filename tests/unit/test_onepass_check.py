@@ -319,3 +319,37 @@ def test_a_fault_is_told_with_its_file_and_line(master, tmp_path):
     module.__opts__["pillar_roots"] = {"base": [str(tmp_path)]}
     expected = f"  mongodb:port ({tmp_path}/site.sls:3): is the number 0; a port, 1 to 65535"
     assert refusal(module)[1] == expected
+
+
+def test_an_id_in_other_capitals_is_named(master):
+    keys = {**KEYS, "minions": ["hq", "S1A.DC", "s1b.dc", "r1.dc"]}
+    assert "no minion has the id 's1a.dc'; did you mean 'S1A.DC'?" in "\n".join(refusal(master(keys=keys)))
+
+
+AREAS = {
+    "mongodb": {"replsets": {"s1": {"role": "shard", "members": ["s1a.dc"]}}, "routers": ["r1.dc"]},
+    "branch": {"name": "rosario", "gateway": {"host": "gw"}, "hosts": {"ws017": {}}},
+    "openstack": {"minion": "api.dc"},
+}
+
+
+@pytest.mark.parametrize(
+    "area, minion, other, path",
+    [
+        ("mongodb", "s1a.dc", "S1A.dc", "mongodb:replsets:s1:members:0"),
+        ("mongodb", "r1.dc", "r1.DC", "mongodb:routers:0"),
+        ("branch", "ws017.rosario", "WS017.rosario", "branch:hosts:ws017"),
+        ("openstack", "api.dc", "API.dc", "openstack:minion"),
+    ],
+)
+def test_a_minion_that_its_pillar_names_in_other_capitals_is_refused_and_not_passed_over(area, minion, other, path):
+    salt = tree.functions("onepass", __pillar__=AREAS)
+    for name in ("mongo_pillar", "branch_pillar", "neutron_rules"):
+        salt.update(tree.functions(name, __salt__=salt, __pillar__=AREAS, __grains__={"id": "hq"}))
+    salt.update(dict.fromkeys(("mongo_pillar.check", "branch_pillar.check", "neutron_vlan.lint"), lambda: None))
+    for here, good in ((minion, True), (other, False), (f"other-{minion}", True)):
+        state = tree.load("_states/onepass.py", __salt__=salt, __grains__={"id": here})
+        ret = state.pillar_valid(area)
+        assert ret["result"] is good, ret["comment"]
+        said = f"{path} names {minion}, and this minion's id is {other}: the capitals of an id count; "
+        assert good or ret["comment"].startswith(said)

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from salt.exceptions import CommandExecutionError
 
+import kills
 import tree
 
 HOST = tree.load("_modules/onepass_host.py")
@@ -69,6 +70,26 @@ def test_what_killed_writers_left_is_swept_and_a_living_ones_is_not(tmp_path):
     os.utime(tmp_path / ".others.part-old", (0, 0))
     HOST.write(tmp_path / "note", "text")
     assert sorted(path.name for path in tmp_path.iterdir()) == [".note.part-young", ".others.part-old", "note"]
+
+
+@pytest.mark.parametrize("there", [True, False])
+def test_a_writer_that_is_killed_anywhere_leaves_the_old_text_or_the_new_one(tmp_path, there):
+    old, new = ("old\n" * 99 if there else None), "new\n" * 500
+
+    def make():
+        place = tmp_path / str(len(list(tmp_path.iterdir()))) / "etc"
+        if there:
+            HOST.write(place / "note", old)
+        return place
+
+    for place in kills.everywhere(make, lambda place: HOST.write(place / "note", new, mode=0o640)):
+        assert HOST.read(place / "note") in (old, new)
+        for part in place.glob(".note.part-*") if place.exists() else []:
+            assert part.stat().st_mode & 0o077 in (0, 0o040)
+            os.utime(part, (time.time() - 7200,) * 2)
+        HOST.write(place / "note", new, mode=0o640)
+        assert [each.name for each in place.iterdir()] == ["note"]
+        assert ((place / "note").read_text(), (place / "note").stat().st_mode & 0o777) == (new, 0o640)
 
 
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounts are root's, by mount")
