@@ -83,7 +83,7 @@ def test_a_member_that_rolls_back_is_named_and_the_run_after_it_converges(living
     assert wait_until(lambda: primary_of(others), 90)
     there = admin_client(primary_of(others)).bank.transfers
     there.insert_one({"_id": "the others'"})
-    first._command += ["--setParameter", "failpoint.rollbackHangBeforeStart={mode: 'alwaysOn'}"]
+    first._command += ["--setParameter", "failpoint.rollbackHangAfterTransitionToRollback={mode: 'alwaysOn'}"]
     first.start()
     assert wait_until(lambda: state_of(first) == ROLLBACK, 90)
     ret = ready(states, wanted, first, timeout=1)
@@ -91,7 +91,7 @@ def test_a_member_that_rolls_back_is_named_and_the_run_after_it_converges(living
     assert ret.comment.endswith("last seen: ROLLBACK of s1")
     ret = states.mongo_replset.replset_present(**wanted)
     assert (ret.result, ret.changes) == (True, {}), ret.comment
-    admin_client(first).admin.command("configureFailPoint", "rollbackHangBeforeStart", mode="off")
+    admin_client(first).admin.command("configureFailPoint", "rollbackHangAfterTransitionToRollback", mode="off")
     assert ready(states, wanted, first).result is True
     assert states.mongo_replset.replset_present(**wanted).changes == {}
     assert sorted(each["_id"] for each in there.find()) == ["kept", "the others'"]
