@@ -47,8 +47,9 @@ READ = {
     *("mongo_user.observe", "neutron_vlan.lint", "pillar_files.located", "pillar_files.oddities"),
     *("ds_replica.check", "ds_replica.status", "ds_report.servers", "ds_rules.conditions", "ds_rules.initialisation"),
     *("mongo_daemon.extras", "mongo_daemon.set_of", "mongo_members.refuse_kind", "mongo_members.refuse_twice"),
-    *("mongo_members.seen", "mongo_place.loopback", "mongo_place.refuse", "mongo_replset.refusal"),
-    *("mongo_units.observe", "orchestration.causes", "orchestration.plan", "orchestration.summary"),
+    *("mongo_members.own_state", "mongo_members.seen", "mongo_place.loopback", "mongo_place.refuse"),
+    *("mongo_replset.refusal", "mongo_units.observe", "orchestration.causes"),
+    *("orchestration.plan", "orchestration.summary"),
     *("orchestration_changes.rows", "orchestration_told.ended", "orchestration_told.explained"),
     *("orchestration_told.planned", "pillar_files.unreadable"),
 }
