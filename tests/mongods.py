@@ -36,7 +36,8 @@ class Mongod:
         self.log = home / "log"
         self.dbpath.mkdir(parents=True)
         self._command = [
-            *("setpriv", "--pdeathsig", "KILL", str(binary), "--bind_ip", ",".join(dict.fromkeys((HOST, host))), "--nounixsocket"),
+            *("setpriv", "--pdeathsig", "KILL", str(binary), "--nounixsocket"),
+            *("--bind_ip", ",".join(dict.fromkeys((HOST, host)))),
             *("--port", str(port), "--dbpath", str(self.dbpath), "--logappend", "--logpath", str(self.log)),
             *SMALL_AND_QUICK,
             *options,

@@ -3,7 +3,6 @@
 import os
 import traceback
 
-import pymongo
 import pytest
 from pymongo.errors import PyMongoError
 from salt.exceptions import CommandExecutionError
@@ -13,15 +12,14 @@ from test_replset import ADMIN, KEYFILE, admin_client, arguments, run
 from segments import wait_until
 from tree import functions
 
-RECOVERING, ROLLBACK = 3, 9
-TESTED = ["--setParameter", "enableTestCommands=1"]
+RECOVERING = 3
 
 
 @pytest.fixture
 def living(mongods, pillar, states):
     """A set of three; its members, and the state's arguments."""
     pillar(ADMIN)
-    members = mongods(3, replset="s1", keyfile=KEYFILE, args=TESTED)
+    members = mongods(3, replset="s1", keyfile=KEYFILE)
     wanted = arguments(members)
     assert states.mongo_replset.replset_present(**wanted).result is True
     for member in members:
@@ -66,35 +64,6 @@ def test_a_member_in_maintenance_is_named_and_costs_nobody_else(living, modules,
     paused.admin.command("replSetMaintenance", False)
     assert ready(states, wanted, members[2]).result is True
     modules.mongo_daemon.take_turn(*turn_of(wanted, members, 1), timeout=10)
-
-
-def test_a_member_that_rolls_back_is_named_and_the_run_after_it_converges(living, states):
-    """A primary that dies with a write that it alone has; the others elect one and go on without it."""
-    members, wanted = living
-    first, *others = members
-    transfers = admin_client(first).bank.transfers
-    transfers.with_options(write_concern=pymongo.WriteConcern("majority")).insert_one({"_id": "kept"})
-    for member in others:
-        member.kill()
-    transfers.with_options(write_concern=pymongo.WriteConcern(1, j=True)).insert_one({"_id": "first's alone"})
-    first.kill()
-    for member in others:
-        member.start()
-    assert wait_until(lambda: primary_of(others), 90)
-    there = admin_client(primary_of(others)).bank.transfers
-    there.insert_one({"_id": "the others'"})
-    first._command += ["--setParameter", "failpoint.rollbackHangBeforeStart={mode: 'alwaysOn'}"]
-    first.start()
-    assert wait_until(lambda: state_of(first) == ROLLBACK, 90)
-    ret = ready(states, wanted, first, timeout=1)
-    assert ret.result is False
-    assert ret.comment.endswith("last seen: ROLLBACK of s1")
-    ret = states.mongo_replset.replset_present(**wanted)
-    assert (ret.result, ret.changes) == (True, {}), ret.comment
-    admin_client(first).admin.command("configureFailPoint", "rollbackHangBeforeStart", mode="off")
-    assert ready(states, wanted, first).result is True
-    assert states.mongo_replset.replset_present(**wanted).changes == {}
-    assert sorted(each["_id"] for each in there.find()) == ["kept", "the others'"]
 
 
 def test_a_turn_ends_though_another_clock_keeps_it_by_now(living, modules):

@@ -62,6 +62,7 @@ READ = {
     ),
     *("mongo_members.seen", "mongo_place.loopback", "mongo_place.refuse", "mongo_replset.refusal"),
     *(
+        "mongo_members.own_state",
         "mongo_units.needed",
         "mongo_units.observe",
         "orchestration.causes",
