@@ -79,14 +79,14 @@ def check(areas: str | list | None = None, sync: bool = False, timeout: int | No
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_hosts.refuse_outdated"]()
     pillar = _pillar()
     wanted = _areas(areas, pillar)
     modules = _execution_modules()
     faults, named = _judged(modules, wanted, pillar)
     places = {minion: path for area in reversed(wanted) for minion, path in named[area].items()}
     hosts = __salt__["onepass_hosts.look"](places, timeout, refresh=sync)
-    faults = faults + hosts["faults"] or _refused(modules, wanted, pillar, timeout)
-    faults = _located(faults, modules)
+    faults = _located(faults + hosts["faults"] or _refused(modules, wanted, pillar, timeout), modules)
     if faults and _wants_data():
         return {"code": 1, "faults": faults, "retcode": 1}
     if faults:
