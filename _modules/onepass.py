@@ -332,7 +332,10 @@ def quoted(value):
 
 def fingerprint():
     """
-    The custom modules and states that this minion has fetched, as one number to compare with what the master serves.
+    The bundle's modules and states that this minion runs, as one number to compare with what the master has.
+
+    They are those that it has fetched, with whatever else it has fetched; where none of the bundle is among these,
+    those that pip installed.
 
     Returns:
         The SHA-256 of their paths and contents.
@@ -345,11 +348,12 @@ def fingerprint():
 
     .. versionadded:: 0.1.0
     """
-    fetched = Path(__opts__["extension_modules"])
+    home = Path(__file__).parents[1]
     files = {
-        str(path.relative_to(fetched)): salt.utils.hashutils.get_hash(str(path), __opts__["hash_type"])
+        f"{kind}/{path.relative_to(folder)}": salt.utils.hashutils.get_hash(str(path), __opts__["hash_type"])
         for kind in ("modules", "states")
-        for path in (fetched / kind).rglob("*.py")
+        for folder in (home / kind, home / f"_{kind}")
+        for path in folder.rglob("*.py")
     }
     return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
 

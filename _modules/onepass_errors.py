@@ -125,6 +125,19 @@ ERRORS = {
             "salt-run saltutil.sync_all, then again.",
         ),
         (
+            "The master itself runs other files than it serves (*)",
+            "What the master serves was changed, by an upgrade for example, and its own copy was not: it would judge "
+            "by the old rules what minions do by the new ones.",
+            "salt-run fileserver.clear_file_list_cache, then salt-run saltutil.sync_all, then again. If the master has "
+            "the bundle from pip too, install the same version there, or remove it.",
+        ),
+        (
+            "minion * has not the modules that the master has, and the master serves none",
+            "Pip brought the bundle to the master; that minion has another version, what it once fetched, or none.",
+            "salt-pip install the same version there; salt with that minion and saltutil.sync_all removes what it once "
+            "fetched; restart its salt-minion. Or serve the modules, by file roots or gitfs: then runs bring them.",
+        ),
+        (
             "areas: * is unknown; known are *",
             "An area is a top key of the pillar, not a module or a host.",
             "Name one of those in the message, or leave areas out for all.",

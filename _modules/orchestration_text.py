@@ -190,7 +190,7 @@ def causes(found, width=120):
     return "\n\n".join(_paragraph(cause, width) for cause in found)
 
 
-def screen(lines, footer, before, width):
+def screen(lines, footer, before, width, dim=True):
     """
     What to write to a terminal so that new lines stand above a footer that is drawn anew.
 
@@ -202,6 +202,8 @@ def screen(lines, footer, before, width):
         How many lines it has on the terminal.
     width
         Columns; the footer's lines are cut to them.
+    dim
+        The footer is dimmed. Default ``True``.
 
     CLI Example:
 
@@ -212,7 +214,7 @@ def screen(lines, footer, before, width):
     .. versionadded:: 0.1.0
     """
     up = ABOVE.format(before) if before else ""
-    below = [f"{DIM}{_cut(line, width - 1)}{PLAIN}" for line in footer]
+    below = [f"{DIM * dim}{_cut(line, width - 1)}{PLAIN * dim}" for line in footer]
     return up + CLEAR + "".join(f"{line}\n" for line in [*lines, *below])
 
 

@@ -80,6 +80,7 @@ def check(areas: str | list | None = None, sync: bool = False, timeout: int | No
 
     .. versionadded:: 0.1.0
     """
+    __salt__["onepass_hosts.refuse_outdated"]()
     pillar = _pillar()
     wanted = _areas(areas, pillar)
     modules = _execution_modules()

@@ -12,11 +12,14 @@ import difflib
 import hashlib
 import logging
 import time
+from pathlib import Path
 
 import salt.client
+import salt.exceptions
 import salt.fileclient
 import salt.key
-from salt.exceptions import SaltClientError
+from salt.exceptions import CommandExecutionError, SaltClientError
+from salt.utils.hashutils import get_hash
 from salt.utils.stringutils import to_str
 
 KEY_STATES = {
@@ -26,11 +29,17 @@ KEY_STATES = {
 }
 # What minions fetch from the master's file server, and the function of theirs that fetches it.
 SYNCED = {"modules": "saltutil.sync_modules", "states": "saltutil.sync_states"}
+KINDS = (*SYNCED, "runners")
+BUNDLE = "_modules/onepass.py"  # served by a master that does not leave the modules to pip
 # Seconds that a minion has at least: for an answer, to fetch modules, for an answer while it says that it is at work,
 # the same for a hundred modules on a host under load, and to say that.
 ANSWER_SECONDS, SYNC_SECONDS, BUSY_SECONDS, FETCH_SECONDS, TELL_SECONDS = 15, 60, 60, 600, 5
 BUSY = "is busy with "
 log = logging.getLogger(__name__)
+
+
+class Refusal(CommandExecutionError, salt.exceptions.NotImplemented):
+    """A runner's error that Salt shows as it is; of any other it shows a traceback first."""
 
 
 def __virtual__():
@@ -99,10 +108,33 @@ def look(places: dict, timeout: int | None = None, refresh: bool = False) -> dic
     told = ask(accepted, functions, [[]] * len(functions), timeout) if accepted else {}
     answers = {minion: answer["onepass.fingerprint"] for minion, answer in told.items()}
     served = _fingerprint()  # of which a minion that has no modules of ours says an error
-    return {
-        "faults": _faults(places, keys, answers, _patience(timeout)),
-        "others": sorted(each for each, answer in answers.items() if answer != served and not _is_busy(answer)),
-    }
+    others = sorted(each for each, answer in answers.items() if answer != served and not _is_busy(answer))
+    faults = _faults(places, keys, answers, _patience(timeout))
+    if others and not _is_served():
+        return {"faults": faults + [_pip_fault(places[minion], minion) for minion in others], "others": []}
+    return {"faults": faults, "others": others}
+
+
+def refuse_outdated() -> None:
+    """
+    What the master itself runs of the bundle is what it serves, or this raises: by its old rules it would judge what
+    minions do by the new ones. After each change of what it serves it is so, until ``salt-run saltutil.sync_all``.
+
+    Raises ``CommandExecutionError`` that names the files.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-run onepass_hosts.refuse_outdated
+
+    .. versionadded:: 0.1.0
+    """
+    own, served = _own(KINDS), _served(KINDS)
+    old = sorted(path for path, number in own.items() if served.get(path, number) != number)
+    if old:
+        some = ", ".join([*old[:3], *[f"{len(old) - 3} more"] * (len(old) > 3)])
+        raise Refusal(f"The master itself runs other files than it serves ({some}): salt-run saltutil.sync_all")
 
 
 def sync(minions: list) -> dict:
@@ -152,9 +184,17 @@ def bring(minions: list, timeout: int | None = None) -> dict:
     told = {minion: answer for minion, answer in told.items() if not _is_busy(answer["onepass.fingerprint"])}
     served = _fingerprint()
     others = sorted(minion for minion, answer in told.items() if answer["onepass.fingerprint"] != served)
-    failed = sync(others) if others else {}
+    failed = _refreshed(others) if others else {}
     silent = sorted(set(minions) - set(told))
     return {"brought": sorted(set(others) - set(failed)), "silent": silent, "failed": failed}
+
+
+def _refreshed(minions: list) -> dict:
+    """Minions fetch the master's modules; of a master that serves none each is told to have others."""
+    if _is_served():
+        return sync(minions)
+    faults = {minion: _pip_fault("", minion) for minion in minions}
+    return {minion: f"{fault['fault']}; {fault['remedy']}" for minion, fault in faults.items()}
 
 
 def _gathered(minions: list, function: str | list, arg: tuple | list, timeout: int) -> tuple:
@@ -227,17 +267,48 @@ def _busy_fault(path: str, minion: str, answer: str) -> dict:
     return {"path": path, "fault": fault, "remedy": f"what hangs on that host: salt {minion} saltutil.running, its log"}
 
 
+def _pip_fault(path: str, minion: str) -> dict:
+    fault = f"minion {minion} has not the modules that the master has, and the master serves none"
+    remedy = "the same version there by salt-pip, then saltutil.sync_all and a restart of its salt-minion"
+    return {"path": path, "fault": fault, "remedy": remedy}
+
+
 def _fingerprint() -> str:
-    """:py:func:`onepass.fingerprint` of a minion that has all that the master serves."""
-    saltenv = __opts__.get("saltenv") or "base"
+    """:py:func:`onepass.fingerprint` of a minion that has all that the master has for it."""
+    files = _served(SYNCED) if _is_served() else _own(SYNCED)
+    return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+
+
+def _is_served() -> bool:
+    """Whether minions fetch the bundle's modules from the master; else pip brought them to each."""
     with salt.fileclient.FSClient(__opts__) as client:
-        files = {
-            path.removeprefix("_"): to_str(client.hash_file(f"salt://{path}", saltenv)["hsum"])
-            for kind in SYNCED
-            for path in client.file_list(saltenv, prefix=f"_{kind}/")
+        return bool(client.file_list(_saltenv(), prefix=BUNDLE))
+
+
+def _served(kinds) -> dict:
+    """Path to hash of the Python files that the master serves."""
+    with salt.fileclient.FSClient(__opts__) as client:
+        return {
+            path.removeprefix("_"): to_str(client.hash_file(f"salt://{path}", _saltenv())["hsum"])
+            for kind in kinds
+            for path in client.file_list(_saltenv(), prefix=f"_{kind}/")
             if path.endswith(".py")
         }
-    return hashlib.sha256(repr(sorted(files.items())).encode()).hexdigest()
+
+
+def _own(kinds) -> dict:
+    """The same of those beside this one, which the master itself runs."""
+    home = Path(__file__).parents[1]
+    return {
+        f"{kind}/{path.relative_to(folder)}": get_hash(str(path), __opts__["hash_type"])
+        for kind in kinds
+        for folder in (home / kind, home / f"_{kind}")
+        for path in folder.rglob("*.py")
+    }
+
+
+def _saltenv() -> str:
+    return __opts__.get("saltenv") or "base"
 
 
 def _is_busy(answer) -> bool:

@@ -473,8 +473,9 @@ def _show(lines: list, below: list, now: float, screen: dict, every: int) -> Non
     """Lines that stay; on a terminal, below them what goes on, drawn anew; elsewhere that is said when it changes."""
     printable = __salt__["onepass_answers.printable"]
     lines, below = _stamped(map(printable, lines), now), list(map(printable, below))
-    if sys.stderr.isatty():
-        _print(_execution_modules()["orchestration_text.screen"](lines, below, screen["below"], _columns()))
+    if sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+        dim = not os.environ.get("NO_COLOR")
+        _print(_execution_modules()["orchestration_text.screen"](lines, below, screen["below"], _columns(), dim))
         screen["below"] = len(below)
     else:
         timeless, passed = [TIME.sub("", each) for each in below], time.monotonic() - screen["told"]
@@ -508,4 +509,4 @@ def _stamped(lines, now: float) -> list:
 
 
 def _columns() -> int:
-    return os.get_terminal_size(sys.stderr.fileno()).columns
+    return os.get_terminal_size(sys.stderr.fileno()).columns or 80  # a serial console does not know

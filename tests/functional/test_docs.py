@@ -35,6 +35,8 @@ PARSERS = {
 OTHERS = {"cd", "cp", "git", "mkdir", "salt-pip", "systemctl"}
 # Functions whose first argument is an SLS.
 SLS = {"state.apply", "state.sls", "state.orchestrate", "state.orch"}
+# Those that the pages print, for a site's own file root.
+PRINTED = {name for page in PAGES for name in re.findall(r"^# /srv/salt/(\w+)\.sls$", page.read_text(), re.MULTILINE)}
 FIRST_WORDS = (*PARSERS, "make")
 
 
@@ -243,4 +245,4 @@ def test_what_is_wide_scrolls_for_itself_and_not_the_page():
 
 def is_sls(name):
     path = ROOT / "salt" / name.replace(".", "/")
-    return path.with_name(f"{path.name}.sls").exists() or (path / "init.sls").exists()
+    return name in PRINTED or path.with_name(f"{path.name}.sls").exists() or (path / "init.sls").exists()

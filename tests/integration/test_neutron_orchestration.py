@@ -1,9 +1,12 @@
 """orchestrate.openstack through a real master: from the master itself, and through the minion that the table names."""
 
 import json
+import re
 
 import pytest
 import yaml
+
+from tree import ROOT
 
 LEAN = {"enable_gpu_grains": False, "enable_fqdns_grains": False}
 SLS = "orchestrate.openstack"
@@ -15,7 +18,9 @@ def estate(salt_factories, clone, tmp_path_factory):
     pillar = tmp_path_factory.mktemp("pillar")
     (pillar / "top.sls").write_text("base: {'*': [openstack]}")
     (pillar / "openstack.sls").write_text("{}")
-    served = yaml.safe_load((clone / "docs/adopt/file_roots.conf").read_text().replace("/srv/onepass", str(clone)))
+    conf = (clone / "docs/adopt/file_roots.conf").read_text().replace("/srv/onepass", str(clone))
+    served = yaml.safe_load(conf.replace("/srv/salt", str(pillar.with_name("files"))))
+    pillar.with_name("files").mkdir()
     quiet = {"log_level_logfile": "warning", **LEAN}
     given = {**served, "pillar_roots": {"base": [str(pillar)]}, **quiet}
     master = salt_factories.salt_master_daemon("mcloud", overrides=given)
@@ -84,6 +89,40 @@ def test_a_bad_table_stops_before_the_cloud_is_asked(site, way):
     assert (steps["openstack-preflight"]["result"], bool(code)) == (False, True)
     assert f"openstack:projects:{site.name(1)}:vlan" in said and f"is {site.first}, which {site.name()} has" in said
     assert site.calls() == before
+
+
+def test_a_project_moves_as_the_how_to_says(site, way):
+    way(site.table(1))
+    table = site.table(1)
+    table["projects"][site.name()]["vlan"] = site.first + 5
+    steps, code = way(table)
+    refused = outcome(steps["openstack-vlans"])
+    assert (refused[0], bool(code)) == (False, True) and f"{site.name()}-net" in refused[2], refused
+    assert "on_drift" in refused[2], refused
+    table["projects"][site.name()]["on_drift"] = "move"
+    steps, code = way(table)
+    assert (outcome(steps["openstack-vlans"])[0], code) == (True, 0), steps
+    assert site.network().provider_segmentation_id == site.first + 5
+    steps, code = way(table)
+    assert (outcome(steps["openstack-vlans"])[:2], code) == ((True, {}), 0)
+
+
+@pytest.mark.parametrize("way", ["master"], indirect=True)
+def test_a_project_is_removed_as_the_how_to_says(estate, site, way):
+    master, minion, pillar = estate
+    way(site.table(2))
+    way(site.table(1))
+    assert site.network(1), "what leaves the pillar stays in the world"
+    [sls] = re.findall(r"^# /srv/salt/vault_gone.sls\n(.*?)^```", (ROOT / "docs/howto.md").read_text(), re.S | re.M)
+    (pillar.with_name("files") / "vault_gone.sls").write_text(sls.replace("vault", site.name(1)))
+    salt_run = master.salt_run_cli(timeout=600)
+    assert salt_run.run("state.orchestrate", "vault_gone", "test=True").returncode == 0
+    assert site.network(1)
+    for changed in (True, False):
+        ran = salt_run.run("state.orchestrate", "vault_gone")
+        [[step]] = [steps.values() for steps in ran.data["data"].values()]
+        assert (step["result"], bool(step["changes"]), ran.returncode) == (True, changed, 0), step
+    assert (site.project(1), bool(site.network(0))) == (None, True)
 
 
 def test_a_highstate_of_the_minion_does_the_same(estate, site):

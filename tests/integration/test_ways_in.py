@@ -1,6 +1,7 @@
 """The three ways to use Onepass, each from a fresh clone's twin: in place, served (file roots, gitfs), installed."""
 
 import getpass
+import importlib.util
 import json
 import re
 import shutil
@@ -31,6 +32,11 @@ def mongod(mongod_binary):
 
 def names(kind):
     return {path.stem for path in tree.sources(kind)}
+
+
+def loadable():
+    """The states that this Python can have: one of them needs a library that is compiled."""
+    return names("_states") - ({"libvirt_clone"} if importlib.util.find_spec("libvirt") is None else set())
 
 
 def run(*command, cwd=None):
@@ -69,7 +75,7 @@ def test_in_place_modules_reach_a_server(salt_call, clone, mongod):
 
 
 def test_in_place_states_are_there(salt_call, clone):
-    assert names("_states") <= set(salt_call("-m", ".", "sys.list_state_modules", cwd=clone))
+    assert loadable() <= set(salt_call("-m", ".", "sys.list_state_modules", cwd=clone))
 
 
 # Served by a master
@@ -86,22 +92,74 @@ def from_git(clone):
     return {**yaml.safe_load(text), "gitfs_provider": "gitpython", "file_roots": {"base": []}}
 
 
+def from_pip(clone):
+    """Modules, states and runners by pip; of the repository the formulas and the orchestrations alone."""
+    served = from_git(clone)
+    remotes = [entry for remote in served["gitfs_remotes"] for entry in remote.values()]
+    kept = [not any(part.get("mountpoint", "").startswith("salt://_") for part in entry) for entry in remotes]
+    return {**served, "gitfs_remotes": [each for each, keep in zip(served["gitfs_remotes"], kept, strict=True) if keep]}
+
+
 def commit(clone):
     anybody = ["-c", "user.name=test", "-c", "user.email=test@localhost", "-c", "commit.gpgsign=false"]
-    for words in (["init", "-q", "-b", "main"], ["add", "--all"], ["commit", "-q", "--no-verify", "--message=all"]):
+    for words in (
+        ["init", "-q", "-b", "main"],
+        ["add", "--all"],
+        ["commit", "-q", "--no-verify", "--allow-empty", "--message=all"],
+    ):
         run("git", *anybody, *words, cwd=clone)
 
 
-@pytest.fixture(scope="module", params=[from_checkout, from_git], ids=["file_roots", "gitfs"])
-def estate(request, salt_factories, clone):
-    """A master configured as docs/adopt says, and a minion of its own."""
-    way = request.param.__name__[-3:]
-    quiet = {"log_level_logfile": "warning"}
-    master = salt_factories.salt_master_daemon(f"m{way}", overrides={**request.param(clone), **quiet})
+QUIET = {"log_level_logfile": "warning"}
+
+
+@pytest.fixture(scope="module", params=[from_checkout, from_git, from_pip], ids=["file_roots", "gitfs", "pip"])
+def estate(request, salt_factories, clone, tmp_path_factory):
+    """A master configured as docs/adopt says, a minion of its own, and the pillar of both."""
+    way, pillar = request.param.__name__[-3:], tmp_path_factory.mktemp("pillar")
+    (pillar / "top.sls").write_text("base: {'*': [given]}")
+    (pillar / "given.sls").write_text("{}")
+    served = {**request.param(clone), **QUIET, "pillar_roots": {"base": [str(pillar)]}}
+    master = salt_factories.salt_master_daemon(f"m{way}", overrides=served)
+    if request.param is from_pip:
+        master.python_executable = str(request.getfixturevalue("installed"))
     with master.started():
-        minion = master.salt_minion_daemon(f"n{way}", overrides={**LEAN, **quiet})
+        minion = master.salt_minion_daemon(f"n{way}", overrides={**LEAN, **QUIET})
+        minion.python_executable = master.python_executable
         with minion.started():
-            yield master, minion
+            yield master, minion, pillar / "given.sls"
+
+
+@pytest.fixture
+def onepass(estate):
+    """A command of the runner as a program calls it: exit code and what it answered."""
+
+    def typed(function, *words):
+        ran = estate[0].salt_run_cli(timeout=600).run(f"onepass.{function}", *words)
+        assert isinstance(ran.data, dict), ran
+        return ran.returncode, ran.data
+
+    return typed
+
+
+def test_one_run_with_what_the_page_prints_before_it(estate, onepass, site):
+    """A master that has fetched nothing, a minion that nobody has brought anything, a real Keystone and Neutron."""
+    master, minion, given = estate
+    given.write_text(json.dumps({"openstack": {**site.table(2), "minion": minion.id}}))
+    for function in printed("README.md"):
+        assert master.salt_run_cli(timeout=600).run(function).returncode == 0
+    code, checked = onepass("check")
+    by_pip = "pip" in minion.id
+    assert (code, checked["code"], checked["modules"]["others"]) == (0, 0, [] if by_pip else [minion.id])
+    code, plan = onepass("plan", "orchestrate.openstack")
+    assert code == 0 and plan["rows"] and bool(plan["done"]) is not by_pip
+    code, done = onepass("run", "orchestrate.openstack", f"plan={plan['hash']}")
+    assert (code, done["failed"]) == (0, []) and done["changes"] > 0
+    assert [site.network(number).provider_segmentation_id for number in range(2)] == [site.first, site.first + 1]
+    code, again = onepass("run", "orchestrate.openstack")
+    assert (code, again["changes"], again["failed"]) == (0, 0, [])
+    code, status = onepass("status")
+    assert (code, status["code"], status["silent"]) == (0, 0, 0)
 
 
 def files_below(folder):
@@ -109,25 +167,31 @@ def files_below(folder):
 
 
 def test_served_files_are_the_bundle_and_never_its_pillar(estate, clone):
-    master, minion = estate
+    master, minion, _ = estate
     found = set(master.salt_cli(timeout=600).run("cp.list_master", minion_tgt=minion.id).data)
+    parts = PARTS - (set(tree.KINDS) if "pip" in minion.id else set())
     wanted = {str(path) for path in files_below(clone / "salt") if path.parts[0] not in PARTS}
-    wanted |= {f"{part}/{path}" for part in PARTS for path in files_below(clone / part)}
+    wanted |= {f"{part}/{path}" for part in parts for path in files_below(clone / part)}
     assert found - PARTS == wanted
-    assert {"top.sls", "orchestrate/mongodb.sls", "_modules/mongo_shard.py"} <= found
+    assert {"top.sls", "orchestrate/mongodb.sls"} <= found
     assert not [name for name in found if "pillar" in Path(name).parts]
 
 
+SERVED = pytest.mark.parametrize("estate", [from_checkout, from_git], ids=["file_roots", "gitfs"], indirect=True)
+
+
+@SERVED
 def test_served_modules_and_states_arrive(estate, mongod):
-    master, minion = estate
+    master, minion, _ = estate
     salt = master.salt_cli(timeout=600)
-    synced = salt.run("saltutil.sync_all", minion_tgt=minion.id).data
-    assert set(synced["modules"]) == {f"modules.{name}" for name in names("_modules")}
-    assert set(synced["states"]) == {f"states.{name}" for name in names("_states")}
+    salt.run("saltutil.sync_all", minion_tgt=minion.id)
+    arrived = Path(minion.config["cachedir"]) / "extmods"
+    for kind in ("_modules", "_states"):
+        assert {path.stem for path in (arrived / kind[1:]).glob("*.py")} == names(kind)
     assert salt.run("onepass.fingerprint", minion_tgt=minion.id).data == served_fingerprint(master)
     said = salt.run("mongo_client.hello", connection=f"mongodb://{mongod.address}", minion_tgt=minion.id).data
     assert said["isWritablePrimary"] is True
-    assert names("_states") <= set(salt.run("sys.list_state_modules", minion_tgt=minion.id).data)
+    assert loadable() <= set(salt.run("sys.list_state_modules", minion_tgt=minion.id).data)
 
 
 def served_fingerprint(master):
@@ -135,12 +199,27 @@ def served_fingerprint(master):
     return tree.load("_runners/onepass_hosts.py", __opts__=master_config(master.config_file))._fingerprint()
 
 
+@SERVED
 def test_served_runners_arrive(estate):
-    master, _ = estate
+    master, *_ = estate
     salt_run = master.salt_run_cli(timeout=600)
-    synced = salt_run.run("saltutil.sync_all").data
-    assert set(synced["runners"]) == {f"runners.{name}" for name in names("_runners")}
+    salt_run.run("saltutil.sync_all")
+    arrived = Path(master.config["cachedir"]) / "extmods/runners"
+    assert {path.stem for path in arrived.glob("*.py")} == names("_runners")
     assert "onepass.check:" in salt_run.run("--doc", "onepass").stdout
+
+
+@pytest.mark.parametrize("estate", [from_pip], ids=["pip"], indirect=True)
+def test_a_minion_that_pip_did_not_reach_is_named_before_a_run(estate, onepass, site):
+    master, _, given = estate
+    blank = master.salt_minion_daemon("blank", overrides={**LEAN, **QUIET})
+    blank.python_executable = sys.executable
+    with blank.started():
+        given.write_text(json.dumps({"openstack": {**site.table(1), "minion": "blank"}}))
+        code, said = onepass("check")
+        [fault] = said["faults"]
+    assert (code, fault["path"]) == (1, "openstack:minion")
+    assert fault["fault"].startswith("minion blank has not the modules that the master has, and the master serves none")
 
 
 PRINTED = {
@@ -229,7 +308,7 @@ def test_installed_it_shows_as_an_extension(installed, config_dir):
 def test_installed_modules_and_states_are_there(installed, salt_call, mongod, tmp_path):
     said = salt_call("mongo_client.hello", f"connection=mongodb://{mongod.address}", cwd=tmp_path, python=installed)
     assert said["isWritablePrimary"] is True
-    assert names("_states") <= set(salt_call("sys.list_state_modules", cwd=tmp_path, python=installed))
+    assert loadable() <= set(salt_call("sys.list_state_modules", cwd=tmp_path, python=installed))
 
 
 def test_installed_runners_are_there(installed, config_dir, tmp_path):

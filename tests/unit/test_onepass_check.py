@@ -35,7 +35,7 @@ class Modules(dict):
 def master(monkeypatch):
     """A master: ``master(keys=..., modules=..., silent=..., pillar=...)`` is the runner beside it."""
 
-    def runner(keys=KEYS, modules=None, silent=(), pillar=PILLAR, blank=(), unreached=(), busy=()):
+    def runner(keys=KEYS, modules=None, silent=(), pillar=PILLAR, blank=(), unreached=(), busy=(), serves=True):
         asked = []
 
         def gathered(minions, function, arg, timeout):
@@ -53,9 +53,11 @@ def master(monkeypatch):
         hosts = tree.load("_runners/onepass_hosts.py", __opts__=opts, __salt__={**answers})
         monkeypatch.setattr(hosts, "_gathered", gathered)
         monkeypatch.setattr(hosts, "_fingerprint", lambda: SERVED)
+        monkeypatch.setattr(hosts, "_is_served", lambda: serves)
         key = type("Key", (), {"list_keys": lambda self: keys})
         monkeypatch.setattr(hosts.salt.key, "get_key", lambda opts: key())
         beside = answers | {f"onepass_hosts.{name}": getattr(hosts, name) for name in ("look", "sync", "ask")}
+        beside["onepass_hosts.refuse_outdated"] = lambda: None
         module = tree.load("_runners/onepass.py", __opts__=opts, __salt__=beside)
         module.asked = asked
         monkeypatch.setattr(module, "_execution_modules", lambda: modules if modules is not None else Modules())
@@ -130,6 +132,16 @@ def test_other_modules_are_replaced_on_request(master):
 def test_modules_that_do_not_arrive_are_a_failure(master):
     module = master(blank=["s1b.dc", "r1.dc"], unreached=["r1.dc"])
     assert refusal(module, sync=True) == ["The master's modules did not reach", "  r1.dc: None"]
+
+
+def test_where_the_master_serves_no_modules_a_minion_with_others_is_a_fault(master):
+    """A run said that it had brought the modules, and ended at a state that nobody had."""
+    assert refusal(master(blank=["s1b.dc"], serves=False), sync=True)[1:] == [
+        "  mongodb:replsets:s1:members:1: minion s1b.dc has not the modules that the master has, "
+        "and the master serves none; the same version there by salt-pip, "
+        "then saltutil.sync_all and a restart of its salt-minion"
+    ]
+    assert master(serves=False).check(sync=True)["modules"] == "ok"
 
 
 def test_a_fault_keeps_the_modules_where_they_are(master):

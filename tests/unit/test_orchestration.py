@@ -1,6 +1,8 @@
 """What an orchestration's return says: its plan and hash, its end, the first causes of its failures."""
 
 import copy
+import os
+import sys
 
 import pytest
 
@@ -236,6 +238,28 @@ def test_what_moved_is_told():
 def test_a_footer_is_drawn_over_the_one_before():
     drawn = text.screen(["[1.0 s] begins"], ["x" * 100], 2, 20)
     assert drawn == "\x1b[2F\x1b[J[1.0 s] begins\n\x1b[2m" + "x" * 16 + "...\x1b[0m\n"
+
+
+@pytest.mark.parametrize(
+    "environment, drawn",
+    [
+        ({"TERM": "xterm"}, "\x1b[1F\x1b[J[   1.0 s] begins\n\x1b[2mdaemons: 0 of 2 hosts\x1b[0m\n"),
+        ({"TERM": "xterm", "NO_COLOR": "1"}, "\x1b[1F\x1b[J[   1.0 s] begins\ndaemons: 0 of 2 hosts\n"),
+        ({"TERM": "dumb"}, "[   1.0 s] begins\n[   1.0 s] daemons: 0 of 2 hosts\n"),
+    ],
+)
+def test_a_terminal_is_given_what_it_can_show(monkeypatch, environment, drawn):
+    """This one does not know how wide it is, as a serial console."""
+    jobs = tree.load("_runners/onepass_jobs.py", __salt__=tree.functions("onepass_answers", "_runners"))
+    monkeypatch.setattr(jobs, "_execution_modules", lambda: tree.functions("orchestration_text"))
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    ours, theirs = os.openpty()
+    with open(theirs, "w") as terminal, open(ours, "rb", buffering=0) as screen:
+        monkeypatch.setattr(sys, "stderr", terminal)
+        jobs._show(["begins"], ["daemons: 0 of 2 hosts"], 1.0, {"below": 1, "told": -100}, 1)
+        assert screen.read(4096).decode().replace("\r\n", "\n") == drawn
 
 
 @pytest.mark.parametrize(
