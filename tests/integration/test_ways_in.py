@@ -217,7 +217,8 @@ def test_wheel_holds_the_three_packages_only(wheel):
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert packed == {
-        f"saltext/onepass/{kind.removeprefix('_')}/{path.name}" for kind in tree.KINDS for path in tree.sources(kind)
+        f"saltext/onepass/{str(path.relative_to(tree.ROOT)).removeprefix('_')}"
+        for path in (*tree.library(), *(path for kind in tree.KINDS for path in tree.sources(kind)))
     }
 
 

@@ -1,17 +1,15 @@
 """
 One project's row against what is in the cloud: its steps, what differs, what is refused and why. Pure.
 
-.. versionadded:: 0.1.0
-
-Here are the decisions of :py:mod:`neutron_plan`, which puts the rows' steps in order: whether a network is created,
+Here are the decisions of ``plan``, which puts the rows' steps in order: whether a network is created,
 compared, moved, adopted or somebody else's; its subnet; its router; with whom it is shared; its project's quota.
 """
 
 import ipaddress
 
-__virtualname__ = "neutron_row"
+from onepass_lib.neutron.client import TAG
+from onepass_lib.neutron.desired import meant
 
-TAG = "managed-by=salt"
 INTERFACES = (
     "network:router_interface",
     "network:router_interface_distributed",
@@ -36,22 +34,8 @@ QUOTAS = {
 COUNTED = ("networks", "subnets", "routers")
 
 
-def __virtual__():
-    return __virtualname__
-
-
 def router_owners():
-    """
-    Who owns the ports that tell which router serves a subnet and where it leads to.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_row.router_owners
-
-    .. versionadded:: 0.1.0
-    """
+    """Who owns the ports that tell which router serves a subnet and where it leads to."""
     return [*INTERFACES, ROUTER_GATEWAY]
 
 
@@ -60,23 +44,15 @@ def judge(rows, seen, options=None):
     Every row for itself.
 
     rows
-        The wanted rows, see :py:func:`neutron_rules.rows`.
+        The wanted rows, see ``desired.rows``.
     seen
-        What is there, see :py:mod:`neutron_plan`.
+        What is there, see ``plan``.
     options
-        As for :py:func:`neutron_plan.plan`. Default none.
+        As for ``plan.plan``.
 
     Returns:
         List of mappings, one per row: ``project``, ``result``, ``fields``, ``refusals`` and ``warnings`` (sentences),
         ``steps`` (in no order), ``ports_of`` (ids of the networks that a refusal or a move is about).
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_row.judge '[]' '{domain_id: default, projects: [], networks: [], subnets: []}'
-
-    .. versionadded:: 0.1.0
     """
     cloud = _Cloud(seen, rows, options or {})
     return [_Row(row, cloud).judge() for row in rows]
@@ -202,8 +178,8 @@ class _Row:
     def _project(self):
         project = self.cloud.by_name.get(self.name)
         if project is None and not self.cloud.options.get("create_projects", True):
-            meant = _meant(self.name, self.cloud.by_name)
-            self.refuse(f"there is no project {self.name}; {meant or 'create it, or say create_projects: true'}")
+            close = meant(self.name, self.cloud.by_name)
+            self.refuse(f"there is no project {self.name}; {close or 'create it, or say create_projects: true'}")
         elif project is None:
             new = {"domain": self.cloud.seen.get("domain_id")}
             body = {"name": self.name, "domain_id": self.cloud.seen.get("domain_id"), "tags": [TAG]}
@@ -350,7 +326,7 @@ class _Row:
                 self.refuse(f"{said}; another CIDR, or overlap: warn or allow", one)
 
     def _warn_of_overlaps(self, own):
-        """Of those with the table's own rows :py:func:`neutron_rules.warnings` tells."""
+        """Of those with the table's own rows ``refuse.warnings`` tells."""
         if self.cloud.options.get("overlap") == "warn":
             known = self.cloud.listed | ({own["id"]} if own else set())
             self.warnings += [said for said, one in self._overlaps() if one["id"] not in known]
@@ -473,9 +449,9 @@ class _Row:
             target = self.cloud.by_name.get(name)
             in_table = name in self.cloud.options.get("projects", ())
             if name != "*" and not target and not in_table:
-                meant = _meant(name, self.cloud.by_name)
+                close = meant(name, self.cloud.by_name)
                 self.refuse(
-                    f"share_with: there is no project {name}; {meant or 'a project of the cloud or of the table'}"
+                    f"share_with: there is no project {name}; {close or 'a project of the cloud or of the table'}"
                 )
             number = "*" if name == "*" else target and target["id"]
             if one and (one["id"], number) in known:
@@ -558,7 +534,3 @@ def _default_pools(cidr, gateway):
     spans = [(first, last)] if middle is None else [(first, middle - 1), (middle + 1, last)]
     kind = ipaddress.IPv4Address if network.version == 4 else ipaddress.IPv6Address
     return [[str(kind(low)), str(kind(high))] for low, high in spans if low <= high]
-
-
-def _meant(name, known):
-    return __salt__["neutron_rules.meant"](name, list(known))

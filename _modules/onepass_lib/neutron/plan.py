@@ -1,19 +1,17 @@
 """
 From the table and what is in the cloud to the steps between the two, or to the reasons why there are none. Pure.
 
-.. versionadded:: 0.1.0
-
-:py:mod:`neutron_vlan` reads the cloud, asks for a plan and executes it; :py:mod:`neutron_row` judges each row. Nothing
+``act`` reads the cloud, asks for a plan and executes it; ``row`` judges each row. Nothing
 is ever deleted in order to change it; what the API cannot change in place, and what somebody else has, is refused with
 the owner's name, all refusals at once.
 
 **What is there** (``seen``) is a mapping: ``domain_id``; ``projects``, ``networks`` and ``subnets`` as
-:py:func:`neutron_read.network` and its like make them of the API's answers; and what only some tables need, ``None`` if
+``seen.network`` and its like make them of the API's answers; and what only some tables need, ``None`` if
 it has not been read: ``router_ports``, ``routers``, ``ports`` (of the networks that a refusal names),
 ``physical_networks``, ``shares``, ``quotas`` and ``default_quota``.
 """
 
-__virtualname__ = "neutron_plan"
+from onepass_lib.neutron.row import judge, router_owners
 
 PHASES = (
     "project",
@@ -30,10 +28,6 @@ PHASES = (
 )
 
 
-def __virtual__():
-    return __virtualname__
-
-
 # What has to be read
 
 
@@ -43,7 +37,7 @@ def needs(rows, seen, options=None):
     when it is known which networks are in the way.
 
     rows
-        The wanted rows, see :py:func:`neutron_rules.rows`.
+        The wanted rows, see ``desired.rows``.
     seen
         What is there.
     options
@@ -51,20 +45,12 @@ def needs(rows, seen, options=None):
 
     Returns:
         A mapping: kind to what it has to be asked with.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_plan.needs '[]' '{projects: [], networks: [], subnets: []}'
-
-    .. versionadded:: 0.1.0
     """
-    judged = __salt__["neutron_row.judge"](rows, seen, options)
+    judged = judge(rows, seen, options)
     fresh = {step["kind"] for each in judged for step in each["steps"] if step["do"] == "create"}
     wanted = {}
     if any(row["router"] for row in rows):
-        wanted["router_ports"] = {"device_owner": __salt__["neutron_row.router_owners"]()}
+        wanted["router_ports"] = {"device_owner": router_owners()}
     if seen.get("router_ports") is not None and "router" in fresh:
         wanted["routers"] = {}
     if "network" in fresh:
@@ -88,7 +74,7 @@ def plan(rows, seen, options=None):
     What is to be done for all rows, or why it is not.
 
     rows
-        The wanted rows, see :py:func:`neutron_rules.rows`.
+        The wanted rows, see ``desired.rows``.
     seen
         What is there.
     options
@@ -98,18 +84,10 @@ def plan(rows, seen, options=None):
     Returns:
         ``rows``: project to ``result`` (``create``, ``same``, ``drift``, ``conflict`` or ``adopt``), ``fields``
         (``{field: {old, new}}``), ``why`` (list of refusals) and ``warnings``. ``steps``: as
-        :py:func:`onepass.converge` takes them, in the order in which they can be executed; empty when anything is
+        ``converge`` takes them, in the order in which they can be executed; empty when anything is
         refused. ``refusals`` and ``warnings``: all of them.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_plan.plan '[]' '{projects: [], networks: [], subnets: []}'
-
-    .. versionadded:: 0.1.0
     """
-    judged = __salt__["neutron_row.judge"](rows, seen, options)
+    judged = judge(rows, seen, options)
     refusals = [*_blind(seen), *_cycles(judged), *_said(judged, "refusals")]
     return {
         "rows": {each["project"]: _verdict(each) for each in judged},

@@ -1,18 +1,10 @@
 """
 What there is to say of the VLANs in a cloud: who has one, what is odd, a table of all of them. Pure.
 
-.. versionadded:: 0.1.0
-
-Used by the questions of :py:mod:`neutron_vlan`. ``seen`` is what :py:func:`neutron_read.base` answers.
+``seen`` is what ``seen.base`` answers.
 """
 
 import ipaddress
-
-__virtualname__ = "neutron_report"
-
-
-def __virtual__():
-    return __virtualname__
 
 
 def wires(seen):
@@ -24,14 +16,6 @@ def wires(seen):
 
     Returns:
         List of mappings: ``physical_network``, ``vlan`` and ``network`` (its id).
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_report.wires '{networks: []}'
-
-    .. versionadded:: 0.1.0
     """
     return [
         {"physical_network": wire["physical_network"], "vlan": wire["vlan"], "network": one["id"]}
@@ -50,14 +34,6 @@ def compressed(wires):
 
     Returns:
         Physical network to its ids.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_report.compressed '[{physical_network: physnet1, vlan: 12}]'
-
-    .. versionadded:: 0.1.0
     """
     grouped = {}
     for each in wires:
@@ -78,14 +54,6 @@ def owners(seen, vlan=None, physical_network=None):
 
     Returns:
         List of mappings, see :py:func:`neutron_vlan.owner`.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_report.owners '{projects: [], networks: [], subnets: []}' 12
-
-    .. versionadded:: 0.1.0
     """
     networks = {each["id"]: each for each in seen["networks"]}
     return [
@@ -104,14 +72,6 @@ def orphans(seen):
 
     Returns:
         List of mappings, see :py:func:`neutron_vlan.orphans`.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_report.orphans '{projects: [], networks: [], subnets: []}'
-
-    .. versionadded:: 0.1.0
     """
     known = {each["id"] for each in seen["projects"]} | {"", None}
     lost = [each for each in owners(seen) if each["project_id"] not in known]
@@ -125,19 +85,11 @@ def audit(seen, rows, reserved, ranges):
     seen
         What is there.
     rows
-        The table's rows, see :py:func:`neutron_rules.rows`.
+        The table's rows, see ``desired.rows``.
     reserved
         List of VLAN ids.
     ranges
-        See :py:func:`neutron_read.ranges`.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_report.audit '{projects: [], networks: [], subnets: []}' '[]' '[]' '[]'
-
-    .. versionadded:: 0.1.0
+        See ``seen.ranges``.
     """
     networks = {each["id"]: each for each in seen["networks"]}
     listed = {(row["physical_network"], row["vlan"]): row["project"] for row in rows}
@@ -152,20 +104,12 @@ def table(seen, physical_network=None):
     The table that describes the cloud's VLAN networks, as far as a table can.
 
     seen
-        What is there, see :py:mod:`neutron_plan`.
+        What is there, see ``plan``.
     physical_network
         Only this one. Default: all.
 
     Returns:
         ``openstack``: the table. ``left_out``: network to the reason for which no row describes it.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_report.table '{domain_id: default, projects: [], networks: [], subnets: []}'
-
-    .. versionadded:: 0.1.0
     """
     wires = [each for each in seen["networks"] if physical_network in (None, each["physical_network"])]
     vlans = [each for each in wires if each["segments"] or each["type"] == "vlan"]

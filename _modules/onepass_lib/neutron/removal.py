@@ -1,18 +1,11 @@
 """
 The steps that take a project's network away, or the reasons why it stays. Pure.
 
-.. versionadded:: 0.1.0
-
-Used by :py:func:`neutron_vlan.remove`. What is not ours, and what is in use, is never removed.
+What is not ours, and what is in use, is never removed.
 """
 
-__virtualname__ = "neutron_removal"
-
-TAG = "managed-by=salt"
-
-
-def __virtual__():
-    return __virtualname__
+from onepass_lib.neutron.client import TAG
+from onepass_lib.neutron.row import router_owners
 
 
 def needs(row, seen):
@@ -22,21 +15,12 @@ def needs(row, seen):
     row
         Mapping with ``project`` and ``network``.
     seen
-        What is there, see :py:func:`neutron_read.base`.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_removal.needs '{project: tellers, network: tellers-net}' \
-            '{domain_id: default, projects: [], networks: [], subnets: []}'
-
-    .. versionadded:: 0.1.0
+        What is there, see ``seen.base``.
     """
     if not _project(row, seen):
         return {}
     numbers = [each["id"] for each in _named(row, seen)]
-    routers = {"routers": {}, "router_ports": {"device_owner": _owners()}}
+    routers = {"routers": {}, "router_ports": {"device_owner": router_owners()}}
     return {**routers, **({"ports": {"network_id": numbers}, "shares": {"object_type": "network"}} if numbers else {})}
 
 
@@ -55,15 +39,6 @@ def plan(row, seen, remove_project=False, force=False):
 
     Returns:
         ``steps`` and ``refusals``; one of them is empty.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_removal.plan '{project: tellers, network: tellers-net}' \
-            '{domain_id: default, projects: [], networks: [], subnets: []}'
-
-    .. versionadded:: 0.1.0
     """
     project, named = _project(row, seen), _named(row, seen)
     if len(named) > 1:
@@ -95,10 +70,6 @@ def _named(row, seen):
     return [each for each in seen["networks"] if (each["project_id"], each["name"]) == wanted]
 
 
-def _owners():
-    return __salt__["neutron_row.router_owners"]()
-
-
 def _refusals(row, one, seen, force):
     if TAG not in one["tags"] and not force:
         remedy = "it is not ours; force: true removes it all the same"
@@ -116,7 +87,7 @@ def _foreign_ports(one, seen, force):
     """Ports that do not go with the network: all but those of DHCP and of our routers."""
     ours = {each["id"] for each in seen["routers"] if force or TAG in (each.get("tags") or [])}
     for each in seen["ports"]:
-        of_router = each["owner"] in _owners() and each["device_id"] in ours
+        of_router = each["owner"] in router_owners() and each["device_id"] in ours
         if (
             each["network_id"] == one["id"]
             and not of_router
@@ -149,7 +120,7 @@ def _target(share, seen):
 
 def _router_steps(project, one, subnets, seen):
     """Interfaces are taken away; a router that has no other one goes with its last."""
-    inside = [each for each in seen["ports"] if each["network_id"] == one["id"] and each["owner"] in _owners()]
+    inside = [each for each in seen["ports"] if each["network_id"] == one["id"] and each["owner"] in router_owners()]
     for number in dict.fromkeys(each["device_id"] for each in inside):
         router = next((each for each in seen["routers"] if each["id"] == number), {"name": number})
         what = f"router {project}/{router['name']}"
