@@ -11,6 +11,7 @@ imports from here at its top, after it has had the package looked at::
 """
 
 import importlib
+import importlib.util
 import sys
 from pathlib import Path
 
@@ -21,8 +22,8 @@ HERE = Path(__file__).resolve().parent
 
 def look(module: str) -> None:
     """
-    Before a module imports from here: forget the package where it is another copy than the one beside that module, or
-    where its files have changed since this process read them.
+    Before a module imports from here: if this is another copy than the one beside that module, or its files have changed
+    since this process read them, the module gets its own, newly read.
 
     A minion whose own process has imported the package would hand the old one to each of its jobs, also after a sync;
     and of a copy that pip has installed and one that a master serves, the first would serve both.
@@ -30,11 +31,17 @@ def look(module: str) -> None:
     module
         The module's ``__file__``.
     """
-    if Path(module).resolve().parent == HERE.parent and _files() == READ:
+    beside = Path(module).resolve().parent / __name__
+    if beside == HERE and _files() == READ:
         return
     for name in [each for each in sys.modules if each == __name__ or each.startswith(f"{__name__}.")]:
         del sys.modules[name]
     importlib.invalidate_caches()
+    spec = importlib.util.spec_from_file_location(__name__, beside / "__init__.py")
+    if not spec or not spec.loader:
+        raise ImportError(f"{beside} is no package")
+    sys.modules[__name__] = package = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(package)
 
 
 def _files() -> dict[Path, tuple[int, int, int]]:

@@ -12,10 +12,12 @@ import re
 from collections import namedtuple
 from collections.abc import Iterable
 from types import NoneType
+from typing import Any
 
 from salt.exceptions import CommandExecutionError
 
 from onepass_lib.core.plain import plain, quoted
+from onepass_lib.core.steps import Fault
 
 try:
     import jsonschema
@@ -34,8 +36,8 @@ HALF = re.compile("[\ud800-\udfff]")
 
 
 def faults(
-    pillar, schema: dict, aliases: dict | None = None, secrets: Iterable = (), shown: dict | None = None
-) -> list:
+    pillar: Any, schema: dict, aliases: dict | None = None, secrets: Iterable = (), shown: dict | None = None
+) -> list[Fault]:
     """
     Where a pillar differs from its schema: all faults at once, in no order.
 
@@ -59,7 +61,9 @@ def faults(
     ]
 
 
-def sound(pillar, schema: dict, aliases: dict | None = None, secrets: Iterable = (), shown: dict | None = None) -> dict:
+def sound(
+    pillar: Any, schema: dict, aliases: dict | None = None, secrets: Iterable = (), shown: dict | None = None
+) -> dict:
     """
     The pillar without what the schema refuses: unknown keys are left out; a malformed entry of a list is ``None``, and
     so is any other malformed value. Holds the pillar's secrets.
@@ -76,7 +80,7 @@ def sound(pillar, schema: dict, aliases: dict | None = None, secrets: Iterable =
     return kept
 
 
-def ordered(area: str, found: list) -> list:
+def ordered(area: str, found: list) -> list[Fault]:
     """
     Faults with their whole path, in the order in which people count.
 
@@ -111,7 +115,7 @@ def _natural(path: str) -> list:
     return [(number, int(part) if number else part) for number, part in parts]
 
 
-def _findings(pillar, schema: dict, words: Words) -> list:
+def _findings(pillar: Any, schema: dict, words: Words) -> list:
     if not HAS_JSONSCHEMA:
         raise CommandExecutionError("This needs jsonschema 4 in Salt's Python: salt-pip install 'jsonschema>=4.17'")
     found: list[Finding] = []
@@ -123,7 +127,7 @@ def _findings(pillar, schema: dict, words: Words) -> list:
     return list(dict.fromkeys(found))
 
 
-def _strangers(value, where: tuple, words: Words) -> Iterable:
+def _strangers(value: Any, where: tuple, words: Words) -> Iterable:
     """Values that no schema of ours names, as no file but YAML's can hold them: dates, bytes, a number that is none."""
     if isinstance(value, (dict, list)):
         yield from _strange_keys(value, where, words) if isinstance(value, dict) else ()
@@ -155,7 +159,7 @@ def _strange_keys(value: dict, where: tuple, words: Words) -> Iterable:
 
 
 @functools.cache
-def _dialect():
+def _dialect() -> Any:
     """JSON Schema takes 27017.0 for an integer; configuration files do not."""
     base = jsonschema.Draft202012Validator
     types = base.TYPE_CHECKER.redefine(
@@ -164,7 +168,7 @@ def _dialect():
     return jsonschema.validators.extend(base, type_checker=types)
 
 
-def _with_string_keys(value, where: tuple, found: list, words: Words):
+def _with_string_keys(value: Any, where: tuple, found: list, words: Words) -> Any:
     """A copy in which every key is a string; the others are told in ``found``."""
     if isinstance(value, list):
         return [_with_string_keys(each, (*where, number), found, words) for number, each in enumerate(value)]
@@ -185,7 +189,8 @@ def _with_string_keys(value, where: tuple, found: list, words: Words):
 def _drop(kept: dict, finding: Finding) -> None:
     """Take a malformed value out of the pillar, with the entry of the innermost list that it is a part of."""
     *parents, last = finding.where
-    holder, item = kept, None
+    holder: Any = kept
+    item = None
     for step in parents:
         if isinstance(holder, list):
             item = holder, step
@@ -204,13 +209,13 @@ def _drop(kept: dict, finding: Finding) -> None:
 # The schema's faults in words; each function takes jsonschema's error
 
 
-def _wrong_type(error, words: Words) -> list:
+def _wrong_type(error: Any, words: Words) -> list:
     known = error.schema.get("properties")
     remedy = f"a mapping with {', '.join(sorted(known))}" if known else None
     return [_finding(error, f"is {_seen(error, words)}, not {TYPES[error.validator_value]}", remedy)]
 
 
-def _wrong_value(error, words: Words) -> list:
+def _wrong_value(error: Any, words: Words) -> list:
     if _is_secret(error.absolute_path, words):
         return [_finding(error, "does not fit")]
     close = None
@@ -220,12 +225,12 @@ def _wrong_value(error, words: Words) -> list:
     return [_finding(error, f"is {_seen(error, words)}", f"did you mean {close!r}? {remedy}" if close else remedy)]
 
 
-def _wrong_size(error, words: Words) -> list:
+def _wrong_size(error: Any, words: Words) -> list:
     size = len(error.instance)
     return [_finding(error, f"has {size} entries" if size else "is empty")]
 
 
-def _missing(error, words: Words) -> list:
+def _missing(error: Any, words: Words) -> list:
     known = error.schema["properties"]
     meant = {_closest(key, known, words) for key in _strange(error)}
     return [
@@ -235,7 +240,7 @@ def _missing(error, words: Words) -> list:
     ]
 
 
-def _unknown(error, words: Words) -> list:
+def _unknown(error: Any, words: Words) -> list:
     known, where = error.schema["properties"], tuple(error.absolute_path)
     return [_unknown_key(where, key, _closest(key, known, words), known, words) for key in _strange(error)]
 
@@ -249,7 +254,7 @@ def _unknown_key(where: tuple, key: str, close: str | None, known: dict, words: 
     return Finding((*where, key), "is an unknown key", remedy, stray=True)
 
 
-def _repeated(error, words: Words) -> list:
+def _repeated(error: Any, words: Words) -> list:
     again = next(each for number, each in enumerate(error.instance) if each in error.instance[:number])
     shown = _kind(again, shown=not _is_secret(error.absolute_path, words))
     return [_finding(error, f"lists {shown} twice", "each entry once")]
@@ -279,14 +284,14 @@ TYPES = {
 }
 
 
-def _finding(error, fault: str, remedy: str | None = None) -> Finding:
+def _finding(error: Any, fault: str, remedy: str | None = None) -> Finding:
     where = tuple(error.absolute_path)
     if "propertyNames" in error.absolute_schema_path:
         where = (*where, error.instance)
     return Finding(where, fault, remedy or error.schema["description"])
 
 
-def _strange(error) -> list:
+def _strange(error: Any) -> list:
     return [key for key in error.instance if key not in error.schema["properties"]]
 
 
@@ -302,12 +307,12 @@ def _is_secret(where: Iterable, words: Words) -> bool:
     return place in words.secrets and not (below[1:2] and below[1] in words.shown.get(place, ()))
 
 
-def _seen(error, words: Words) -> str:
+def _seen(error: Any, words: Words) -> str:
     where = error.absolute_path
     return _kind(error.instance, shown=bool(where) and not _is_secret(where, words))
 
 
-def _kind(value, shown: bool = False) -> str:
+def _kind(value: Any, shown: bool = False) -> str:
     """A value in words: what kind it is and, where it may be shown, the value itself."""
     if value is None:
         return "null"

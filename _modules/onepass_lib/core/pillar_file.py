@@ -8,8 +8,12 @@ said. Nothing here judges what a pillar means; that is for the areas' modules.
 import contextlib
 import os
 import re
+from collections.abc import Iterable, Iterator
+from typing import Any
 
 import yaml
+
+from onepass_lib.core.steps import Fault
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 PLAIN = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
@@ -17,7 +21,7 @@ PLAIN = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
 UNREAD = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
 
 
-def located(faults, files):
+def located(faults: list[Fault], files: list[str]) -> list[Fault]:
     """
     Faults with the place in which their path stands in a file, if it stands in exactly one of them.
 
@@ -34,7 +38,7 @@ def located(faults, files):
     return [{**fault, **_place(fault["path"], trees)} for fault in faults]
 
 
-def unreadable(path):
+def unreadable(path: str) -> dict[str, str] | None:
     """
     Where and why YAML cannot read a file; ``None`` when it can, and for one with Jinja in it.
 
@@ -52,13 +56,13 @@ def unreadable(path):
     except yaml.MarkedYAMLError as err:
         reason = "a tab, where blanks are wanted" if "'\\t'" in str(err.problem) else err.problem
         mark = err.problem_mark
-        return {"place": f"{path}:{mark.line + 1}:{mark.column + 1}", "reason": reason} if mark else None
+        return {"place": f"{path}:{mark.line + 1}:{mark.column + 1}", "reason": str(reason)} if mark else None
     except (OSError, ValueError, yaml.YAMLError):
         return None
     return None
 
 
-def oddities(path):
+def oddities(path: str) -> list[Fault]:
     """
     What YAML, or Salt, reads otherwise than it is written: ``012`` and ``12:30`` as numbers, a key given twice.
 
@@ -74,7 +78,7 @@ def oddities(path):
     return [dict(each, place=f"{path}:{line}") for line, each in _odd(tree, (), set())] if tree is not None else []
 
 
-def below(roots):
+def below(roots: Iterable[str]) -> list[str]:
     """
     All pillar files below some folders.
 
@@ -86,12 +90,12 @@ def below(roots):
     return sorted(filter(os.path.isfile, paths))
 
 
-def _readable(path):
+def _readable(path: str) -> Any:
     with contextlib.suppress(OSError):
         return _tree(path)
 
 
-def _tree(path):
+def _tree(path: str) -> Any:
     with open(path, encoding="utf-8") as text:
         try:
             return yaml.compose(text, Loader=LOADER)
@@ -99,14 +103,14 @@ def _tree(path):
             return None
 
 
-def _place(path, trees):
+def _place(path: str, trees: dict[str, Any]) -> dict[str, str]:
     found = {name: _walk(tree, path.split(":")) for name, tree in trees.items()}
     deepest = max((depth for depth, _ in found.values()), default=0)
     best = [f"{name}:{line}" for name, (depth, line) in found.items() if depth == deepest]
     return {"place": best[0]} if deepest and len(best) == 1 else {}
 
 
-def _walk(node, parts):
+def _walk(node: Any, parts: list[str]) -> tuple[int, int]:
     """How many parts of the path stand in the file, and the line of the last one that does."""
     depth, line = 0, 1
     for part in parts:
@@ -117,7 +121,7 @@ def _walk(node, parts):
     return depth, line
 
 
-def _child(node, part):
+def _child(node: Any, part: str) -> Any:
     if isinstance(node, yaml.MappingNode):
         return next(((key, value) for key, value in node.value if key.value == part), (None, None))
     if isinstance(node, yaml.SequenceNode) and part.isdecimal() and len(part) < 9 and int(part) < len(node.value):
@@ -125,7 +129,7 @@ def _child(node, part):
     return None, None
 
 
-def _odd(node, where, told):
+def _odd(node: Any, where: tuple, told: set[int]) -> Iterator[tuple[int, Fault]]:
     """What is odd in a node; one that has several places, by an alias, is told of at the first."""
     if id(node) in told:
         return
@@ -147,12 +151,12 @@ def _odd(node, where, told):
         yield _said(node, where, fault, f"{plain}, or {read}, as a plain decimal number" if plain else str(read))
 
 
-def _read(node):
+def _read(node: Any) -> Any:
     """The number that YAML makes of it."""
     with contextlib.suppress(*UNREAD):
         return yaml.SafeLoader("").construct_yaml_int(node)
     return "no number"
 
 
-def _said(node, where, fault, remedy):
+def _said(node: Any, where: tuple, fault: str, remedy: str) -> tuple[int, Fault]:
     return node.start_mark.line + 1, {"path": ":".join(where), "fault": fault, "remedy": remedy}

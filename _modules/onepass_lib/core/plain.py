@@ -5,6 +5,8 @@ Values in plain types, as they come from a pillar, and as they stand in an SLS f
 import itertools
 import json
 import re
+from collections.abc import Iterator
+from typing import Any
 
 # Levels of a pillar, and values in it, that are read; bits of a number, as it goes from master to minion.
 DEEPEST, MOST, BITS = 100, 300000, 64
@@ -14,7 +16,7 @@ UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]|[^\x
 EXPONENT = re.compile(r'("(?:[^"\\]|\\.)*")|(?<![.0-9])([0-9]+)(e[-+][0-9]+)')
 
 
-def plain(value):
+def plain(value: Any) -> Any:
     """
     A value in plain types. What is too deep, too large, in a circle, or one of too many is no value: the form of a
     pillar refuses it.
@@ -25,7 +27,7 @@ def plain(value):
     return _plain(value, (), itertools.count())
 
 
-def quoted(value):
+def quoted(value: Any) -> str:
     """
     A value as it stands in an SLS file, on one line: YAML reads it back as it was, whatever characters are in it. Half
     of a character, a surrogate by itself, is none to YAML: it becomes U+FFFD.
@@ -37,7 +39,7 @@ def quoted(value):
     return UNSAFE.sub(_escaped, EXPONENT.sub(lambda found: found[1] or f"{found[2]}.0{found[3]}", text))
 
 
-def _escaped(found):
+def _escaped(found: re.Match) -> str:
     """By the number of eight digits that YAML has and JSON has not, so only where JSON's four are too few."""
     number = 0xFFFD if "\ud800" <= found[0] <= "\udfff" else ord(found[0])
     return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
@@ -46,18 +48,18 @@ def _escaped(found):
 class Nesting:
     """In place of a value that no pillar has: too deep, inside of itself, or one of too many. Its form refuses it."""
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"of more than {DEEPEST} levels, in a circle, or beyond {MOST} values"
 
 
 class Number:
     """In place of a number that no pillar has, and that neither Salt nor Python's own texts take."""
 
-    def __str__(self):
+    def __str__(self) -> str:
         return f"of more than {BITS} bits"
 
 
-def _plain(value, within, count):
+def _plain(value: Any, within: tuple[int, ...], count: Iterator[int]) -> Any:
     """A copy in plain types; ``within`` are the values that it is a part of."""
     if isinstance(value, int) and value.bit_length() > BITS:
         return Number()

@@ -3,27 +3,15 @@ What every state does in the same way: plan, act and check again; and how its re
 """
 
 import itertools
-from typing import Any, TypedDict
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-
-class Step(TypedDict, total=False):
-    """One thing to do: a verb of ``PAST``, the object, what was and what will be; and whatever its ``act`` needs."""
-
-    do: str
-    what: str
-    old: Any
-    new: Any
-
-
-class Fault(TypedDict):
-    """What is wrong with one value: its place (``openstack:projects:tellers:vlan``), the fault, what would be right."""
-
-    path: str
-    fault: str
-    remedy: str
-
+# One thing to do: ``do`` (a verb of PAST), ``what`` (the object), ``old``, ``new``, and whatever its ``act`` needs.
+Step = dict[str, Any]
+# What is wrong with one value: ``path`` (its place: openstack:projects:tellers:vlan), ``fault``, ``remedy``.
+Fault = dict[str, str]
 
 PAST = {
     "initiate": "initiated",
@@ -54,7 +42,14 @@ PAST = {
 MANY = 8
 
 
-def converge(name, read, plan, act, fact, test=False):
+def converge(
+    name: str,
+    read: Callable[[], Any],
+    plan: Callable[[Any], list[Step]],
+    act: Callable[[Step], Any],
+    fact: Callable[[Any], str],
+    test: bool = False,
+) -> dict[str, Any]:
     """
     Bring one object of the world to its wanted state and answer with a state's return.
 
@@ -79,8 +74,9 @@ def converge(name, read, plan, act, fact, test=False):
     Returns:
         ``name``, ``result``, ``changes`` (``{object: {old, new}}``) and ``comment``.
     """
-    ret = {"name": name, "result": False, "changes": {}, "comment": ""}
-    steps, done = [], []
+    ret: dict[str, Any] = {"name": name, "result": False, "changes": {}, "comment": ""}
+    steps: list[Step] = []
+    done: list[Step] = []
     try:
         observed = read()
         steps = plan(observed)
@@ -99,7 +95,7 @@ def converge(name, read, plan, act, fact, test=False):
     return dict(ret, result=True, changes=changes(done), comment=_sentence("", done))
 
 
-def changes(steps):
+def changes(steps: list[Step]) -> dict[str, dict[str, Any]]:
     """
     The ``changes`` of a state's return for a list of steps: the same for a dry run and a real one.
 
@@ -107,14 +103,14 @@ def changes(steps):
         Steps as ``converge`` takes them. Several for one object become one change, from the first ``old`` to the last
         ``new``.
     """
-    merged = {}
+    merged: dict[str, dict[str, Any]] = {}
     for step in steps:
         old = merged.get(step["what"], step)["old"]
         merged[step["what"]] = {"old": old, "new": step["new"]}
     return _sayable(merged)
 
 
-def refuse(name, what, faults):
+def refuse(name: str, what: str, faults: list[Fault]) -> dict[str, Any]:
     """
     The return of a state whose arguments cannot be right: all their faults, a line each; nothing was read or changed.
 
@@ -130,12 +126,12 @@ def refuse(name, what, faults):
     return {"name": name, "result": False, "changes": {}, "comment": "\n".join(map(": ".join, said))}
 
 
-def _phrases(prefix, steps):
+def _phrases(prefix: str, steps: list[Step]) -> str:
     verb = (lambda step: step["do"]) if prefix else (lambda step: PAST.get(step["do"], step["do"]))
     return ", ".join(f"{prefix}{verb(step)} {what}" for step, what in _counted(steps))
 
 
-def _counted(steps):
+def _counted(steps: list[Step]) -> Iterator[tuple[Step, str]]:
     """Step and object, or the number of objects where one verb meets many of a kind (the first word of ``what``)."""
     for (_, kind), group in itertools.groupby(steps, lambda step: (step["do"], step["what"].split()[0])):
         alike = list(group)
@@ -145,14 +141,14 @@ def _counted(steps):
             yield from ((step, step["what"]) for step in alike)
 
 
-def _sentence(prefix, steps, observed=None):
+def _sentence(prefix: str, steps: list[Step], observed: Any = None) -> str:
     """What is said of the steps; a dry run adds what it had to assume of a world that it could not see."""
     text = _phrases(prefix, steps)
     assumed = isinstance(observed, dict) and observed.get("assumed")
     return text[0].upper() + text[1:] + (f" ({assumed})" if assumed else "")
 
 
-def _sayable(value):
+def _sayable(value: Any) -> Any:
     """Bytes of a file that are no UTF-8 are question marks: what a minion returns must be text."""
     if isinstance(value, dict):
         return {_sayable(key): _sayable(each) for key, each in value.items()}
@@ -161,7 +157,7 @@ def _sayable(value):
     return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
 
 
-def _failure(err, done, steps):
+def _failure(err: Exception, done: list[Step], steps: list[Step]) -> str:
     parts = [str(err)]
     if done:
         parts.append("Done before: " + _phrases("", done))

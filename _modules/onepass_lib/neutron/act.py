@@ -67,11 +67,15 @@ def remove(
 class Run:
     """One application of a table: what it reads, plans and writes, and what it has made."""
 
-    def __init__(self, table: dict, client: Client):
+    def __init__(self, table: dict, client: Client) -> None:
         self.table, self.rows, self.client = table, desired.rows(table), client
         self.options = {**{key: table[key] for key in OPTIONS if key in table}, "projects": list(table["projects"])}
-        self.ids, self.steps, self.sent, self.made, self.undone = {}, [], set(), [], ""
-        self.warnings, self.refused = [], False
+        self.ids: dict[tuple[str, str], str] = {}
+        self.steps: list[Step] = []
+        self.sent: set[int] = set()
+        self.made: list[tuple[str, Any]] = []
+        self.warnings: list[str] = []
+        self.undone, self.refused = "", False
 
     def read(self) -> dict:
         """What is there, as far as these rows need it."""
@@ -217,7 +221,8 @@ class Run:
         try:
             for kind, number in reversed(self.made):
                 if kind == "interface":
-                    self.client.interface(*number, False)
+                    router, subnet = number
+                    self.client.interface(router, subnet, False)
                 else:
                     self.client.remove(kind, number)
         except CommandExecutionError as err:

@@ -36,7 +36,7 @@ NAMES = {"identity": "Keystone", "network": "Neutron"}
 class CloudError(CommandExecutionError):
     """A cloud's refusal, or its silence: ``status`` is HTTP's (0: no answer), ``code`` Neutron's name of the error."""
 
-    def __init__(self, message: str, status: int = 0, code: str = ""):
+    def __init__(self, message: str, status: int = 0, code: str = "") -> None:
         super().__init__(message)
         self.status, self.code = status, code
 
@@ -56,7 +56,7 @@ class Client:
         The name of this host, for messages.
     """
 
-    def __init__(self, cloud: str | None, clouds_yaml: str | None, kept: MutableMapping, host: str):
+    def __init__(self, cloud: str | None, clouds_yaml: str | None, kept: MutableMapping, host: str) -> None:
         self.cloud, self.clouds_yaml, self.kept, self.host = cloud, clouds_yaml or CLOUDS_YAML, kept, host
 
     @classmethod
@@ -90,7 +90,9 @@ class Client:
             Filters of the API; a list asks for any of its values: ``{device_owner: [network:dhcp]}``.
         """
         service, path, plural, _ = KINDS[kind]
-        found, parameters, page = [], dict(query or {}), path
+        found: list[dict] = []
+        page: str | None = path
+        parameters: dict | None = dict(query or {})
         while page:
             answer = self._ask(service, "get", page, params=parameters)
             if answer.get("truncated"):

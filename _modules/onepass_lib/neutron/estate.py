@@ -23,7 +23,8 @@ def seen(answers: list[dict], table: Any) -> dict[str, Any]:
     """What the answer (minion, ``""`` is the master, to what it said) means: each project in a line."""
     minion = (questions(table)[0]["minions"] or [""])[0]
     plan = answers[0].get(minion)
-    found = {"lines": {}, "states": {}, "silent": [minion] if minion and plan is None else [], "fault": None}
+    silent = [minion] if minion and plan is None else []
+    found: dict[str, Any] = {"lines": {}, "states": {}, "silent": silent, "fault": None}
     found.update({"broken": [], "behind": [], "named": [], "data": {"projects": {}}})
     if found["silent"]:
         return found

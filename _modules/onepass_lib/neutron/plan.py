@@ -11,6 +11,10 @@ it has not been read: ``router_ports``, ``routers``, ``ports`` (of the networks 
 ``physical_networks``, ``shares``, ``quotas`` and ``default_quota``.
 """
 
+from collections.abc import Iterable, Iterator
+from typing import Any
+
+from onepass_lib.core.steps import Step
 from onepass_lib.neutron.row import judge, router_owners
 
 PHASES = (
@@ -31,7 +35,7 @@ PHASES = (
 # What has to be read
 
 
-def needs(rows, seen, options=None):
+def needs(rows: list[dict], seen: dict[str, Any], options: dict | None = None) -> dict[str, dict]:
     """
     Which further kinds have to be read before a plan can be made, those that have been read left out. Ports come last,
     when it is known which networks are in the way.
@@ -48,7 +52,7 @@ def needs(rows, seen, options=None):
     """
     judged = judge(rows, seen, options)
     fresh = {step["kind"] for each in judged for step in each["steps"] if step["do"] == "create"}
-    wanted = {}
+    wanted: dict[str, dict] = {}
     if any(row["router"] for row in rows):
         wanted["router_ports"] = {"device_owner": router_owners()}
     if seen.get("router_ports") is not None and "router" in fresh:
@@ -69,7 +73,7 @@ def needs(rows, seen, options=None):
 # The plan
 
 
-def plan(rows, seen, options=None):
+def plan(rows: list[dict], seen: dict[str, Any], options: dict | None = None) -> dict[str, Any]:
     """
     What is to be done for all rows, or why it is not.
 
@@ -97,25 +101,25 @@ def plan(rows, seen, options=None):
     }
 
 
-def _said(judged, kind):
+def _said(judged: list[dict], kind: str) -> list[str]:
     return [f"{each['project']}: {said}" for each in judged for said in each[kind]]
 
 
-def _verdict(row):
+def _verdict(row: dict) -> dict[str, Any]:
     return {"result": row["result"], "fields": row["fields"], "why": row["refusals"], "warnings": row["warnings"]}
 
 
 # What no row can tell alone
 
 
-def _blind(seen):
+def _blind(seen: dict[str, Any]) -> Iterator[str]:
     """An admin sees every network's type; who sees none of any must not conclude that a VLAN is free."""
     networks = seen["networks"]
     if networks and all(each["type"] is None and not each["segments"] for each in networks):
         yield "The login does not see the networks' VLANs: it is no admin's; use a cloud of clouds.yaml that is"
 
 
-def _cycles(judged):
+def _cycles(judged: list[dict]) -> Iterator[str]:
     """Rows that wait for each other's VLAN."""
     moves = {step["id"]: step for each in judged for step in each["steps"] if step["kind"] == "move"}
     left = _move_order(moves.values())[1]
@@ -124,7 +128,7 @@ def _cycles(judged):
         yield f"{names}: these exchange VLANs; move one of them to a free id first"
 
 
-def _move_order(moves):
+def _move_order(moves: Iterable[Step]) -> tuple[list[Step], list[Step]]:
     """The moves in an order in which each finds its VLAN free, and those that never will."""
     pending, ordered = list(moves), []
     while pending:
@@ -137,7 +141,7 @@ def _move_order(moves):
     return ordered, pending
 
 
-def _ordered(steps):
+def _ordered(steps: list[Step]) -> list[Step]:
     moves = _move_order([step for step in steps if step["kind"] == "move"])[0]
     rank = {id(step): number for number, step in enumerate(moves)}
     return sorted(steps, key=lambda step: (PHASES.index(step["kind"]), rank.get(id(step), 0)))

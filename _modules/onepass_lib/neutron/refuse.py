@@ -15,6 +15,8 @@ from onepass_lib.neutron.desired import OVERRIDABLE, ends, reserved
 
 # A path below the row or the table, a fault and its remedy.
 Rule = tuple[str, str, str]
+Address = ipaddress.IPv4Address | ipaddress.IPv6Address
+Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 MAX_DNS = 5
 MIN_MTU = {4: 68, 6: 1280}
 
@@ -81,7 +83,7 @@ def judge(table: dict) -> list[Fault]:
 # Rules; each yields (path, fault, remedy)
 
 
-def _row_rules(name, row, table) -> Iterator[Rule]:
+def _row_rules(name: str, row: dict, table: dict) -> Iterator[Rule]:
     if row.get("vlan") in reserved(table):
         yield "vlan", *_reserved_words(row["vlan"], table)
     cidr = row.get("cidr")
@@ -100,13 +102,13 @@ def _row_rules(name, row, table) -> Iterator[Rule]:
         yield from _ipv6_rule(row, network)
 
 
-def _reserved_words(vlan, table):
+def _reserved_words(vlan: int, table: dict) -> tuple[str, str]:
     if vlan == 1 and not table.get("allow_vlan_1"):
         return "is 1, the default of switches, in which untagged packets travel", "another id, or allow_vlan_1: true"
     return f"is {vlan}, which is reserved", "an id that is not in openstack:reserved"
 
 
-def _network(cidr):
+def _network(cidr: str) -> tuple[Network | None, tuple[str, str] | None]:
     """The network of a CIDR, or what is wrong with it; with host bits set, both."""
     if "/" not in cidr:
         return None, (f"is {cidr!r}, without a prefix", "the subnet with its prefix: 10.0.12.0/24")
@@ -128,21 +130,21 @@ def _network(cidr):
     return network, None
 
 
-def _address(text):
+def _address(text: str) -> Address | None:
     try:
         return ipaddress.ip_address(text)
     except ValueError:
         return None
 
 
-def _inside(address, network):
+def _inside(address: Address, network: Network) -> bool:
     """Whether a host of the network can have the address."""
     if address is None or address not in network:
         return False
     return address != network.network_address and (network.version == 6 or address != network.broadcast_address)
 
 
-def _gateway_rule(row, network) -> Iterator[Rule]:
+def _gateway_rule(row: dict, network: Network) -> Iterator[Rule]:
     """An IPv6 subnet's first address is that of any router there, and Neutron's own default."""
     gateway = row.get("gateway")
     if gateway is None:
@@ -156,22 +158,22 @@ def _gateway_rule(row, network) -> Iterator[Rule]:
         yield "gateway", f"is {gateway}, which no host of {network} can have", f"such as {network[1]}"
 
 
-def _pool_rule(row, network) -> Iterator[Rule]:
+def _pool_rule(row: dict, network: Network) -> Iterator[Rule]:
     whole, pools = [], row.get("pools") or []
     for number, pool in enumerate(pools):
-        first, last = ends = [_address(part.strip()) for part in pool.split("-")] if pool else (None, None)
         path = f"pools:{number}"
         if pool is None:
             continue
-        if None in ends:
+        first, last = (_address(part.strip()) for part in pool.split("-"))
+        if first is None or last is None:
             yield (
                 path,
                 f"is {pool!r}, which is no range of addresses",
                 f"such as {network[10 % network.num_addresses]}-{network[-2]}",
             )
-        elif not all(_inside(each, network) for each in ends):
+        elif not (_inside(first, network) and _inside(last, network)):
             yield path, f"is {pool}, which is not inside of {network}", f"addresses of {network}'s hosts"
-        elif last < first:
+        elif int(last) < int(first):
             yield path, f"is {pool}, which ends before it begins", f"{last}-{first}"
         else:
             whole.append((int(first), int(last), path, pool))
@@ -179,19 +181,19 @@ def _pool_rule(row, network) -> Iterator[Rule]:
     for one, other in zip(whole, whole[1:], strict=False):
         if other[0] <= one[1]:
             yield other[2], f"is {other[3]}, which overlaps {one[3]}", "pools that do not overlap"
-    gateway = _address(row.get("gateway")) if row.get("gateway") else (network[1] if "gateway" not in row else None)
-    for first, last, path, pool in whole:
-        if gateway and first <= int(gateway) <= last:
+    gateway = _address(row["gateway"]) if row.get("gateway") else (network[1] if "gateway" not in row else None)
+    for start, end, path, pool in whole:
+        if gateway and start <= int(gateway) <= end:
             yield path, f"is {pool}, which holds the gateway {gateway}", "pools without the gateway"
 
 
-def _mtu_rule(row, network) -> Iterator[Rule]:
+def _mtu_rule(row: dict, network: Network) -> Iterator[Rule]:
     mtu = row.get("mtu")
     if mtu is not None and mtu < MIN_MTU[network.version]:
         yield "mtu", f"is {mtu}, too little for IPv{network.version}", f"{MIN_MTU[network.version]} or more"
 
 
-def _ipv6_rule(row, network) -> Iterator[Rule]:
+def _ipv6_rule(row: dict, network: Network) -> Iterator[Rule]:
     mode = row.get("ipv6")
     if mode is None:
         return
@@ -203,7 +205,7 @@ def _ipv6_rule(row, network) -> Iterator[Rule]:
         yield "ipv6", f"is {mode}, in which guests make their addresses of 64 bits", "a cidr of /64, or dhcpv6-stateful"
 
 
-def _dns_rule(row, network) -> Iterator[Rule]:
+def _dns_rule(row: dict, network: Network | None) -> Iterator[Rule]:
     servers = [each for each in row.get("dns_nameservers") or [] if each]
     if len(servers) > MAX_DNS:
         yield "dns_nameservers", f"has {len(servers)} entries", f"{MAX_DNS} at most"
@@ -218,12 +220,12 @@ def _dns_rule(row, network) -> Iterator[Rule]:
             yield f"dns_nameservers:{number}", f"is {server}, of another family than {network}", other
 
 
-def _router_rule(row) -> Iterator[Rule]:
+def _router_rule(row: dict) -> Iterator[Rule]:
     if row.get("router") is not None and "gateway" in row and row["gateway"] is None:
         yield "router", "is wanted, but gateway is null", "a gateway: the address that the router gets"
 
 
-def _quota_rule(row) -> Iterator[Rule]:
+def _quota_rule(row: dict) -> Iterator[Rule]:
     quota = row.get("quota") or {}
     needs = {"networks": True, "subnets": True, "routers": row.get("router") is not None}
     for name, needed in needs.items():
@@ -231,7 +233,7 @@ def _quota_rule(row) -> Iterator[Rule]:
             yield f"quota:{name}", "is 0, but the row itself needs one", "1 or more, or -1 for no limit"
 
 
-def _reserved_rule(table) -> Iterator[Rule]:
+def _reserved_rule(table: dict) -> Iterator[Rule]:
     for number, entry in enumerate(table.get("reserved") or []):
         if entry is not None and not 1 <= ends(entry)[0] <= ends(entry)[1] <= 4094:
             yield (
@@ -241,8 +243,8 @@ def _reserved_rule(table) -> Iterator[Rule]:
             )
 
 
-def _vlan_rule(table, projects) -> Iterator[Rule]:
-    holders = {}
+def _vlan_rule(table: dict, projects: dict) -> Iterator[Rule]:
+    holders: dict[tuple[str, int], str] = {}
     for name, row in projects.items():
         physical = row.get("physical_network") or table.get("physical_network")
         if row.get("vlan") is not None and physical:
@@ -252,21 +254,21 @@ def _vlan_rule(table, projects) -> Iterator[Rule]:
                 yield f"projects:{name}:vlan", fault, "an id of its own for each project"
 
 
-def _name_rule(projects) -> Iterator[Rule]:
-    lower = {}
+def _name_rule(projects: dict) -> Iterator[Rule]:
+    lower: dict[str, str] = {}
     for name in projects:
         first = lower.setdefault(name.lower(), name)
         if first != name:
             yield f"projects:{name}", f"differs from {first!r} in case only, which Keystone may refuse", "another name"
 
 
-def _overlap_rule(table, projects) -> Iterator[Rule]:
+def _overlap_rule(table: dict, projects: dict) -> Iterator[Rule]:
     if table.get("overlap") not in ("warn", "allow"):
         for name, _, how in _overlaps(projects):
             yield f"projects:{name}:cidr", how, "a subnet of its own, or overlap: warn or allow"
 
 
-def _overlaps(projects):
+def _overlaps(projects: dict) -> Iterator:
     """Rows whose CIDR overlaps another row's: the project, its row, and how."""
     spans = []
     for name, row in projects.items():
@@ -277,7 +279,7 @@ def _overlaps(projects):
         yield other[3], projects[other[3]], f"{'is' if one[4] == other[4] else 'overlaps'} {one[4]} of {one[3]}"
 
 
-def overlapping(spans):
+def overlapping(spans: list) -> list[tuple]:
     """
     Which spans overlap one that begins before them.
 
@@ -293,5 +295,5 @@ def overlapping(spans):
     return pairs
 
 
-def _fault(path, fault, remedy):
+def _fault(path: str, fault: str, remedy: str) -> Fault:
     return {"path": path, "fault": fault, "remedy": remedy}

@@ -5,9 +5,11 @@ What there is to say of the VLANs in a cloud: who has one, what is odd, a table 
 """
 
 import ipaddress
+from collections.abc import Iterator
+from typing import Any
 
 
-def wires(seen):
+def wires(seen: dict[str, Any]) -> list[dict]:
     """
     The VLANs in use; a network with several segments has several.
 
@@ -25,7 +27,7 @@ def wires(seen):
     ]
 
 
-def compressed(wires):
+def compressed(wires: list[dict]) -> dict[str, str]:
     """
     VLAN ids as switches take them: ``12-13,100``.
 
@@ -35,13 +37,13 @@ def compressed(wires):
     Returns:
         Physical network to its ids.
     """
-    grouped = {}
+    grouped: dict[str, set] = {}
     for each in wires:
         grouped.setdefault(each["physical_network"], set()).add(each["vlan"])
     return {name: ",".join(_spans(sorted(ids))) for name, ids in sorted(grouped.items())}
 
 
-def owners(seen, vlan=None, physical_network=None):
+def owners(seen: dict[str, Any], vlan: int | None = None, physical_network: str | None = None) -> list[dict]:
     """
     The networks that have a VLAN, each with its project and CIDRs.
 
@@ -63,7 +65,7 @@ def owners(seen, vlan=None, physical_network=None):
     ]
 
 
-def orphans(seen):
+def orphans(seen: dict[str, Any]) -> list[dict]:
     """
     Networks whose project is deleted.
 
@@ -78,7 +80,7 @@ def orphans(seen):
     return [{**each, "free": f"openstack network delete {each['id']}"} for each in lost]
 
 
-def audit(seen, rows, reserved, ranges):
+def audit(seen: dict[str, Any], rows: list[dict], reserved: list[int], ranges: list[dict]) -> list[str]:
     """
     What an administrator should know of, a sentence each.
 
@@ -93,13 +95,13 @@ def audit(seen, rows, reserved, ranges):
     """
     networks = {each["id"]: each for each in seen["networks"]}
     listed = {(row["physical_network"], row["vlan"]): row["project"] for row in rows}
-    said = []
+    said: list[str] = []
     for wire in wires(seen):
         said += _audited(networks[wire["network"]], wire, seen, listed, reserved)
     return said + list(_in_shared_ranges(rows, ranges))
 
 
-def table(seen, physical_network=None):
+def table(seen: dict[str, Any], physical_network: str | None = None) -> dict[str, Any]:
     """
     The table that describes the cloud's VLAN networks, as far as a table can.
 
@@ -120,12 +122,12 @@ def table(seen, physical_network=None):
     return {"openstack": {"overlap": "allow", **ones, "projects": dict(sorted(rows.items()))}, "left_out": left_out}
 
 
-def _project(one, seen):
+def _project(one: dict, seen: dict[str, Any]) -> Any:
     mine = [each for each in seen["projects"] if each["id"] == one["project_id"]]
     return mine[0] if mine else None
 
 
-def _reason(one, vlans, seen):
+def _reason(one: dict, vlans: list[dict], seen: dict[str, Any]) -> str:
     project, subnets = _project(one, seen), _subnets(one, seen)
     others = [each for each in vlans if each["project_id"] == one["project_id"] and not each["external"]]
     reasons = {
@@ -143,11 +145,11 @@ def _reason(one, vlans, seen):
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
-def _subnets(one, seen):
+def _subnets(one: dict, seen: dict[str, Any]) -> list[dict]:
     return [each for each in seen["subnets"] if each["network_id"] == one["id"]]
 
 
-def _row(one, seen):
+def _row(one: dict, seen: dict[str, Any]) -> dict[str, Any]:
     [subnet] = _subnets(one, seen)
     first = str(ipaddress.ip_network(subnet["cidr"])[1])
     return {
@@ -162,12 +164,12 @@ def _row(one, seen):
     }
 
 
-def _project_name(one, seen):
+def _project_name(one: dict, seen: dict[str, Any]) -> str:
     project = _project(one, seen)
     return project["name"] if project else "deleted project"
 
 
-def _owned(one, wire, seen):
+def _owned(one: dict, wire: dict, seen: dict[str, Any]) -> dict[str, Any]:
     return {
         "physical_network": wire["physical_network"],
         "vlan": wire["vlan"],
@@ -180,7 +182,7 @@ def _owned(one, wire, seen):
     }
 
 
-def _audited(one, wire, seen, listed, reserved):
+def _audited(one: dict, wire: dict, seen: dict[str, Any], listed: dict, reserved: list[int]) -> list[str]:
     project, subnets = _project_name(one, seen), _subnets(one, seen)
     strangers = [each["cidr"] for each in subnets if each["project_id"] != one["project_id"]]
     key = (wire["physical_network"], wire["vlan"])
@@ -198,7 +200,7 @@ def _audited(one, wire, seen, listed, reserved):
     return [f"{where} {note}" for note, holds in notes.items() if holds]
 
 
-def _in_shared_ranges(rows, ranges):
+def _in_shared_ranges(rows: list[dict], ranges: list[dict]) -> Iterator[str]:
     """Ids that Neutron may give to anybody's network before the table's project gets it."""
     for row in rows:
         for each in ranges:
@@ -208,7 +210,7 @@ def _in_shared_ranges(rows, ranges):
                 yield f"{where} is inside of {each['minimum']}-{each['maximum']}, from which Neutron serves anybody"
 
 
-def _spans(ids):
+def _spans(ids: list[int]) -> Iterator[str]:
     """Runs of consecutive ids."""
     start = 0
     for number, vlan in enumerate(ids):

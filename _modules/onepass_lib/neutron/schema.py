@@ -6,8 +6,11 @@ What no schema can say (two projects on one VLAN, a gateway outside its CIDR) is
 """
 
 import copy
+from collections.abc import Iterable
+from typing import Any
 
 from onepass_lib.core import form
+from onepass_lib.core.steps import Fault
 
 END = r"$(?!\n)"
 SHORT, LONG = f"(?s)^.{{1,64}}{END}", f"(?s)^.{{1,255}}{END}"
@@ -42,35 +45,35 @@ QUOTAS = (
 # The schema, from the inside out. Each part's description says what would be right, and is the remedy of its faults.
 
 
-def _a(description, **constraints):
+def _a(description: str, **constraints: Any) -> dict[str, Any]:
     return {"description": description, **constraints}
 
 
-def _text(description, **constraints):
+def _text(description: str, **constraints: Any) -> dict[str, Any]:
     return _a(description, type="string", **{"minLength": 1, **constraints})
 
 
-def _number(description, lowest, highest):
+def _number(description: str, lowest: int, highest: int) -> dict[str, Any]:
     return _a(description, type="integer", minimum=lowest, maximum=highest)
 
 
-def _flag(description):
+def _flag(description: str) -> dict[str, Any]:
     return _a(description, type="boolean")
 
 
-def _one_of(description, *values):
+def _one_of(description: str, *values: Any) -> dict[str, Any]:
     return _a(description, enum=list(values))
 
 
-def _list(description, items, **constraints):
+def _list(description: str, items: dict, **constraints: Any) -> dict[str, Any]:
     return _a(description, type="array", items=items, **constraints)
 
 
-def _object(description, properties, required=()):
+def _object(description: str, properties: dict, required: Iterable[str] = ()) -> dict[str, Any]:
     return _a(description, type="object", properties=properties, required=list(required), additionalProperties=False)
 
 
-def _or_null(part):
+def _or_null(part: dict) -> dict[str, Any]:
     return {**_a(part["description"]), "if": {"type": "null"}, "else": part}
 
 
@@ -162,12 +165,12 @@ TABLE = _object(
 SCHEMA = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "openstack", **TABLE}
 
 
-def schema():
+def schema() -> dict[str, Any]:
     """The JSON Schema (draft 2020-12) of the ``openstack`` pillar, each part with its ``description``."""
     return copy.deepcopy(SCHEMA)
 
 
-def faults(table):
+def faults(table: Any) -> list[Fault]:
     """
     Where a table differs from the schema: all faults at once, in no order.
 
@@ -180,7 +183,7 @@ def faults(table):
     return form.faults(table, SCHEMA, ALIASES)
 
 
-def sound(table):
+def sound(table: Any) -> dict[str, Any]:
     """
     The table without what the schema refuses: unknown keys are left out, malformed values are ``None``.
 
