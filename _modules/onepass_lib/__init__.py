@@ -22,7 +22,7 @@ HERE = Path(__file__).resolve().parent
 
 def look(module: str) -> None:
     """
-    Before a module imports from here: if this is another copy than the one beside that module, or its files have changed
+    Before a module imports from here: if this is another copy than the one beside it, or if its files have changed
     since this process read them, the module gets its own, newly read.
 
     A minion whose own process has imported the package would hand the old one to each of its jobs, also after a sync;

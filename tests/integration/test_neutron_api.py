@@ -7,10 +7,10 @@ for an id; the ports' DNS names, a network's ``vlan_transparent`` and trunks' ow
 
 import openstack.exceptions
 import pytest
+from onepass_lib.neutron import desired, plan, seen
 from tenants import TAG
 
 import clouds
-from onepass_lib.neutron import desired, plan, seen
 
 
 def refused(call, *words, **more):

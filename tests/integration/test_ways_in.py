@@ -122,7 +122,9 @@ def test_served_modules_and_states_arrive(estate, mongod):
     master, minion = estate
     salt = master.salt_cli(timeout=600)
     synced = salt.run("saltutil.sync_all", minion_tgt=minion.id).data
-    assert set(synced["modules"]) == {f"modules.{name}" for name in names("_modules")}
+    library = {f"modules.{path.relative_to(tree.ROOT / '_modules').with_suffix('')}" for path in tree.library()}
+    library = {name.replace("/", ".") for name in library}
+    assert set(synced["modules"]) == library | {f"modules.{name}" for name in names("_modules")}
     assert set(synced["states"]) == {f"states.{name}" for name in names("_states")}
     assert salt.run("onepass.fingerprint", minion_tgt=minion.id).data == served_fingerprint(master)
     said = salt.run("mongo_client.hello", connection=f"mongodb://{mongod.address}", minion_tgt=minion.id).data

@@ -115,9 +115,7 @@ def steered(function):
     return {each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)} - NAMES
 
 
-PUBLIC = [
-    name for name, node in FACES.items() if isinstance(node, ast.FunctionDef) and name.split(".")[1][0] != "_"
-]
+PUBLIC = [name for name, node in FACES.items() if isinstance(node, ast.FunctionDef) and name.split(".")[1][0] != "_"]
 
 
 def test_no_function_does_what_any_caller_says():

@@ -6,11 +6,11 @@ import re
 from pathlib import Path
 
 import jsonschema
+import onepass_lib.core.form
 import pytest
 import yaml
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
-import onepass_lib.core.form
 import tree
 
 CASES = Path(__file__).with_name("cases")

@@ -1,7 +1,6 @@
 """What is planned for a row, from what the row says and what the cloud has: the decision table, and each field."""
 
 import pytest
-
 from onepass_lib.neutron import desired
 from onepass_lib.neutron import plan as plans
 from onepass_lib.neutron import seen as read

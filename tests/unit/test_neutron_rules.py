@@ -7,17 +7,15 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from onepass_lib.core import form
+from onepass_lib.neutron import desired, refuse, schema
 from salt.exceptions import CommandExecutionError
 
 import tree
-from onepass_lib.core import form
-from onepass_lib.neutron import desired, refuse, schema
 
 EXAMPLE = tree.ROOT / "pillar/openstack.sls"
 GOOD = yaml.safe_load(EXAMPLE.read_text())["openstack"]
 CASES = yaml.safe_load(Path(__file__).with_name("cases").joinpath("bad_openstack_pillar.yaml").read_text())
-
-
 
 
 def patched(case):
@@ -125,7 +123,9 @@ def vlan():
 
         return yaml.load(string, Loader=SaltYamlSafeLoader)
 
-    return tree.load("_modules/neutron_vlan.py", __salt__={**tree.functions("onepass", __pillar__={}), "slsutil.renderer": renderer})
+    return tree.load(
+        "_modules/neutron_vlan.py", __salt__={**tree.functions("onepass", __pillar__={}), "slsutil.renderer": renderer}
+    )
 
 
 def test_lint_answers_what_a_good_file_describes(vlan):
