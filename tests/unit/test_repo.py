@@ -316,3 +316,22 @@ def test_a_module_has_the_library_looked_at_before_it_imports_from_it(path):
         if each.name[0].islower() and f"{node.module}.{each.name}" not in ARROWS
     }
     assert not functions, "Salt's loader would take them for this module's own"
+
+
+def test_what_a_module_asks_the_loader_for_is_there():
+    """Of the bundle's own functions, by their names in the code."""
+    there = {
+        f"{path.stem}.{node.name}"
+        for path in map(ROOT.joinpath, MODULES)
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    own = {name.partition(".")[0] for name in there}
+    asked = {
+        name
+        for path in map(ROOT.joinpath, MODULES)
+        for name in re.findall(r'__salt__\["(\w+\.\w+)"\]', path.read_text())
+        if name.partition(".")[0] in own
+    }
+    assert asked <= there
+    assert len(asked) > 200
