@@ -30,7 +30,7 @@ help:
 	@echo "make test-python313  the unit tests on Debian 13's Python 3.13, as root; a part of make test"
 	@echo "make test-faults     the whole site and replica sets, each kind of fault in each phase of a run: an hour or two"
 	@echo "make test-fast       lint, unit and functional tests on Salt 3008: no root, no lab"
-	@echo "make lint            ruff, vermin, yamllint, salt-lint"
+	@echo "make lint            ruff, vermin, mypy, yamllint, salt-lint"
 	@echo "make docs            the site, into build/docs; any warning is an error"
 	@echo "make bench           measure, and write docs/benchmarks*.md and docs/scale.md"
 	@echo "make findings        run the surprises of findings/, and say which no longer hold; as root, half an hour"
@@ -89,6 +89,7 @@ lint: .venv/tools/done
 	.venv/tools/bin/ruff check .
 	.venv/tools/bin/ruff format --check --quiet .
 	.venv/tools/bin/vermin --quiet --no-tips --violations --target=3.10- _modules _states _runners
+	.venv/tools/bin/mypy --cache-dir=.venv/mypy _modules/onepass_lib
 	.venv/tools/bin/yamllint --strict .
 	.venv/tools/bin/salt-lint $$(find salt orchestrate pillar -name '*.sls' -o -name '*.jinja')
 

@@ -10,51 +10,21 @@ A state hands in three functions and gets its return back, so that a dry run sho
 
 import contextlib
 import hashlib
-import itertools
-import json
-import re
 import time
 from pathlib import Path
 
+import onepass_lib
 import salt.utils.event
 import salt.utils.hashutils
-from salt.exceptions import CommandExecutionError, SaltInvocationError
+from salt.exceptions import CommandExecutionError
+
+onepass_lib.look(__file__)
+
+import onepass_lib.core.plain
+import onepass_lib.core.steps
 
 __virtualname__ = "onepass"
 
-PAST = {
-    "initiate": "initiated",
-    "create": "created",
-    "add": "added",
-    "change": "changed",
-    "set": "set",
-    "remove": "removed",
-    "step down": "stepped down",
-    "shard": "sharded",
-    "write": "written",
-    "load": "loaded",
-    "delete": "deleted",
-    "confirm": "confirmed",
-    "tag": "tagged",
-    "attach": "attached",
-    "detach": "detached",
-    "start": "started",
-    "stop": "stopped",
-    "restart": "restarted",
-    "clone": "cloned",
-    "seal": "sealed",
-    "destroy": "destroyed",
-    "accept": "accepted",
-    "withdraw": "withdrawn",
-}
-# More steps of a kind than these are counted in a comment; their names stand in the changes.
-MANY = 8
-# Levels of a pillar, and values in it, that are read; bits of a number, as it goes from master to minion.
-DEEPEST, MOST, BITS = 100, 300000, 64
-# What JSON may hold as it is and YAML not, or not as the same: libyaml refuses JSON's pairs for what is beyond U+FFFF.
-UNSAFE = re.compile("[\x7f-\x9f\u2028\u2029\ufeff\ufffe\uffff\ud800-\udfff]|[^\x00-\uffff]")
-# A number that JSON writes without a dot is a text to YAML: 1e-05. In a string it is none.
-EXPONENT = re.compile(r'("(?:[^"\\]|\\.)*")|(?<![.0-9])([0-9]+)(e[-+][0-9]+)')
 # After these seconds a wait tells the master of itself; again after 5 times, 25 times..., when something else is seen.
 TELL_SECONDS = 2
 
@@ -96,24 +66,7 @@ def converge(name, read, plan, act, fact, test=False):
 
     .. versionadded:: 0.1.0
     """
-    ret = {"name": name, "result": False, "changes": {}, "comment": ""}
-    steps, done = [], []
-    try:
-        observed = read()
-        steps = plan(observed)
-        if not steps:
-            return dict(ret, result=True, comment=fact(observed))
-        if test:
-            return dict(ret, result=None, changes=changes(steps), comment=_sentence("would ", steps, observed))
-        for step in steps:
-            act(step)
-            done.append(step)
-        left = plan(read())
-    except (CommandExecutionError, SaltInvocationError, OSError) as err:
-        return dict(ret, changes=changes(done), comment=_failure(err, done, steps))
-    if left:
-        return dict(ret, changes=changes(done), comment="Still to do after acting: " + _phrases("", left))
-    return dict(ret, result=True, changes=changes(done), comment=_sentence("", done))
+    return onepass_lib.core.steps.converge(name, read, plan, act, fact, test)
 
 
 def changes(steps):
@@ -132,11 +85,7 @@ def changes(steps):
 
     .. versionadded:: 0.1.0
     """
-    merged = {}
-    for step in steps:
-        old = merged.get(step["what"], step)["old"]
-        merged[step["what"]] = {"old": old, "new": step["new"]}
-    return _sayable(merged)
+    return onepass_lib.core.steps.changes(steps)
 
 
 def refuse(name, what, faults):
@@ -158,9 +107,7 @@ def refuse(name, what, faults):
 
     .. versionadded:: 0.1.0
     """
-    what = what[0].upper() + what[1:]
-    said = [filter(None, [what, each["path"], f"{each['fault']}; {each['remedy']}"]) for each in faults]
-    return {"name": name, "result": False, "changes": {}, "comment": "\n".join(map(": ".join, said))}
+    return onepass_lib.core.steps.refuse(name, what, faults)
 
 
 def wait(condition, what, timeout, interval=0.1, retry=()):
@@ -307,7 +254,7 @@ def plain(value):
 
     .. versionadded:: 0.1.0
     """
-    return _plain(value, (), itertools.count())
+    return onepass_lib.core.plain.plain(value)
 
 
 def quoted(value):
@@ -326,8 +273,7 @@ def quoted(value):
 
     .. versionadded:: 0.1.0
     """
-    text = json.dumps(value, ensure_ascii=False, default=str)
-    return UNSAFE.sub(_escaped, EXPONENT.sub(lambda found: found[1] or f"{found[2]}.0{found[3]}", text))
+    return onepass_lib.core.plain.quoted(value)
 
 
 def fingerprint():
@@ -383,77 +329,3 @@ def _tell(what, seen):
     """Through the minion's own connection, which takes no time; salt-call has none."""
     if __opts__.get("__cli") != "salt-call" and __opts__.get("file_client") != "local":
         __salt__["event.fire_master"]({"what": what, "seen": seen}, "onepass/wait")
-
-
-def _escaped(found):
-    """By the number of eight digits that YAML has and JSON has not, so only where JSON's four are too few."""
-    number = 0xFFFD if "\ud800" <= found[0] <= "\udfff" else ord(found[0])
-    return f"\\u{number:04x}" if number < 0x10000 else f"\\U{number:08x}"
-
-
-class Nesting:
-    """In place of a value that no pillar has: too deep, inside of itself, or one of too many. Its form refuses it."""
-
-    def __str__(self):
-        return f"of more than {DEEPEST} levels, in a circle, or beyond {MOST} values"
-
-
-class Number:
-    """In place of a number that no pillar has, and that neither Salt nor Python's own texts take."""
-
-    def __str__(self):
-        return f"of more than {BITS} bits"
-
-
-def _plain(value, within, count):
-    """A copy in plain types; ``within`` are the values that it is a part of."""
-    if isinstance(value, int) and value.bit_length() > BITS:
-        return Number()
-    if not isinstance(value, (dict, list)):
-        return value
-    if len(within) >= DEEPEST or id(value) in within or next(count) > MOST:
-        return Nesting()
-    within = (*within, id(value))
-    if isinstance(value, dict):
-        return {key: _plain(each, within, count) for key, each in value.items()}
-    return [_plain(each, within, count) for each in value]
-
-
-def _phrases(prefix, steps):
-    verb = (lambda step: step["do"]) if prefix else (lambda step: PAST.get(step["do"], step["do"]))
-    return ", ".join(f"{prefix}{verb(step)} {what}" for step, what in _counted(steps))
-
-
-def _counted(steps):
-    """Step and object, or the number of objects where one verb meets many of a kind (the first word of ``what``)."""
-    for (_, kind), group in itertools.groupby(steps, lambda step: (step["do"], step["what"].split()[0])):
-        alike = list(group)
-        if len(alike) > MANY:
-            yield alike[0], f"{len(alike)} {kind}s"
-        else:
-            yield from ((step, step["what"]) for step in alike)
-
-
-def _sentence(prefix, steps, observed=None):
-    """What is said of the steps; a dry run adds what it had to assume of a world that it could not see."""
-    text = _phrases(prefix, steps)
-    assumed = isinstance(observed, dict) and observed.get("assumed")
-    return text[0].upper() + text[1:] + (f" ({assumed})" if assumed else "")
-
-
-def _sayable(value):
-    """Bytes of a file that are no UTF-8 are question marks: what a minion returns must be text."""
-    if isinstance(value, dict):
-        return {_sayable(key): _sayable(each) for key, each in value.items()}
-    if isinstance(value, (list, tuple)):
-        return [_sayable(each) for each in value]
-    return value.encode("utf-8", "replace").decode() if isinstance(value, str) else value
-
-
-def _failure(err, done, steps):
-    parts = [str(err)]
-    if done:
-        parts.append("Done before: " + _phrases("", done))
-    if steps[len(done) :]:
-        parts.append("Left to do: " + ", ".join(f"{step['do']} {what}" for step, what in _counted(steps[len(done) :])))
-    return ". ".join(part.rstrip(".") for part in parts) + "."

@@ -10,25 +10,15 @@ A file with Jinja in it is not plain YAML, and one in Latin-1 is no text to Salt
 Nothing here judges what a pillar means; that is for the areas' modules.
 """
 
-import contextlib
-import os
-import re
+import onepass_lib
 
-import yaml
-from salt.exceptions import CommandExecutionError
+onepass_lib.look(__file__)
 
-__virtualname__ = "pillar_files"
-
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-# Thousands of branches, each with a file, are fewer.
-MOST = 50_000
-PLAIN = re.compile(r"[-+]?(0|[1-9][0-9]*)$")
-# What PyYAML raises for a text that is none, or none of the kind that its tag says.
-UNREAD = (yaml.YAMLError, ValueError, LookupError, AttributeError, TypeError, RecursionError)
+from onepass_lib.core import pillar_file
 
 
 def __virtual__():
-    return __virtualname__
+    return "pillar_files"
 
 
 def located(faults, files):
@@ -52,8 +42,7 @@ def located(faults, files):
 
     .. versionadded:: 0.1.0
     """
-    trees = {path: tree for path in files if (tree := _readable(path)) is not None}
-    return [{**fault, **_place(fault["path"], trees)} for fault in faults]
+    return pillar_file.located(faults, files)
 
 
 def unreadable(path):
@@ -74,17 +63,7 @@ def unreadable(path):
 
     .. versionadded:: 0.1.0
     """
-    try:
-        with open(path, encoding="utf-8") as text:
-            written = text.read()
-        if "{{" not in written and "{%" not in written:
-            yaml.compose(written, yaml.SafeLoader)
-    except yaml.MarkedYAMLError as err:
-        mark = err.problem_mark
-        return {"place": f"{path}:{mark.line + 1}:{mark.column + 1}", "reason": reason(err)} if mark else None
-    except (OSError, ValueError, yaml.YAMLError):
-        return None
-    return None
+    return pillar_file.unreadable(path)
 
 
 def unread(files):
@@ -102,11 +81,7 @@ def unread(files):
 
     .. versionadded:: 0.1.0
     """
-    found = []
-    for each in filter(None, map(unreadable, files)):
-        fault = f"{each['place']}: YAML cannot read this: {each['reason']}"
-        found.append(fault)
-    return found
+    return pillar_file.unread(files)
 
 
 def reason(err):
@@ -124,8 +99,7 @@ def reason(err):
 
     .. versionadded:: 0.1.0
     """
-    problem = str(getattr(err, "problem", None) or "a value that is not what it looks like")
-    return "a tab, where blanks are wanted" if "'\\t'" in problem else problem
+    return pillar_file.reason(err)
 
 
 def oddities(path):
@@ -148,8 +122,7 @@ def oddities(path):
 
     .. versionadded:: 0.1.0
     """
-    tree = _tree(path)
-    return [dict(each, place=f"{path}:{line}") for line, each in _odd(tree, (), set())] if tree is not None else []
+    return pillar_file.oddities(path)
 
 
 def below(roots):
@@ -169,88 +142,4 @@ def below(roots):
 
     .. versionadded:: 0.1.0
     """
-    return sorted(filter(os.path.isfile, (path for root in roots for path in _below(root))))
-
-
-def _below(root):
-    seen = 0
-    for folder, folders, names in os.walk(root):
-        folders[:] = [each for each in folders if not each.startswith(".")]
-        seen += len(folders) + len(names)
-        if seen > MOST:
-            raise CommandExecutionError(
-                f"{root} holds more than {MOST} files and folders: it is no folder of pillar files alone"
-            )
-        yield from (os.path.join(folder, name) for name in names if name.endswith(".sls"))
-
-
-def _readable(path):
-    with contextlib.suppress(OSError):
-        return _tree(path)
-
-
-def _tree(path):
-    with open(path, encoding="utf-8") as text:
-        try:
-            return yaml.compose(text, Loader=LOADER)
-        except UNREAD:
-            return None
-
-
-def _place(path, trees):
-    found = {name: _walk(tree, path.split(":")) for name, tree in trees.items()}
-    deepest = max((depth for depth, _ in found.values()), default=0)
-    best = [f"{name}:{line}" for name, (depth, line) in found.items() if depth == deepest]
-    return {"place": best[0]} if deepest and len(best) == 1 else {}
-
-
-def _walk(node, parts):
-    """How many parts of the path stand in the file, and the line of the last one that does."""
-    depth, line = 0, 1
-    for part in parts:
-        key, node = _child(node, part)
-        if key is None:
-            break
-        depth, line = depth + 1, key.start_mark.line + 1
-    return depth, line
-
-
-def _child(node, part):
-    if isinstance(node, yaml.MappingNode):
-        return next(((key, value) for key, value in node.value if key.value == part), (None, None))
-    if isinstance(node, yaml.SequenceNode) and part.isdecimal() and len(part) < 9 and int(part) < len(node.value):
-        return node.value[int(part)], node.value[int(part)]
-    return None, None
-
-
-def _odd(node, where, told):
-    """What is odd in a node; one that has several places, by an alias, is told of at the first."""
-    if id(node) in told:
-        return
-    told.add(id(node))
-    if isinstance(node, yaml.MappingNode):
-        seen = set()
-        for key, value in node.value:
-            if isinstance(key.value, str) and key.value in seen:
-                yield _said(key, (*where, key.value), "is given twice", "each key once")
-            seen.add(key.value if isinstance(key.value, str) else None)
-            yield from _odd(value, (*where, str(key.value)), told)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, each in enumerate(node.value):
-            yield from _odd(each, (*where, str(number)), told)
-    elif node.tag == "tag:yaml.org,2002:int" and not PLAIN.match(node.value):
-        read = _read(node)
-        plain = node.value.lstrip("0") if node.value.isdecimal() else None
-        fault = f"is written {node.value}, which YAML reads as {read}"
-        yield _said(node, where, fault, f"{plain}, or {read}, as a plain decimal number" if plain else str(read))
-
-
-def _read(node):
-    """The number that YAML makes of it."""
-    with contextlib.suppress(*UNREAD):
-        return yaml.SafeLoader("").construct_yaml_int(node)
-    return "no number"
-
-
-def _said(node, where, fault, remedy):
-    return node.start_mark.line + 1, {"path": ":".join(where), "fault": fault, "remedy": remedy}
+    return pillar_file.below(roots)

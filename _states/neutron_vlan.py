@@ -266,7 +266,7 @@ def _short(fault, project):
 
 
 def _pillar():
-    given = __salt__["neutron_rules.given"]()
+    given = __salt__["onepass.given"]("openstack")
     return given if isinstance(given, dict) else {}
 
 

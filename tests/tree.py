@@ -14,6 +14,11 @@ def sources(kind):
     return sorted((ROOT / kind).glob("*.py"))
 
 
+def library():
+    """The files of the package that the modules import from."""
+    return sorted((ROOT / "_modules/onepass_lib").rglob("*.py"))
+
+
 def load(path, **dunders):
     """
     Import a file such as ``_modules/mongo_shard.py`` by its path.

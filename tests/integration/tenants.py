@@ -2,6 +2,8 @@
 
 import itertools
 
+from onepass_lib.neutron.client import Client
+
 BLOCKS = itertools.count(13)
 TAG = "managed-by=salt"
 
@@ -14,6 +16,10 @@ class Site:
         self.block = next(BLOCKS)
         self.first = self.block * 16
         self.login = {"cloud": "admin", "clouds_yaml": str(cloud.clouds_yaml)}
+
+    def client(self, cloud="admin"):
+        """The product's own way to the cloud, as one of its users."""
+        return Client(cloud, self.login["clouds_yaml"], {}, "here")
 
     def name(self, number=0):
         return f"p{self.block}-{number}"

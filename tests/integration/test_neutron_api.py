@@ -7,6 +7,7 @@ for an id; the ports' DNS names, a network's ``vlan_transparent`` and trunks' ow
 
 import openstack.exceptions
 import pytest
+from onepass_lib.neutron import desired, plan, seen
 from tenants import TAG
 
 import clouds
@@ -203,7 +204,7 @@ def test_a_pool_of_ids_that_is_empty(site):
     with pytest.raises(
         Exception, match=r"refuses POST /networks \(503 NoNetworkAvailable\): .*available for allocation"
     ):
-        site.modules.neutron_cloud.create("networks", asked, **site.login)
+        site.client().create("networks", asked)
     assert site.modules.neutron_vlan.free(wire, start=site.first, count=1, **site.login) == [site.first + 1]
     site.converges({**site.one(vlan=site.first + 1), "physical_network": wire})
     assert site.network().provider_segmentation_id == site.first + 1
@@ -531,13 +532,11 @@ def test_a_way_out_that_is_not_external(site):
 def test_a_member_sees_networks_and_no_vlan_and_nothing_is_concluded_of_it(site):
     demo = site.sdk.identity.find_project("demo").id
     site.make_network(0, demo)
-    login = {**site.login, "cloud": "member"}
-    seen = [site.modules.neutron_read.network(each) for each in site.modules.neutron_cloud.rows("networks", **login)]
-    own = [each for each in seen if each["project_id"] == demo]
+    found = [seen.network(each) for each in site.client("member").rows("networks")]
+    own = [each for each in found if each["project_id"] == demo]
     assert own and all((each["type"], each["vlan"]) == (None, None) for each in own)
-    rows = site.modules.neutron_rules.rows(site.table())
     base = {"domain_id": "default", "projects": [], "networks": own, "subnets": []}
-    found = site.modules.neutron_plan.plan(rows, base)
+    found = plan.plan(desired.rows(site.table()), base)
     assert found["steps"] == []
     assert "The login does not see the networks' VLANs" in found["refusals"][0]
 
@@ -550,9 +549,8 @@ def test_only_an_admin_may_write_what_we_write(site, role):
     body = {f"provider:{key}": value for key, value in fields.items()}
     made = user.post("/networks", json={"networks": [{"name": "mine", "project_id": demo, **body}]})
     assert (made.status_code, made.json()["NeutronError"]["type"]) == (403, "PolicyNotAuthorized")
-    login = {**site.login, "cloud": role}
     with pytest.raises(Exception, match=r"refuses POST /networks \(403 PolicyNotAuthorized\).*has to be an admin's"):
-        site.modules.neutron_cloud.create("networks", [{"name": "mine", "project_id": demo, **body}], **login)
+        site.client(role).create("networks", [{"name": "mine", "project_id": demo, **body}])
 
 
 def test_a_member_neither_makes_nor_sees_what_is_anothers(site):
@@ -562,9 +560,8 @@ def test_a_member_neither_makes_nor_sees_what_is_anothers(site):
     assert (asked.status_code, "'project_id' other than" in asked.text) == (400, True)
     assert (asked := member.get(f"/networks/{other.id}")).status_code == 404
     assert asked.json()["NeutronError"]["type"] == "NetworkNotFound"
-    login = {**site.login, "cloud": "member"}
     with pytest.raises(Exception, match=r"refuses PUT /networks/\S+ \(404 NetworkNotFound\)"):
-        site.modules.neutron_cloud.update("networks", other.id, {"mtu": 1400}, **login)
+        site.client("member").update("networks", other.id, {"mtu": 1400})
     assert site.sdk.network.get_network(other.id).mtu == 1500
 
 
@@ -600,9 +597,9 @@ def test_absent_asks_for_nothing_that_neutron_refuses(site):
 def test_absent_takes_the_projects_quota_with_it(site):
     site.has(site.one(quota={"networks": 5}))
     project = site.project().id
-    assert project in {each["project_id"] for each in site.modules.neutron_cloud.rows("quotas", **site.login)}
+    assert project in {each["project_id"] for each in site.client().rows("quotas")}
     assert site.absent().result is True
-    assert project not in {each["project_id"] for each in site.modules.neutron_cloud.rows("quotas", **site.login)}
+    assert project not in {each["project_id"] for each in site.client().rows("quotas")}
 
 
 def test_absent_refuses_while_a_project_that_it_is_shared_with_uses_it(site):

@@ -186,12 +186,12 @@ def test_a_run_that_is_cut_is_finished_by_the_next(site, service, call, skip, an
 def test_a_run_that_fails_can_take_back_what_it_made(site):
     table = site.table(2, rollback=True)
     table["projects"][site.name()]["quota"] = {"networks": 5}
-    quotas = site.modules.neutron_cloud.rows("quotas", **site.login)
+    quotas = site.client().rows("quotas")
     site.cloud.neutron.fault("POST /v2.0/subnets", status=503)
     ret = site.apply(table)
     assert (ret.result, ret.changes) == (False, {})
     assert "Rolled back: 5 objects" in ret.comment
-    assert site.modules.neutron_cloud.rows("quotas", **site.login) == quotas
+    assert site.client().rows("quotas") == quotas
     assert not site.project(0) and not site.project(1)
     assert site.apply(table).result is True
 

@@ -188,6 +188,8 @@ def test_served_modules_and_states_arrive(estate, mongod):
     arrived = Path(minion.config["cachedir"]) / "extmods"
     for kind in ("_modules", "_states"):
         assert {path.stem for path in (arrived / kind[1:]).glob("*.py")} == names(kind)
+    fetched = {path.relative_to(arrived / "modules") for path in (arrived / "modules/onepass_lib").rglob("*.py")}
+    assert fetched == {path.relative_to(tree.ROOT / "_modules") for path in tree.library()}
     assert salt.run("onepass.fingerprint", minion_tgt=minion.id).data == served_fingerprint(master)
     said = salt.run("mongo_client.hello", connection=f"mongodb://{mongod.address}", minion_tgt=minion.id).data
     assert said["isWritablePrimary"] is True
@@ -296,7 +298,8 @@ def test_wheel_holds_the_three_packages_only(wheel):
     with zipfile.ZipFile(wheel) as archive:
         packed = {name for name in archive.namelist() if ".dist-info/" not in name}
     assert packed == {
-        f"saltext/onepass/{kind.removeprefix('_')}/{path.name}" for kind in tree.KINDS for path in tree.sources(kind)
+        f"saltext/onepass/{str(path.relative_to(tree.ROOT)).removeprefix('_')}"
+        for path in (*tree.library(), *(path for kind in tree.KINDS for path in tree.sources(kind)))
     }
 
 

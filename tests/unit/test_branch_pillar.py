@@ -10,6 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from onepass_lib.core import pillar_file
 from salt.exceptions import CommandExecutionError
 
 import tree
@@ -273,9 +274,8 @@ def test_a_malformed_pillar_is_told_and_keeps_no_other_area_from_its_run(pillar,
 
 def test_a_directory_of_everything_is_a_fault(tmp_path, monkeypatch):
     fleet(tmp_path, 3)
-    files = tree.load("_modules/pillar_files.py")
-    monkeypatch.setattr(files, "MOST", 2)
-    salt = {**SALT, "pillar_files.below": files.below}
+    monkeypatch.setattr(pillar_file, "MOST", 2)
+    salt = {**SALT, "pillar_files.below": pillar_file.below}
     module = tree.load("_modules/branch_fleet.py", __salt__=salt, __opts__={}, __pillar__={})
     pillar = {"rings": [["b000"]], "directory": str(tmp_path)}
     [found] = module.faults(pillar)

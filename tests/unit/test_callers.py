@@ -79,11 +79,12 @@ SYSTEM = re.compile(
 SALTS_OWN = re.compile(r"(cmd|service|file|pkg|group|user|sysctl)\.[a-z_]+")
 
 
-def parsed():
-    """Each function of the execution modules by its name there, and each table that they look others up in."""
+def parsed(paths):
+    """Each function by its file's name and its own, also a class's, and each table that they look others up in."""
     found = {}
-    for path in tree.sources("_modules"):
-        for node in ast.parse(path.read_text()).body:
+    for path in paths:
+        tops = ast.parse(path.read_text()).body
+        for node in [*tops, *(each for top in tops if isinstance(top, ast.ClassDef) for each in top.body)]:
             if isinstance(node, ast.FunctionDef):
                 found[f"{path.stem}.{node.name}"] = node
             elif isinstance(node, ast.Assign):
@@ -91,7 +92,8 @@ def parsed():
     return found
 
 
-FUNCTIONS = parsed()
+FACES = parsed(tree.sources("_modules"))
+FUNCTIONS = parsed(tree.library()) | FACES
 
 
 def named(function):
@@ -99,7 +101,7 @@ def named(function):
     home = function.partition(".")[0]
     for node in ast.walk(FUNCTIONS[function]):
         if isinstance(node, ast.Call):
-            yield ast.unparse(node.func)
+            yield ".".join(ast.unparse(node.func).split(".")[-2:])
         if isinstance(node, ast.Name):
             yield f"{home}.{node.id}"
         if isinstance(node, ast.Constant) and isinstance(node.value, str):
@@ -133,9 +135,7 @@ def steered(function):
     return {each.arg for each in (*given.posonlyargs, *given.args, *given.kwonlyargs)} - NAMES
 
 
-PUBLIC = [
-    name for name, node in FUNCTIONS.items() if isinstance(node, ast.FunctionDef) and name.split(".")[1][0] != "_"
-]
+PUBLIC = [name for name, node in FACES.items() if isinstance(node, ast.FunctionDef) and name.split(".")[1][0] != "_"]
 
 
 def test_no_function_does_what_any_caller_says():

@@ -11,7 +11,7 @@ import test_neutron_rules as projects
 import yaml
 from salt.exceptions import CommandExecutionError
 
-from tree import KINDS, functions, load, sources
+from tree import KINDS, functions, library, load, sources
 
 # Functions that make a fault, and which argument of theirs is its text.
 MAKERS = {"Finding": 1, "_fault": -2, "_said": -2, "_refusal": 1}
@@ -38,12 +38,11 @@ def template(node):
 
 def texts():
     """(where, text) of each message; one that only hands on another's words is that other's."""
-    for kind in KINDS:
-        for path in sources(kind):
-            for node in ast.walk(ast.parse(path.read_text())):
-                found = message(node)
-                if found is not None and any(map(str.isalpha, template(found).removeprefix("is "))):
-                    yield f"{path.name}:{node.lineno}", " ".join(template(found).split()), isinstance(node, ast.Raise)
+    for path in (*library(), *(path for kind in KINDS for path in sources(kind))):
+        for node in ast.walk(ast.parse(path.read_text())):
+            found = message(node)
+            if found is not None and any(map(str.isalpha, template(found).removeprefix("is "))):
+                yield f"{path.name}:{node.lineno}", " ".join(template(found).split()), isinstance(node, ast.Raise)
 
 
 def message(node):
@@ -81,7 +80,7 @@ def told(module_loaders):
     """All faults of all cases of pillars and arguments that cannot be right, as they are printed."""
     modules = module_loaders.modules
     found = [fault for case in branches.CASES for fault in branches.faults(branches.patched(case))]
-    found += [fault for case in projects.CASES for fault in projects.rules.faults(projects.patched(case))]
+    found += [fault for case in projects.CASES for fault in projects.refuse.faults(projects.patched(case))]
     found += [
         fault for case in networks.CASES for fault in modules.dnsmasq_fwd.faults(networks.changed(case["change"]))
     ]

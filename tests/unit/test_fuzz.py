@@ -125,7 +125,6 @@ def mongodb(estate, pillar):
 
 def openstack(estate, pillar):
     found = estate.judged("neutron_rules", pillar)
-    estate.asked("neutron_schema.faults", pillar)
     assert isinstance(estate.asked("neutron_vlan.lint", pillar), str) is bool(found)
     estate.drawn("neutron_estate", pillar)
     estate.rendered("api.dc", {"openstack": pillar}, "openstack")

@@ -1,15 +1,10 @@
 """What is planned for a row, from what the row says and what the cloud has: the decision table, and each field."""
 
 import pytest
+from onepass_lib.neutron import desired
+from onepass_lib.neutron import plan as plans
+from onepass_lib.neutron import seen as read
 
-import tree
-
-SALT = {}
-rules = tree.load("_modules/neutron_rules.py", __salt__=SALT)
-plans = tree.load("_modules/neutron_plan.py", __salt__=SALT)
-read = tree.load("_modules/neutron_read.py", __salt__=SALT)
-SALT["neutron_rules.meant"] = rules.meant
-SALT.update(tree.functions("neutron_row", __salt__=SALT))
 TAG = "managed-by=salt"
 PROJECTS = [{"id": f"p-{n}", "name": n, "domain_id": "default", "enabled": True, "tags": []} for n in ("demo", "shop")]
 
@@ -57,7 +52,7 @@ def world(networks=(), subnets=(), **more):
 
 def rows(**changes):
     row = {"vlan": 12, "cidr": "10.0.12.0/24", **changes}
-    return rules.rows({"physical_network": "physnet1", "projects": {"demo": row}})
+    return desired.rows({"physical_network": "physnet1", "projects": {"demo": row}})
 
 
 def plan(seen, options=None, **changes):
@@ -379,7 +374,7 @@ def moving(wanted, have):
     projects = [{**PROJECTS[0], "id": f"p-{name}", "name": name} for name in wanted]
     networks = [network(f"n-{name}", f"{name}-net", f"p-{name}", have[name]) for name in wanted]
     subnets = [subnet(f"s-{name}", f"n-{name}", table[name]["cidr"], f"p-{name}") for name in wanted]
-    made = rules.rows({"physical_network": "physnet1", "on_drift": "move", "projects": table})
+    made = desired.rows({"physical_network": "physnet1", "on_drift": "move", "projects": table})
     return plans.plan(made, world(networks, subnets, projects=projects))
 
 
@@ -461,7 +456,7 @@ def test_an_overlap_is_told_on_every_run_or_not_at_all(overlap, said):
 
 def test_ports_are_read_once_all_networks_that_are_in_the_way_are_known():
     table = {"demo": {"vlan": 12, "cidr": "10.0.12.0/24"}, "shop": {"vlan": 20, "cidr": "10.0.20.0/24", "router": {}}}
-    wanted = rules.rows({"physical_network": "physnet1", "projects": table})
+    wanted = desired.rows({"physical_network": "physnet1", "projects": table})
     wide = subnet("s3", "n3", "10.0.0.0/16", "p-shop", gateway_ip="10.0.0.1", allocation_pools=[])
     seen = world(
         [network("n1", vlan=13), network("n2", "shop-net", "p-shop", 20), network("n3", "wide", "p-shop", 21)],
@@ -479,7 +474,7 @@ def test_ports_are_read_once_all_networks_that_are_in_the_way_are_known():
 @pytest.mark.parametrize("count", [1, 10, 100])
 def test_what_is_read_does_not_depend_on_the_number_of_rows(count):
     table = {f"p{n}": {"vlan": 2 + n, "cidr": f"10.{n}.0.0/24"} for n in range(count)}
-    fresh = rules.rows({"physical_network": "physnet1", "projects": table})
+    fresh = desired.rows({"physical_network": "physnet1", "projects": table})
     base = {"domain_id": "default", "projects": [], "networks": [], "subnets": []}
     assert sorted(plans.needs(fresh, base)) == ["physical_networks", "quotas"]
     assert plans.needs(rows(), {key: SAME[key] for key in base}) == {}

@@ -7,6 +7,8 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
+from onepass_lib.core import form
+from onepass_lib.neutron import desired, refuse, schema
 from salt.exceptions import CommandExecutionError
 
 import tree
@@ -16,21 +18,13 @@ GOOD = yaml.safe_load(EXAMPLE.read_text())["openstack"]
 CASES = yaml.safe_load(Path(__file__).with_name("cases").joinpath("bad_openstack_pillar.yaml").read_text())
 
 
-SALT = {**tree.functions("pillar_files"), **tree.functions("onepass", __pillar__={})}
-SALT.update(tree.functions("pillar_form", __salt__=SALT))
-SALT.update(tree.functions("neutron_schema", __salt__=SALT))
-SALT.update(tree.functions("neutron_report"))
-SALT.update(tree.functions("neutron_rules", __salt__=SALT, __pillar__={}))
-rules = tree.load("_modules/neutron_rules.py", __salt__=SALT, __pillar__={})
-
-
 def patched(case):
     return case["pillar"] if "pillar" in case else tree.patched(GOOD, case)
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
 def test_a_bad_table_has_exactly_its_faults(case):
-    found = {each["path"]: f"{each['fault']}; {each['remedy']}" for each in rules.faults(patched(case))}
+    found = {each["path"]: f"{each['fault']}; {each['remedy']}" for each in refuse.faults(patched(case))}
     assert sorted(found) == sorted(
         f"openstack:{path}".removesuffix(":") if not path else f"openstack:{path}" for path in case["faults"]
     ), found
@@ -64,11 +58,11 @@ def test_the_cases_are_as_many_as_promised():
     ids=["example", "VLAN 1 allowed", "overlap allowed", "one id on two physical networks", "IPv6", "smallest"],
 )
 def test_a_good_table_has_no_fault(changes):
-    assert rules.faults({**GOOD, **changes}) == []
+    assert refuse.faults({**GOOD, **changes}) == []
 
 
 def test_rows_have_one_form():
-    tellers, vault, cashpoints = rules.rows(GOOD)
+    tellers, vault, cashpoints = desired.rows(GOOD)
     assert tellers["network"] == "tellers-net"
     assert tellers["router"] == {"name": "tellers-router", "external": "internet"}
     assert (tellers["gateway"], vault["gateway"], cashpoints["gateway"]) == (None, "", "10.14.0.254")
@@ -80,15 +74,15 @@ def test_rows_have_one_form():
 def test_overlaps_that_are_let_pass_are_told():
     projects = {n: {"vlan": v, "cidr": c} for n, v, c in (("a", 2, "10.1.0.0/16"), ("b", 3, "10.1.2.0/24"))}
     table = {"cloud": "bank", "physical_network": "physnet1", "projects": projects}
-    assert [each["path"] for each in rules.faults(table)] == ["openstack:projects:b:cidr"]
-    assert rules.faults({**table, "overlap": "warn"}) == []
-    assert rules.warnings({**table, "overlap": "warn"}) == ["b: 10.1.2.0/24 overlaps 10.1.0.0/16 of a"]
-    assert rules.warnings({**table, "overlap": "allow"}) == []
+    assert [each["path"] for each in refuse.faults(table)] == ["openstack:projects:b:cidr"]
+    assert refuse.faults({**table, "overlap": "warn"}) == []
+    assert refuse.warnings({**table, "overlap": "warn"}) == ["b: 10.1.2.0/24 overlaps 10.1.0.0/16 of a"]
+    assert refuse.warnings({**table, "overlap": "allow"}) == []
 
 
 def test_what_is_reserved():
-    assert rules.reserved({"reserved": [7, "4093-4094"]}) == [1, 7, 4093, 4094]
-    assert rules.reserved({"allow_vlan_1": True}) == []
+    assert desired.reserved({"reserved": [7, "4093-4094"]}) == [1, 7, 4093, 4094]
+    assert desired.reserved({"allow_vlan_1": True}) == []
 
 
 JUNK = [None, True, 7, -0.5, "", "junk", [], [None], [[]], {}, {"junk": {}}, {7: None}]
@@ -112,9 +106,9 @@ def test_junk_anywhere_is_a_fault_at_worst(junk):
             holder[where[-1]] = copy.deepcopy(junk)
         else:
             bad = junk
-        assert isinstance(rules.faults(bad), list)
-        rules.summary(bad)
-        rules.places(bad)
+        assert isinstance(refuse.faults(bad), list)
+        desired.summary(bad)
+        desired.places(bad)
 
 
 # What is written in a file
@@ -122,14 +116,16 @@ def test_junk_anywhere_is_a_fault_at_worst(junk):
 
 @pytest.fixture
 def vlan():
-    """The module's ``lint``, with a renderer that reads plain YAML as Salt does."""
+    """``neutron_vlan`` with a renderer that reads plain YAML as Salt does."""
 
     def renderer(string, default_renderer):
         from salt.utils.yamlloader import SaltYamlSafeLoader
 
         return yaml.load(string, Loader=SaltYamlSafeLoader)
 
-    return tree.load("_modules/neutron_vlan.py", __salt__={**SALT, "slsutil.renderer": renderer})
+    return tree.load(
+        "_modules/neutron_vlan.py", __salt__={**tree.functions("onepass", __pillar__={}), "slsutil.renderer": renderer}
+    )
 
 
 def test_lint_answers_what_a_good_file_describes(vlan):
@@ -193,10 +189,10 @@ def test_a_file_in_the_place_of_the_table_is_named(modules):
         modules.neutron_vlan.lint("/srv/os.sls")
 
 
-def test_without_jsonschema_it_is_said_what_to_install():
-    bare = tree.load("_modules/neutron_rules.py", __salt__=tree.functions("onepass"))
+def test_without_jsonschema_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setattr(form, "HAS_JSONSCHEMA", False)
     with pytest.raises(CommandExecutionError, match="salt-pip install 'jsonschema"):
-        bare.faults(GOOD)
+        refuse.faults(GOOD)
 
 
 # The schema itself
@@ -210,9 +206,9 @@ def parts(value):
 
 
 def test_schema_is_legal_and_explains_itself():
-    schema = SALT["neutron_schema.schema"]()
-    jsonschema.Draft202012Validator.check_schema(schema)
-    named = [each for part in parts(schema) for each in part.get("properties", {}).values()]
+    whole = schema.schema()
+    jsonschema.Draft202012Validator.check_schema(whole)
+    named = [each for part in parts(whole) for each in part.get("properties", {}).values()]
     assert len(named) >= 40
     assert all(each.get("description") for each in named)
-    json.dumps(schema)
+    json.dumps(whole)

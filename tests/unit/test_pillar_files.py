@@ -1,11 +1,9 @@
 """Where something stands in a pillar file, and what YAML reads otherwise than it is written."""
 
 import pytest
+from onepass_lib.core import pillar_file as files
 from salt.exceptions import CommandExecutionError
 
-import tree
-
-files = tree.load("_modules/pillar_files.py")
 TEXT = "a:\n  b: [1, {c: 012}]\n  d: 12:30\n  d: 1\n  e: 0x1f\n  f: '012'\n"
 
 

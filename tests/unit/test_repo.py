@@ -14,7 +14,7 @@ import salt.pillar
 from salt.state import STATE_INTERNAL_KEYWORDS
 from salt.utils.args import format_call
 
-from tree import KINDS, ROOT, load, sources
+from tree import KINDS, ROOT, library, load, sources
 
 MODULES = [path.relative_to(ROOT) for kind in KINDS for path in sources(kind)]
 SLS = {kind: sorted((ROOT / kind).rglob("*.sls")) for kind in ("salt", "orchestrate")}
@@ -262,3 +262,84 @@ def test_the_openstack_orchestration_runs_on_the_master_or_on_the_minion_that_is
         modules, states = minion("hq_master", local)
         chunks = checked(modules["state.show_low_sls"]("orchestrate.openstack"), states)
         assert [chunk["state"] for chunk in chunks if chunk["__id__"] == "openstack-vlans"] == [state]
+
+
+# The library: what its modules import is below them
+
+
+def imports_of(path):
+    """The library's files that a file imports, by their names from the library's folder on."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (each.name for each in node.names if each.name.startswith("onepass_lib."))
+        elif isinstance(node, ast.ImportFrom) and str(node.module).startswith("onepass_lib"):
+            inside = ROOT.joinpath("_modules", *node.module.split("."))
+            names = [f"{node.module}.{each.name}" for each in node.names]
+            yield from names if inside.is_dir() else [node.module]
+
+
+def dotted(path):
+    return ".".join(path.relative_to(ROOT / "_modules").with_suffix("").parts).removesuffix(".__init__")
+
+
+ARROWS = {dotted(path): set(imports_of(path)) for path in library()}
+
+
+def below(name, seen=()):
+    assert name not in seen, f"a circle: {' -> '.join([*seen, name])}"
+    return {name}.union(*(below(each, (*seen, name)) for each in ARROWS[name]))
+
+
+def test_imports_of_the_library_end_and_point_to_files_that_there_are():
+    assert all(below(name) <= ARROWS.keys() for name in ARROWS)
+    assert sum(map(len, ARROWS.values())) > 20
+
+
+def test_an_area_imports_from_itself_and_the_core_only():
+    for name, arrows in ARROWS.items():
+        areas = {each.split(".")[1] for each in arrows}
+        assert areas <= {"core", *name.split(".")[1:2]}, name
+
+
+@pytest.mark.parametrize("path", library(), ids=dotted)
+def test_the_library_is_plain_python(path):
+    """Nothing of Salt's loader in it, its own imports absolute and at the top."""
+    parsed = ast.parse(path.read_text())
+    names = {node.id for node in ast.walk(parsed) if isinstance(node, ast.Name) and re.fullmatch("__[a-z]+__", node.id)}
+    assert names <= ({"__name__", "__file__", "__load__"} if path.name == "__init__.py" else set())
+    inner = [node for node in ast.walk(parsed) if isinstance(node, ast.ImportFrom) and node not in parsed.body]
+    assert not [node.module for node in inner if str(node.module).startswith("onepass_lib") or node.level]
+
+
+@pytest.mark.parametrize("path", [path for path in sources("_modules") if "onepass_lib" in path.read_text()], ids=str)
+def test_a_module_has_the_library_looked_at_before_it_imports_from_it(path):
+    lines = [line for line in path.read_text().splitlines() if "onepass_lib" in line]
+    assert lines[:2] == ["import onepass_lib", "onepass_lib.look(__file__)"]
+    taken = [node for node in ast.parse(path.read_text()).body if isinstance(node, ast.ImportFrom)]
+    functions = {
+        each.name
+        for node in taken
+        if str(node.module).startswith("onepass_lib")
+        for each in node.names
+        if each.name[0].islower() and f"{node.module}.{each.name}" not in ARROWS
+    }
+    assert not functions, "Salt's loader would take them for this module's own"
+
+
+def test_what_a_module_asks_the_loader_for_is_there():
+    """Of the bundle's own functions, by their names in the code."""
+    there = {
+        f"{path.stem}.{node.name.rstrip('_')}"
+        for path in map(ROOT.joinpath, MODULES)
+        for node in ast.parse(path.read_text()).body
+        if isinstance(node, ast.FunctionDef)
+    }
+    own = {name.partition(".")[0] for name in there}
+    asked = {
+        name
+        for path in map(ROOT.joinpath, MODULES)
+        for name in re.findall(r'__salt__\["(\w+\.\w+)"\]', path.read_text())
+        if name.partition(".")[0] in own
+    }
+    assert asked <= there
+    assert len(asked) > 200

@@ -1,21 +1,15 @@
 """
 What there is to say of the VLANs in a cloud: who has one, what is odd, a table of all of them. Pure.
 
-.. versionadded:: 0.1.0
-
-Used by the questions of :py:mod:`neutron_vlan`. ``seen`` is what :py:func:`neutron_read.base` answers.
+``seen`` is what ``seen.base`` answers.
 """
 
 import ipaddress
-
-__virtualname__ = "neutron_report"
-
-
-def __virtual__():
-    return __virtualname__
+from collections.abc import Iterator
+from typing import Any
 
 
-def wires(seen):
+def wires(seen: dict[str, Any]) -> list[dict]:
     """
     The VLANs in use; a network with several segments has several.
 
@@ -24,14 +18,6 @@ def wires(seen):
 
     Returns:
         List of mappings: ``physical_network``, ``vlan`` and ``network`` (its id).
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_report.wires '{networks: []}'
-
-    .. versionadded:: 0.1.0
     """
     return [
         {"physical_network": wire["physical_network"], "vlan": wire["vlan"], "network": one["id"]}
@@ -41,7 +27,7 @@ def wires(seen):
     ]
 
 
-def compressed(wires):
+def compressed(wires: list[dict]) -> dict[str, str]:
     """
     VLAN ids as switches take them: ``12-13,100``.
 
@@ -50,22 +36,14 @@ def compressed(wires):
 
     Returns:
         Physical network to its ids.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_report.compressed '[{physical_network: physnet1, vlan: 12}]'
-
-    .. versionadded:: 0.1.0
     """
-    grouped = {}
+    grouped: dict[str, set] = {}
     for each in wires:
         grouped.setdefault(each["physical_network"], set()).add(each["vlan"])
     return {name: ",".join(_spans(sorted(ids))) for name, ids in sorted(grouped.items())}
 
 
-def owners(seen, vlan=None, physical_network=None):
+def owners(seen: dict[str, Any], vlan: int | None = None, physical_network: str | None = None) -> list[dict]:
     """
     The networks that have a VLAN, each with its project and CIDRs.
 
@@ -78,14 +56,6 @@ def owners(seen, vlan=None, physical_network=None):
 
     Returns:
         List of mappings, see :py:func:`neutron_vlan.owner`.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_report.owners '{projects: [], networks: [], subnets: []}' 12
-
-    .. versionadded:: 0.1.0
     """
     networks = {each["id"]: each for each in seen["networks"]}
     return [
@@ -95,7 +65,7 @@ def owners(seen, vlan=None, physical_network=None):
     ]
 
 
-def orphans(seen):
+def orphans(seen: dict[str, Any]) -> list[dict]:
     """
     Networks whose project is deleted.
 
@@ -104,68 +74,44 @@ def orphans(seen):
 
     Returns:
         List of mappings, see :py:func:`neutron_vlan.orphans`.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_report.orphans '{projects: [], networks: [], subnets: []}'
-
-    .. versionadded:: 0.1.0
     """
     known = {each["id"] for each in seen["projects"]} | {"", None}
     lost = [each for each in owners(seen) if each["project_id"] not in known]
     return [{**each, "free": f"openstack network delete {each['id']}"} for each in lost]
 
 
-def audit(seen, rows, reserved, ranges):
+def audit(seen: dict[str, Any], rows: list[dict], reserved: list[int], ranges: list[dict]) -> list[str]:
     """
     What an administrator should know of, a sentence each.
 
     seen
         What is there.
     rows
-        The table's rows, see :py:func:`neutron_rules.rows`.
+        The table's rows, see ``desired.rows``.
     reserved
         List of VLAN ids.
     ranges
-        See :py:func:`neutron_read.ranges`.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_report.audit '{projects: [], networks: [], subnets: []}' '[]' '[]' '[]'
-
-    .. versionadded:: 0.1.0
+        See ``seen.ranges``.
     """
     networks = {each["id"]: each for each in seen["networks"]}
     listed = {(row["physical_network"], row["vlan"]): row["project"] for row in rows}
-    said = []
+    said: list[str] = []
     for wire in wires(seen):
         said += _audited(networks[wire["network"]], wire, seen, listed, reserved)
     return said + list(_in_shared_ranges(rows, ranges))
 
 
-def table(seen, physical_network=None):
+def table(seen: dict[str, Any], physical_network: str | None = None) -> dict[str, Any]:
     """
     The table that describes the cloud's VLAN networks, as far as a table can.
 
     seen
-        What is there, see :py:mod:`neutron_plan`.
+        What is there, see ``plan``.
     physical_network
         Only this one. Default: all.
 
     Returns:
         ``openstack``: the table. ``left_out``: network to the reason for which no row describes it.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_report.table '{domain_id: default, projects: [], networks: [], subnets: []}'
-
-    .. versionadded:: 0.1.0
     """
     wires = [each for each in seen["networks"] if physical_network in (None, each["physical_network"])]
     vlans = [each for each in wires if each["segments"] or each["type"] == "vlan"]
@@ -176,12 +122,12 @@ def table(seen, physical_network=None):
     return {"openstack": {"overlap": "allow", **ones, "projects": dict(sorted(rows.items()))}, "left_out": left_out}
 
 
-def _project(one, seen):
+def _project(one: dict, seen: dict[str, Any]) -> Any:
     mine = [each for each in seen["projects"] if each["id"] == one["project_id"]]
     return mine[0] if mine else None
 
 
-def _reason(one, vlans, seen):
+def _reason(one: dict, vlans: list[dict], seen: dict[str, Any]) -> str:
     project, subnets = _project(one, seen), _subnets(one, seen)
     others = [each for each in vlans if each["project_id"] == one["project_id"] and not each["external"]]
     reasons = {
@@ -199,11 +145,11 @@ def _reason(one, vlans, seen):
     return next((reason for reason, holds in reasons.items() if holds), "")
 
 
-def _subnets(one, seen):
+def _subnets(one: dict, seen: dict[str, Any]) -> list[dict]:
     return [each for each in seen["subnets"] if each["network_id"] == one["id"]]
 
 
-def _row(one, seen):
+def _row(one: dict, seen: dict[str, Any]) -> dict[str, Any]:
     [subnet] = _subnets(one, seen)
     first = str(ipaddress.ip_network(subnet["cidr"])[1])
     return {
@@ -218,12 +164,12 @@ def _row(one, seen):
     }
 
 
-def _project_name(one, seen):
+def _project_name(one: dict, seen: dict[str, Any]) -> str:
     project = _project(one, seen)
     return project["name"] if project else "deleted project"
 
 
-def _owned(one, wire, seen):
+def _owned(one: dict, wire: dict, seen: dict[str, Any]) -> dict[str, Any]:
     return {
         "physical_network": wire["physical_network"],
         "vlan": wire["vlan"],
@@ -236,7 +182,7 @@ def _owned(one, wire, seen):
     }
 
 
-def _audited(one, wire, seen, listed, reserved):
+def _audited(one: dict, wire: dict, seen: dict[str, Any], listed: dict, reserved: list[int]) -> list[str]:
     project, subnets = _project_name(one, seen), _subnets(one, seen)
     strangers = [each["cidr"] for each in subnets if each["project_id"] != one["project_id"]]
     key = (wire["physical_network"], wire["vlan"])
@@ -254,7 +200,7 @@ def _audited(one, wire, seen, listed, reserved):
     return [f"{where} {note}" for note, holds in notes.items() if holds]
 
 
-def _in_shared_ranges(rows, ranges):
+def _in_shared_ranges(rows: list[dict], ranges: list[dict]) -> Iterator[str]:
     """Ids that Neutron may give to anybody's network before the table's project gets it."""
     for row in rows:
         for each in ranges:
@@ -264,7 +210,7 @@ def _in_shared_ranges(rows, ranges):
                 yield f"{where} is inside of {each['minimum']}-{each['maximum']}, from which Neutron serves anybody"
 
 
-def _spans(ids):
+def _spans(ids: list[int]) -> Iterator[str]:
     """Runs of consecutive ids."""
     start = 0
     for number, vlan in enumerate(ids):

@@ -1,46 +1,34 @@
 """
 The steps that take a project's network away, or the reasons why it stays. Pure.
 
-.. versionadded:: 0.1.0
-
-Used by :py:func:`neutron_vlan.remove`. What is not ours, and what is in use, is never removed.
+What is not ours, and what is in use, is never removed.
 """
 
-__virtualname__ = "neutron_removal"
+from collections.abc import Iterator
+from typing import Any
 
-TAG = "managed-by=salt"
+from onepass_lib.core.steps import Step
+from onepass_lib.neutron.client import TAG
+from onepass_lib.neutron.row import router_owners
 
 
-def __virtual__():
-    return __virtualname__
-
-
-def needs(row, seen):
+def needs(row: dict, seen: dict[str, Any]) -> dict[str, dict]:
     """
     What has to be read beside projects, networks and subnets.
 
     row
         Mapping with ``project`` and ``network``.
     seen
-        What is there, see :py:func:`neutron_read.base`.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_removal.needs '{project: tellers, network: tellers-net}' \
-            '{domain_id: default, projects: [], networks: [], subnets: []}'
-
-    .. versionadded:: 0.1.0
+        What is there, see ``seen.base``.
     """
     if not _project(row, seen):
         return {}
     numbers = [each["id"] for each in _named(row, seen)]
-    routers = {"routers": {}, "router_ports": {"device_owner": _owners()}}
+    routers = {"routers": {}, "router_ports": {"device_owner": router_owners()}}
     return {**routers, **({"ports": {"network_id": numbers}, "shares": {"object_type": "network"}} if numbers else {})}
 
 
-def plan(row, seen, remove_project=False, force=False):
+def plan(row: dict, seen: dict[str, Any], remove_project: bool = False, force: bool = False) -> dict[str, list]:
     """
     The steps, or the refusals.
 
@@ -55,21 +43,13 @@ def plan(row, seen, remove_project=False, force=False):
 
     Returns:
         ``steps`` and ``refusals``; one of them is empty.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_removal.plan '{project: tellers, network: tellers-net}' \
-            '{domain_id: default, projects: [], networks: [], subnets: []}'
-
-    .. versionadded:: 0.1.0
     """
     project, named = _project(row, seen), _named(row, seen)
     if len(named) > 1:
         numbers = ", ".join(each["id"] for each in named)
         return {"steps": [], "refusals": [f"{row['project']} has {len(named)} networks {row['network']}: {numbers}"]}
-    refusals, steps = [], []
+    refusals: list[str] = []
+    steps: list[Step] = []
     for one in named:
         refusals += _refusals(row, one, seen, force)
         steps += _steps(row, one, seen)
@@ -82,24 +62,20 @@ def plan(row, seen, remove_project=False, force=False):
     return {"steps": [] if refusals else steps, "refusals": refusals}
 
 
-def _project(row, seen):
+def _project(row: dict, seen: dict[str, Any]) -> dict | None:
     mine = [
         each for each in seen["projects"] if (each["name"], each["domain_id"]) == (row["project"], seen["domain_id"])
     ]
     return mine[0] if mine else None
 
 
-def _named(row, seen):
+def _named(row: dict, seen: dict[str, Any]) -> list[dict]:
     project = _project(row, seen)
     wanted = (project["id"], row["network"]) if project else None
     return [each for each in seen["networks"] if (each["project_id"], each["name"]) == wanted]
 
 
-def _owners():
-    return __salt__["neutron_row.router_owners"]()
-
-
-def _refusals(row, one, seen, force):
+def _refusals(row: dict, one: dict, seen: dict[str, Any], force: bool) -> Iterator[str]:
     if TAG not in one["tags"] and not force:
         remedy = "it is not ours; force: true removes it all the same"
         yield f"network {row['project']}/{one['name']} ({one['id']}) has not the tag {TAG}: {remedy}"
@@ -112,11 +88,11 @@ def _refusals(row, one, seen, force):
         yield f"port {each['id']} ({address}) of network {one['name']} is used by {used}; {remedy}"
 
 
-def _foreign_ports(one, seen, force):
+def _foreign_ports(one: dict, seen: dict[str, Any], force: bool) -> Iterator[dict]:
     """Ports that do not go with the network: all but those of DHCP and of our routers."""
     ours = {each["id"] for each in seen["routers"] if force or TAG in (each.get("tags") or [])}
     for each in seen["ports"]:
-        of_router = each["owner"] in _owners() and each["device_id"] in ours
+        of_router = each["owner"] in router_owners() and each["device_id"] in ours
         if (
             each["network_id"] == one["id"]
             and not of_router
@@ -125,7 +101,7 @@ def _foreign_ports(one, seen, force):
             yield each
 
 
-def _steps(row, one, seen):
+def _steps(row: dict, one: dict, seen: dict[str, Any]) -> list[Step]:
     project, network = row["project"], f"{row['project']}/{one['name']}"
     subnets = {each["id"]: each for each in seen["subnets"] if each["network_id"] == one["id"]}
     steps = [
@@ -142,14 +118,14 @@ def _steps(row, one, seen):
     return [*steps, _remove("networks", f"network {network}", old, one["id"])]
 
 
-def _target(share, seen):
+def _target(share: dict, seen: dict[str, Any]) -> str:
     named = {each["id"]: each["name"] for each in seen["projects"]}
     return named.get(share["target_tenant"], share["target_tenant"])
 
 
-def _router_steps(project, one, subnets, seen):
+def _router_steps(project: dict, one: dict, subnets: dict, seen: dict[str, Any]) -> Iterator[Step]:
     """Interfaces are taken away; a router that has no other one goes with its last."""
-    inside = [each for each in seen["ports"] if each["network_id"] == one["id"] and each["owner"] in _owners()]
+    inside = [each for each in seen["ports"] if each["network_id"] == one["id"] and each["owner"] in router_owners()]
     for number in dict.fromkeys(each["device_id"] for each in inside):
         router = next((each for each in seen["routers"] if each["id"] == number), {"name": number})
         what = f"router {project}/{router['name']}"
@@ -160,7 +136,7 @@ def _router_steps(project, one, subnets, seen):
             yield _remove("routers", what, None, number)
 
 
-def _idle_routers(project, seen, going):
+def _idle_routers(project: dict, seen: dict[str, Any], going: list[str]) -> Iterator[Step]:
     """Our routers of the project that serve nothing, such as one whose removal was cut after its interface's."""
     for each in seen["routers"]:
         ours = each["project_id"] == project["id"] and TAG in (each.get("tags") or [])
@@ -168,13 +144,13 @@ def _idle_routers(project, seen, going):
             yield _remove("routers", f"router {project['name']}/{each['name']}", None, each["id"])
 
 
-def _inside(router, seen):
+def _inside(router: str, seen: dict[str, Any]) -> set[str]:
     """The networks on which the router has interfaces; the way out of the cloud is none."""
     outside = {each["id"] for each in seen["networks"] if each["external"]}
     return {each["network_id"] for each in seen["router_ports"] if each["device_id"] == router} - outside
 
 
-def _project_refusals(project, seen, steps, force):
+def _project_refusals(project: dict, seen: dict[str, Any], steps: list[Step], force: bool) -> Iterator[str]:
     if TAG not in (project["tags"] or []) and not force:
         remedy = "it is not ours; force: true removes it all the same"
         yield f"project {project['name']} has not the tag {TAG}: {remedy}"
@@ -185,5 +161,5 @@ def _project_refusals(project, seen, steps, force):
             yield f"project {project['name']} has {kind} {each['name']} ({each['id']}), which would be an orphan"
 
 
-def _remove(kind, what, old, number):
+def _remove(kind: str, what: str, old: Any, number: str) -> Step:
     return {"do": "remove", "kind": kind, "what": what, "old": old, "new": None, "id": number}

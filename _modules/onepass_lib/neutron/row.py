@@ -1,17 +1,18 @@
 """
 One project's row against what is in the cloud: its steps, what differs, what is refused and why. Pure.
 
-.. versionadded:: 0.1.0
-
-Here are the decisions of :py:mod:`neutron_plan`, which puts the rows' steps in order: whether a network is created,
+Here are the decisions of ``plan``, which puts the rows' steps in order: whether a network is created,
 compared, moved, adopted or somebody else's; its subnet; its router; with whom it is shared; its project's quota.
 """
 
 import ipaddress
+from collections.abc import Iterator
+from typing import Any
 
-__virtualname__ = "neutron_row"
+from onepass_lib.core.steps import Step
+from onepass_lib.neutron.client import TAG
+from onepass_lib.neutron.desired import meant
 
-TAG = "managed-by=salt"
 INTERFACES = (
     "network:router_interface",
     "network:router_interface_distributed",
@@ -36,47 +37,25 @@ QUOTAS = {
 COUNTED = ("networks", "subnets", "routers")
 
 
-def __virtual__():
-    return __virtualname__
-
-
-def router_owners():
-    """
-    Who owns the ports that tell which router serves a subnet and where it leads to.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_row.router_owners
-
-    .. versionadded:: 0.1.0
-    """
+def router_owners() -> list[str]:
+    """Who owns the ports that tell which router serves a subnet and where it leads to."""
     return [*INTERFACES, ROUTER_GATEWAY]
 
 
-def judge(rows, seen, options=None):
+def judge(rows: list[dict], seen: dict[str, Any], options: dict | None = None) -> list[dict]:
     """
     Every row for itself.
 
     rows
-        The wanted rows, see :py:func:`neutron_rules.rows`.
+        The wanted rows, see ``desired.rows``.
     seen
-        What is there, see :py:mod:`neutron_plan`.
+        What is there, see ``plan``.
     options
-        As for :py:func:`neutron_plan.plan`. Default none.
+        As for ``plan.plan``.
 
     Returns:
         List of mappings, one per row: ``project``, ``result``, ``fields``, ``refusals`` and ``warnings`` (sentences),
         ``steps`` (in no order), ``ports_of`` (ids of the networks that a refusal or a move is about).
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . neutron_row.judge '[]' '{domain_id: default, projects: [], networks: [], subnets: []}'
-
-    .. versionadded:: 0.1.0
     """
     cloud = _Cloud(seen, rows, options or {})
     return [_Row(row, cloud).judge() for row in rows]
@@ -85,7 +64,7 @@ def judge(rows, seen, options=None):
 class _Cloud:
     """What is there, to be looked up fast."""
 
-    def __init__(self, seen, rows, options):
+    def __init__(self, seen: dict[str, Any], rows: list[dict], options: dict) -> None:
         self.seen, self.options = seen, options
         self.projects = {each["id"]: each for each in seen["projects"]}
         self.by_name = {
@@ -102,23 +81,23 @@ class _Cloud:
         }
         self.ports = _grouped(seen.get("ports") or [], "network_id")
         self.counts = {kind: _counted(seen.get(kind) or []) for kind in COUNTED}
-        self._spans = None
+        self._spans: list[tuple] | None = None
         self.listed = {one["id"] for row in rows for one in self.named(row)}
         self.leaving = {one["id"] for row in rows for one in self.named(row) if self._leaves(row, one)}
 
-    def named(self, row):
+    def named(self, row: dict) -> list[dict]:
         """The networks of the row's project that have the row's name."""
         project = self.by_name.get(row["project"])
         mine = self.of_project.get(project["id"], []) if project else []
         return [each for each in mine if each["name"] == row["network"]]
 
-    def _leaves(self, row, one):
+    def _leaves(self, row: dict, one: dict) -> bool:
         """Whether the network gives its VLAN up in this run."""
         alone = len(self.named(row)) == 1 and not one["segments"]
         here = one["physical_network"] == row["physical_network"]
         return alone and here and row["on_drift"] == "move" and one["vlan"] != row["vlan"]
 
-    def spans(self):
+    def spans(self) -> list[Any]:
         """Version, first and last address, and the subnet itself, of all subnets on inner networks of a wire."""
         if self._spans is None:
             inner = {
@@ -129,14 +108,14 @@ class _Cloud:
             self._spans = [(*_span(each["cidr"]), each) for each in self.seen["subnets"] if each["network_id"] in inner]
         return self._spans
 
-    def owner(self, one):
+    def owner(self, one: dict) -> str:
         """A network in words: whose it is, what it has."""
         project = self.projects.get(one["project_id"])
         whose = f"project {project['name']}" if project else f"a deleted project ({one['project_id'] or 'none'})"
         cidrs = ", ".join(each["cidr"] for each in self.subnets.get(one["id"], [])) or "no subnet"
         return f"network {one['name'] or one['id']} ({one['id']}) of {whose}, {cidrs}{self.hanging(one)}"
 
-    def hanging(self, one):
+    def hanging(self, one: dict) -> str:
         """The ports of a network in words, ``""`` while they have not been read."""
         if self.seen.get("ports") is None:
             return ""
@@ -145,12 +124,12 @@ class _Cloud:
         more = f" and {len(ports) - 5} more" if len(ports) > 5 else ""
         return f", {len(ports)} ports: {named}{more}" if ports else ", no ports in use"
 
-    def pinned(self, one):
+    def pinned(self, one: dict) -> list[str]:
         """The ports of a network that keep it from moving, in words."""
         ports = [each for each in self.ports.get(one["id"], []) if each["vif_type"] in PINNED]
         return [f"{each['owner'] or 'unowned'} {each['id']} ({each['vif_type']} on {each['host']})" for each in ports]
 
-    def near(self, router, external):
+    def near(self, router: Any, external: dict | None) -> list[dict]:
         """The subnets that a router serves, and those of where it leads or is to lead to."""
         ports = [each for each in self.seen.get("router_ports") or [] if router and each["device_id"] == router]
         served = {number for each in ports if each["owner"] in INTERFACES for number in each["subnets"]}
@@ -162,13 +141,17 @@ class _Cloud:
 class _Row:
     """One row against the cloud: its steps, and what is refused."""
 
-    def __init__(self, row, cloud):
+    def __init__(self, row: dict, cloud: _Cloud) -> None:
         self.row, self.cloud, self.name = row, cloud, row["project"]
         self.what = f"{self.name}/{row['network']}"
-        self.steps, self.refusals, self.warnings, self.ports_of = [], [], [], []
-        self.fields, self.result = {}, "same"
+        self.steps: list[Step] = []
+        self.refusals: list[str] = []
+        self.warnings: list[str] = []
+        self.ports_of: list[str] = []
+        self.fields: dict[str, dict] = {}
+        self.result = "same"
 
-    def judge(self):
+    def judge(self) -> Any:
         """All that there is to say of the row, see :py:func:`judge`."""
         project = self._project()
         one = self._network(project)
@@ -184,26 +167,26 @@ class _Row:
             **{key: getattr(self, key) for key in ("fields", "refusals", "warnings", "steps", "ports_of")},
         }
 
-    def refuse(self, why, one=None):
+    def refuse(self, why: str, one: dict | None = None) -> None:
         """Note a reason, and the network that it is about."""
         self.refusals.append(why)
         if one:
             self.ports_of.append(one["id"])
 
-    def step(self, kind, do, what, old, new, **more):
+    def step(self, kind: str, do: str, what: str, old: Any, new: Any, **more: Any) -> None:
         """Note a step."""
         self.steps.append({"kind": kind, "do": do, "what": what, "old": old, "new": new, "row": self.name, **more})
 
-    def differ(self, fields):
+    def differ(self, fields: dict) -> None:
         """Note fields that differ: the row has drifted, unless something worse was found."""
         self.fields.update(fields)
         self.result = "drift" if self.result == "same" else self.result
 
-    def _project(self):
+    def _project(self) -> Any:
         project = self.cloud.by_name.get(self.name)
         if project is None and not self.cloud.options.get("create_projects", True):
-            meant = _meant(self.name, self.cloud.by_name)
-            self.refuse(f"there is no project {self.name}; {meant or 'create it, or say create_projects: true'}")
+            close = meant(self.name, self.cloud.by_name)
+            self.refuse(f"there is no project {self.name}; {close or 'create it, or say create_projects: true'}")
         elif project is None:
             new = {"domain": self.cloud.seen.get("domain_id")}
             body = {"name": self.name, "domain_id": self.cloud.seen.get("domain_id"), "tags": [TAG]}
@@ -212,7 +195,7 @@ class _Row:
             self.refuse("the project is disabled; enable it, or take it from the table")
         return project
 
-    def _network(self, project):
+    def _network(self, project: dict | None) -> Any:
         row, cloud = self.row, self.cloud
         named, holder = cloud.named(row), cloud.holders.get((row["physical_network"], row["vlan"]))
         if len(named) > 1:
@@ -230,7 +213,7 @@ class _Row:
             return self._create_network()
         return self._compare_network(one)
 
-    def _other_wire(self, one):
+    def _other_wire(self, one: dict) -> None:
         old = {"network_type": one["type"], "physical_network": one["physical_network"]}
         new = {"network_type": "vlan", "physical_network": self.row["physical_network"]}
         self.differ({key: {"old": old[key], "new": new[key]} for key in old if old[key] != new[key]})
@@ -238,7 +221,7 @@ class _Row:
         wanted = f"wanted is vlan on {new['physical_network']}; that cannot be changed in place"
         self.refuse(f"network {one['name']} {found}, {wanted}", one)
 
-    def _taken(self, holder, one, project):
+    def _taken(self, holder: dict, one: dict | None, project: dict | None) -> Any:
         wanted = f"VLAN {self.row['vlan']} on {self.row['physical_network']}"
         if project and holder["project_id"] == project["id"] and not holder["segments"] and not one:
             return self._adopt(holder)
@@ -249,7 +232,7 @@ class _Row:
             return self.refuse(f"{wanted} is an orphan's, {self.cloud.owner(holder)}; to free it: {free}", holder)
         return self.refuse(f"{wanted} belongs to {self.cloud.owner(holder)}; another id, or free it there", holder)
 
-    def _adopt(self, holder):
+    def _adopt(self, holder: dict) -> Any:
         row = self.row
         self.fields["name"] = {"old": holder["name"], "new": row["network"]}
         self.result = "adopt"
@@ -261,7 +244,7 @@ class _Row:
         self.step("change", "change", f"network {self.what}", **changed, id=holder["id"], body=body)
         return self._compare_network(holder)
 
-    def _create_network(self):
+    def _create_network(self) -> None:
         row = self.row
         self.result = "create"
         body = {
@@ -280,7 +263,7 @@ class _Row:
         self.step("network", "create", f"network {self.what}", None, new, body=body)
         self.step("tag", "tag", f"network {self.what}", None, new, on="networks")
 
-    def _compare_network(self, one):
+    def _compare_network(self, one: dict) -> Any:
         row = self.row
         if one["vlan"] != row["vlan"]:
             self._move(one)
@@ -294,7 +277,7 @@ class _Row:
             self.step("tag", "tag", f"network {self.what}", **changed, on="networks", id=one["id"])
         return one
 
-    def _move(self, one):
+    def _move(self, one: dict) -> None:
         row = self.row
         self.differ({"vlan": {"old": one["vlan"], "new": row["vlan"]}})
         self.ports_of.append(one["id"])
@@ -309,7 +292,7 @@ class _Row:
         changed = {"old": {"vlan": one["vlan"]}, "new": {"vlan": row["vlan"]}}
         return self.step("move", "change", f"network {self.what}", **changed, id=one["id"], body=body)
 
-    def _subnet(self, one):
+    def _subnet(self, one: Any) -> dict | None:
         mine = self.cloud.subnets.get(one["id"], []) if one else []
         version = ipaddress.ip_network(self.row["cidr"]).version
         found = next((each for each in mine if each["cidr"] == self.row["cidr"]), None)
@@ -333,7 +316,7 @@ class _Row:
             self._create_subnet(one)
         return found
 
-    def _create_subnet(self, one):
+    def _create_subnet(self, one: dict) -> None:
         row = self.row
         self._refuse_overlaps()
         self.result = "drift" if one and self.result == "same" else self.result
@@ -344,18 +327,18 @@ class _Row:
             self.fields["cidr"] = {"old": None, "new": row["cidr"]}
         self.step("subnet", "create", f"subnet {self.name}/{row['cidr']}", None, new, body=body)
 
-    def _refuse_overlaps(self):
+    def _refuse_overlaps(self) -> None:
         if self.cloud.options.get("overlap", "deny") == "deny":
             for said, one in self._overlaps():
                 self.refuse(f"{said}; another CIDR, or overlap: warn or allow", one)
 
-    def _warn_of_overlaps(self, own):
-        """Of those with the table's own rows :py:func:`neutron_rules.warnings` tells."""
+    def _warn_of_overlaps(self, own: dict | None) -> None:
+        """Of those with the table's own rows ``refuse.warnings`` tells."""
         if self.cloud.options.get("overlap") == "warn":
             known = self.cloud.listed | ({own["id"]} if own else set())
             self.warnings += [said for said, one in self._overlaps() if one["id"] not in known]
 
-    def _overlaps(self):
+    def _overlaps(self) -> Iterator:
         """Subnets on networks of a physical wire that overlap ours, in words, each with its network."""
         version, first, last = _span(self.row["cidr"])
         for kind, low, high, each in self.cloud.spans():
@@ -363,7 +346,7 @@ class _Row:
                 one = self.cloud.networks[each["network_id"]]
                 yield f"{self.row['cidr']} overlaps {each['cidr']} of {self.cloud.owner(one)}", one
 
-    def _compare_subnet(self, found):
+    def _compare_subnet(self, found: dict) -> None:
         wanted = _said(self.row)
         leaves = "pools" not in wanted and wanted.get("gateway", found["gateway"]) != found["gateway"]
         if leaves and found["pools"] == _default_pools(found["cidr"], found["gateway"]):
@@ -381,7 +364,7 @@ class _Row:
         what = f"subnet {self.name}/{found['cidr']}"
         self.step("subnet change", "change", what, old, differing, id=found["id"], body=body)
 
-    def _router(self, found):
+    def _router(self, found: dict | None) -> None:
         wanted, ports = self.row["router"], self.cloud.seen.get("router_ports")
         if wanted is None:
             return
@@ -400,7 +383,7 @@ class _Row:
         else:
             self._attach(external)
 
-    def _external(self, name):
+    def _external(self, name: str) -> dict | None:
         if name is None:
             return None
         named = [each for each in self.cloud.seen["networks"] if each["name"] == name and each["external"]]
@@ -411,7 +394,7 @@ class _Row:
             return None
         return named[0]
 
-    def _refuse_crossing(self, external, router=None):
+    def _refuse_crossing(self, external: dict | None, router: Any = None) -> None:
         """Neutron's routers take no two subnets that overlap, those of the way out among them."""
         version, first, last = _span(self.row["cidr"])
         for each in self.cloud.near(router, external):
@@ -421,13 +404,13 @@ class _Row:
                 whose = f"{each['cidr']} of {self.cloud.owner(one)}"
                 self.refuse(f"router: {self.row['cidr']} overlaps {whose}, which it serves or leads to", one)
 
-    def _compare_gateway(self, router, external, ports):
+    def _compare_gateway(self, router: Any, external: dict | None, ports: Any) -> None:
         leads = [each for each in ports if each["owner"] == ROUTER_GATEWAY and each["device_id"] == router]
         if external and not leads:
             self._refuse_crossing(external)
         self._gateway(router, external, leads[0]["network_id"] if leads else None)
 
-    def _gateway(self, router, external, old):
+    def _gateway(self, router: Any, external: dict | None, old: Any) -> None:
         if external is None or old == external["id"]:
             return
         name = self.cloud.networks[old]["name"] if old in self.cloud.networks else old
@@ -442,7 +425,7 @@ class _Row:
             "gateway", "change", f"router {self.name}/{self.row['router']['name']}", **changed, id=router, body=body
         )
 
-    def _attach(self, external):
+    def _attach(self, external: dict | None) -> None:
         name, project = self.row["router"]["name"], self.cloud.by_name.get(self.name)
         there = [
             r
@@ -467,15 +450,15 @@ class _Row:
         new = {**inside, **({"tag": TAG} if untagged else {})}
         return self.step("router", "attach", what, dict.fromkeys(new), new, id=there[0]["id"])
 
-    def _shares(self, one):
+    def _shares(self, one: dict | None) -> None:
         known = {(each["object_id"], each["target_tenant"]) for each in self.cloud.seen.get("shares") or []}
         for name in self.row["share_with"]:
             target = self.cloud.by_name.get(name)
             in_table = name in self.cloud.options.get("projects", ())
             if name != "*" and not target and not in_table:
-                meant = _meant(name, self.cloud.by_name)
+                close = meant(name, self.cloud.by_name)
                 self.refuse(
-                    f"share_with: there is no project {name}; {meant or 'a project of the cloud or of the table'}"
+                    f"share_with: there is no project {name}; {close or 'a project of the cloud or of the table'}"
                 )
             number = "*" if name == "*" else target and target["id"]
             if one and (one["id"], number) in known:
@@ -485,7 +468,7 @@ class _Row:
             what = f"share {self.what} with {name}"
             self.step("share", "create", what, None, "access_as_shared", target=name)
 
-    def _quota(self, project):
+    def _quota(self, project: Any) -> None:
         quotas = self.cloud.seen.get("quotas")
         if project and quotas is None:
             return
@@ -495,7 +478,7 @@ class _Row:
         for kind in COUNTED if quotas is not None else ():
             self._refuse_full_quota(project, kind, self.row["quota"].get(kind, have.get(QUOTAS[kind], -1)))
 
-    def _set_quota(self, project, have):
+    def _set_quota(self, project: dict | None, have: dict) -> None:
         wanted = self.row["quota"]
         old = {key: have.get(QUOTAS[key]) for key in wanted if have.get(QUOTAS[key]) != wanted[key]}
         if old:
@@ -505,7 +488,7 @@ class _Row:
             body = {QUOTAS[key]: value for key, value in new.items()}
             self.step("quota", "set", f"quota {self.name}", old if project else None, new, body=body)
 
-    def _refuse_full_quota(self, project, kind, limit):
+    def _refuse_full_quota(self, project: dict, kind: str, limit: int) -> None:
         """Refuse new objects that do not fit, and a quota below what is there."""
         new = sum(step["kind"] == QUOTAS[kind] and step["do"] == "create" for step in self.steps)
         there = self.cloud.counts[kind].get(project["id"], 0) if project else 0
@@ -517,23 +500,23 @@ class _Row:
 # Forms
 
 
-def _grouped(objects, key):
-    groups = {}
+def _grouped(objects: list[dict], key: str) -> dict[str, list[dict]]:
+    groups: dict[str, list[dict]] = {}
     for each in objects:
         groups.setdefault(each[key], []).append(each)
     return groups
 
 
-def _counted(objects):
+def _counted(objects: list[dict]) -> dict[str, int]:
     return {number: len(group) for number, group in _grouped(objects, "project_id").items()}
 
 
-def _said(row):
+def _said(row: dict) -> dict[str, Any]:
     """What the row says of its subnet, so that the rest is left alone."""
     return {key: row[key] for key in ("gateway", "dns_nameservers", "pools", "dhcp", "ipv6") if row[key] is not None}
 
 
-def _subnet_body(fields):
+def _subnet_body(fields: dict) -> dict[str, Any]:
     named = {"dns_nameservers": "dns_nameservers", "dhcp": "enable_dhcp"}
     body = {named[key]: fields[key] for key in named if key in fields}
     if "ipv6" in fields:
@@ -545,12 +528,12 @@ def _subnet_body(fields):
     return body
 
 
-def _span(cidr):
+def _span(cidr: str) -> tuple[int, int, int]:
     each = ipaddress.ip_network(cidr)
     return each.version, int(each[0]), int(each[-1])
 
 
-def _default_pools(cidr, gateway):
+def _default_pools(cidr: str, gateway: str) -> list[list[str]]:
     """What Neutron makes of a CIDR when it is told no pools: all hosts' addresses but the gateway's."""
     network = ipaddress.ip_network(cidr)
     first, last = int(network[1]), int(network[-2] if network.version == 4 else network[-1])
@@ -558,7 +541,3 @@ def _default_pools(cidr, gateway):
     spans = [(first, last)] if middle is None else [(first, middle - 1), (middle + 1, last)]
     kind = ipaddress.IPv4Address if network.version == 4 else ipaddress.IPv6Address
     return [[str(kind(low)), str(kind(high))] for low, high in spans if low <= high]
-
-
-def _meant(name, known):
-    return __salt__["neutron_rules.meant"](name, list(known))
