@@ -12,6 +12,7 @@ SALT = {}
 for name in (
     "onepass",
     "pillar_form",
+    "pillar_files",
     "estate_graph",
     "mongo_schema",
     "mongo_pillar",
