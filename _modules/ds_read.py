@@ -40,12 +40,14 @@ TREE = (
         "nsds5replicatype",
     ),
     *("nsds5flags", "nsds5replicabinddn", "nsds5replicacleanruv", "nsds5replicahost", "nsds5replicaport"),
+    "nsds5replicapurgedelay",
     *("nsds5replicatransportinfo", "nsds5replicabindmethod", "nsds5replicaenabled", "nsds5beginreplicarefresh"),
     *("nsds5replicalastupdatestatus", "nsds5replicalastupdatestatusjson", "nsds5replicalastinitstatus"),
     *("nsds5replicalastinitstatusjson", "nsds5replicalastinitstart", "nsds5replicalastinitend"),
 )
 VECTOR = "(&(nsuniqueid=ffffffff-ffffffff-ffffffff-ffffffff)(objectClass=nsTombstone))"
-CONFLICTS = "(&(objectClass=ldapSubEntry)(nsds5ReplConflict=*))"  # without the class nothing is found
+# Without its class an entry that lost a name is not found; a parent that replication had to make anew has another one.
+CONFLICTS = "(&(objectClass=ldapSubEntry)(nsds5ReplConflict=*))", "(&(objectClass=glue)(nsds5ReplConflict=*))"
 ROLES = {("3", "1"): "supplier", ("2", "1"): "hub", ("2", "0"): "consumer"}
 
 
@@ -96,7 +98,8 @@ def observe(server, login=None, timeout=5):
         ``server``; ``fault`` and ``kind`` (``None``, or why it could not be asked); ``version``; ``clock`` (seconds
         that it is ahead of this host); ``settings``; ``ports`` (on its own host: what they answer); ``certificate``;
         ``managers`` (who may replicate to it: ``expires``, ``locked``) and ``suffixes``, by names in small letters,
-        each with ``state``, ``replica``, ``ruv``, ``agreements``, ``conflicts``, ``empty`` and ``readonly``. What the
+        each with ``state``, ``replica``, ``ruv``, ``agreements``, ``conflicts``, ``entries`` (how many),
+        ``empty`` and ``readonly``. What the
         login may not see is ``None``.
 
     CLI Example:
@@ -175,14 +178,23 @@ def _held(ask, suffix):
     """What the suffix itself tells: its vector, its conflicts, and whether there is anything below its entry."""
     vectors, fault = ask(suffix, VECTOR, "subtree", ["nsds50ruv"])
     values = vectors[0]["values"].get("nsds50ruv", []) if vectors else []
-    conflicts, hidden = ask(suffix, CONFLICTS, "subtree", ["nsds5replconflict"])
+    (conflicts, hidden), (glue, _) = (ask(suffix, each, "subtree", ["nsds5replconflict"]) for each in CONFLICTS)
     top = _one(ask(suffix, "(objectClass=*)", "base", ["numsubordinates"]))
     return {
+        "entries": _entries(ask, suffix, top),
         "fault": fault or hidden,
         "ruv": __salt__["ds_values.ruv"](values) if values else None,
-        "conflicts": [each["dn"] for each in conflicts],
+        "conflicts": list(dict.fromkeys(each["dn"] for each in [*conflicts, *glue])),
         "empty": top is None or _first(top, "numsubordinates") in (None, "0"),
     }
+
+
+def _entries(ask, suffix, top):
+    """How many there are, by what each says that is below it: so only those are read that have any."""
+    above, fault = ask(suffix, "(numSubordinates=*)", "subtree", ["numsubordinates"])
+    if top is None or fault or "numsubordinates" in top and not above:
+        return None
+    return 1 + sum(int(_first(each["values"], "numsubordinates") or 0) for each in above)
 
 
 def _readonly(ask):
@@ -201,6 +213,7 @@ def _replica(values):
         "role": ROLES.get(kind, "supplier" if kind[0] == "3" else "consumer"),
         "managers": values.get("nsds5replicabinddn", []),
         "cleaning": values.get("nsds5replicacleanruv", []),
+        "purge_delay": int(_first(values, "nsds5replicapurgedelay") or 0) or None,
     }
 
 

@@ -37,7 +37,8 @@ def conditions(seen, now):
 
     Returns:
         List of mappings: ``server``, ``suffix``, ``agreement`` (the last two where they apply), ``what``, ``state``
-        (``ok``, ``broken`` or ``unseen``), ``evidence`` and, unless it is ok, ``remedy``.
+        (``ok``, ``broken`` or ``unseen``), ``evidence``, unless it is ok ``remedy``, and ``soon``, true of what is broken
+        and stops nothing yet.
 
     CLI Example:
 
@@ -130,7 +131,33 @@ def lag(agreement, suffix, held, seen):
     """
     target = _held(target_of(agreement, seen), suffix)
     both = target and target["ruv"] and held["ruv"]
-    return __salt__["ds_values.lag"](held["ruv"], target["ruv"]) if both else None
+    return __salt__["ds_values.lag"](held.get("had") or held["ruv"], target["ruv"]) if both else None
+
+
+def again(before, seen):
+    """
+    Observations that were made once more: what a source had at the first look a target has at the second one, however
+    much is written meanwhile.
+
+    before, seen
+        List of observations, the first and the second ones; of what was not observed again the first one holds.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . ds_rules.again '[]' '[]'
+
+    .. versionadded:: 0.1.0
+    """
+    then = {one["server"]: one for one in seen}
+    return [_with_past(one, then[one["server"]]) if one["server"] in then else one for one in before]
+
+
+def _with_past(before, one):
+    had = {suffix: held["ruv"] for suffix, held in before["suffixes"].items()}
+    suffixes = {suffix: {**held, "had": had.get(suffix)} for suffix, held in one["suffixes"].items()}
+    return {**one, "suffixes": suffixes}
 
 
 def behind(seen):
@@ -221,6 +248,11 @@ def _broken(what, evidence, remedy):
     return {"what": what, "state": "broken", "evidence": evidence, "remedy": remedy}
 
 
+def _soon(what, evidence, remedy):
+    """What needs somebody, and stops nothing yet."""
+    return {**_broken(what, evidence, remedy), "soon": True}
+
+
 def _unseen(what, evidence, remedy):
     return {"what": what, "state": "unseen", "evidence": evidence, "remedy": remedy}
 
@@ -255,10 +287,10 @@ def _ports(one):
             yield _broken("port", evidence, "it waits for a restart: dsctl INSTANCE restart; or the port is another's")
     found = one["certificate"]
     if found and found["days"] < DAYS:
-        evidence = f"that of {found['subject']} " + (
-            f"ends in {found['days']} days" if found["days"] >= 0 else "has ended"
-        )
-        yield _broken("certificate", evidence, "renew it: dsctl INSTANCE tls import-server-key-cert, then restart")
+        left = found["days"]
+        evidence = f"that of {found['subject']} " + (f"ends in {left} days" if left >= 0 else "has ended")
+        tell = _soon if left >= 0 else _broken
+        yield tell("certificate", evidence, "renew it: dsctl INSTANCE tls import-server-key-cert, then restart")
     elif found:
         yield _ok("certificate", f"ends in {found['days']} days")
 
@@ -276,7 +308,7 @@ def _version(one):
     numbers = __salt__["ds_values.version"](one["version"])
     if numbers and numbers < FIXED:
         evidence = f"{one['version']} can end by itself during changes to replication, and stays down"
-        yield _broken("version", evidence, f"upgrade to {'.'.join(map(str, FIXED))} or later")
+        yield _soon("version", evidence, f"upgrade to {'.'.join(map(str, FIXED))} or later")
     elif numbers:
         yield _ok("version", one["version"])
 
@@ -286,7 +318,7 @@ def _clock(one):
         return
     if abs(one["clock"]) > SKEW:
         side = "ahead of" if one["clock"] > 0 else "behind"
-        evidence = f"{abs(one['clock'])} s {side} the host that asks"
+        evidence = f"{abs(one['clock'])} s {side} {one.get('beside') or 'the host that asks'}"
         yield _broken(
             "clock", evidence, "correct the clock before anything else is written there: see chronyc tracking"
         )
@@ -305,13 +337,14 @@ def _passwords(one, now):
         if manager["locked"]:
             yield _broken(f"manager {name}", "is locked", f"dsidm INSTANCE account unlock, or {remedy}")
         elif left is not None and left < DAYS:
-            yield _broken(f"manager {name}", f"its password ends in {left} days", remedy)
+            tell = _soon if left >= 0 else _broken
+            yield tell(f"manager {name}", f"its password ends in {left} days", remedy)
         else:
             yield _ok(f"manager {name}", "can log in" if left is None else f"its password ends in {left} days")
     for key, setting in (("expiry", "passwordExp"), ("lockout", "passwordLockout")):
         if one["managers"] and one["settings"][key] == "on":
             evidence = f"{setting} is on, and holds for replication managers too"
-            yield _broken(setting, evidence, "exempt the managers by a policy of their own: dsconf INSTANCE localpwp")
+            yield _soon(setting, evidence, "exempt the managers by a policy of their own: dsconf INSTANCE localpwp")
 
 
 # A replica
@@ -387,9 +420,8 @@ def _tidy(one, held):
     if held["conflicts"]:
         shown = "; ".join(held["conflicts"][:3]) + ("; ..." if len(held["conflicts"]) > 3 else "")
         evidence = f"{len(held['conflicts'])}: {shown}"
-        yield _broken(
-            "conflicts", evidence, "dsconf INSTANCE repl-conflict list, compare, then swap, convert or delete"
-        )
+        remedy = "dsconf INSTANCE repl-conflict list and list-glue, compare, then swap, convert or delete"
+        yield _broken("conflicts", evidence, remedy)
     else:
         yield _ok("conflicts", "none")
     if held["replica"]["cleaning"]:
@@ -398,7 +430,7 @@ def _tidy(one, held):
     if held["readonly"]:
         yield _broken("writable", "the backend is read-only: replication to it fails too", "nsslapd-readonly: off")
     if one["settings"] and one["settings"]["ignore_skew"] == "on":
-        yield _broken(
+        yield _soon(
             "time skew", "nsslapd-ignore-time-skew is on: clocks count no more", "off, once changes are in the past"
         )
 

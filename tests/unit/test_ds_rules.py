@@ -41,9 +41,10 @@ def server(name, number, other):
         "state": "backend",
         "fault": None,
         "readonly": False,
-        "replica": {"id": number, "role": "supplier", "managers": ["cn=rm,cn=config"], "cleaning": []},
+        "replica": {"id": number, "role": "supplier", "managers": ["cn=rm,cn=config"], "cleaning": [], "purge_delay": None},
         "ruv": copy.deepcopy(VECTOR),
         "conflicts": [],
+        "entries": 10,
         "empty": False,
         "agreements": [agreement],
     }
