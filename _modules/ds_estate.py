@@ -3,8 +3,8 @@ The 389 Directory Servers of the estate as they are: what to ask of whom, what t
 
 .. versionadded:: 0.1.0
 
-The three functions that every area has, see :py:mod:`mongo_estate`, and ``again``: what is asked once more. Nothing here
-asks::
+The three functions that every area has, see :py:mod:`mongo_estate`, and ``again``: what is asked once more. Nothing
+here asks::
 
     salt-call --local -m . ds_estate.drawn '{suffix: "dc=bank", suppliers: {ds1.dc: 1}, readers: {ds2.dc: [ds1.dc]}}'
 """
@@ -96,7 +96,16 @@ def seen(answers, pillar=None):
     .. versionadded:: 0.1.0
     """
     wanted = __salt__["ds_pillar.topology"](pillar)
-    found = {"lines": {}, "states": {}, "silent": [], "fault": None, "broken": [], "behind": [], "named": [], "data": {}}
+    found = {
+        "lines": {},
+        "states": {},
+        "silent": [],
+        "fault": None,
+        "broken": [],
+        "behind": [],
+        "named": [],
+        "data": {},
+    }
     if not wanted or not wanted["replicas"]:
         return {**found, "fault": "the pillar names no replica: salt-run onepass.check ds389"}
     told = _told(answers)

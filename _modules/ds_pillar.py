@@ -95,8 +95,11 @@ def places(pillar=None):
     .. versionadded:: 0.1.0
     """
     table = _mapping(given(pillar))
-    named = [(kind, name) for kind in reversed(KINDS) for name in _mapping(table.get(kind)) if isinstance(name, str)]
-    return {name.partition(":")[0]: f"ds389:{kind}:{name}" for kind, name in named}
+    found = {}
+    for kind in KINDS:
+        for name in filter(_is_text, _mapping(table.get(kind))):
+            found.setdefault(name.partition(":")[0], f"ds389:{kind}:{name}")
+    return found
 
 
 def given(pillar=None):
@@ -198,10 +201,12 @@ def judge(pillar):
 
     .. code-block:: bash
 
-        salt-call --local -m . ds_pillar.judge '{suffix: "dc=bank", suppliers: {ds1.dc: 1}, readers: {ds2.dc: [ds3.dc]}}'
+        salt-call --local -m . ds_pillar.judge '{suppliers: {ds1.dc: 1}, readers: {ds2.dc: [ds3.dc]}}'
 
     .. versionadded:: 0.1.0
     """
+    if not _mapping(pillar.get("suppliers")):
+        return []
     rules = (_id_rule, _twice_rule, _many_rule, _feeder_rule, _pairs_rule, _reached_rule, _named_rule, _manager_rule)
     found = dict.fromkeys(each for rule in rules for each in rule(pillar))
     return [{"path": path, "fault": fault, "remedy": remedy} for path, fault, remedy in found]
@@ -248,7 +253,7 @@ def _feeder_rule(pillar):
                 server, path = each and _server(each, transport), f"{kind}:{name}:{number}"
                 if server == _server(name, transport):
                     yield path, f"is {each}, the server itself", "another supplier or hub"
-                elif server in readers:
+                elif server in readers and server not in servers:
                     yield path, f"is {each}, a reader, which feeds nobody", "a supplier or hub"
                 elif server and server not in servers:
                     yield path, f"is {each}, which is no supplier and no hub", _meant(each, feed)
@@ -360,6 +365,10 @@ def _servers(names, pillar):
 
 def _seconds(text):
     return int(text[:-1]) * SECONDS[text[-1]]
+
+
+def _is_text(value):
+    return isinstance(value, str)
 
 
 def _mapping(value):

@@ -116,7 +116,7 @@ def _unfit(server, one, seen, wanted):
         yield f"its instance is not known by its nsslapd-certdir, {one['settings']['certificates']}"
     if abs(one["clock"] or 0) > SKEW:
         yield f"its clock is {one['clock']} s off; correct it first, or its changes will keep it apart"
-    if held and (held["fault"] or held["state"] != "backend" or held["replica"] and not held["ruv"]):
+    if held and (held["fault"] or held["state"] in ("referral", "disabled") or held["replica"] and not held["ruv"]):
         yield f"its suffix is not served or cannot be read: {held['fault'] or held['state']}"
     if held and held["replica"]:
         yield from _other(held["replica"], replica)
@@ -128,11 +128,11 @@ def _other(there, replica):
     """What is not changed in place."""
     if there["role"] != replica["role"]:
         yield (
-            f"it is a {there['role']}, the pillar has a {replica['role']}: dsconf INSTANCE replication promote or demote "
-            "first, or correct the pillar"
+            f"it is a {there['role']}, the pillar has a {replica['role']}: dsconf INSTANCE replication promote or "
+            "demote first, or correct the pillar"
         )
     elif replica["id"] and there["id"] != replica["id"]:
-        yield f"its id is {there['id']}, the pillar has {replica['id']}: correct the pillar, ids are not changed in place"
+        yield f"its id is {there['id']}, the pillar has {replica['id']}: correct the pillar; it is not changed in place"
 
 
 def _taken(server, number, seen, wanted):
@@ -142,7 +142,8 @@ def _taken(server, number, seen, wanted):
         held = one["suffixes"].get(wanted["suffix"])
         there = held["ruv"]["replicas"].get(number) if held and held["ruv"] else None
         if there and (there["url"] or "").lower() != f"ldap://{own['host']}:{own['port']}".lower():
-            yield f"its id {number} is in the vector of {_name(one)} already ({there['url']}): another one in the pillar"
+            known = f"is in the vector of {_name(one)} already ({there['url']})"
+            yield f"its id {number} {known}: another one in the pillar"
             return
 
 
@@ -229,13 +230,19 @@ def _ways(joined, known, wanted):
     have, ways = [*joined], []
     left = [each for role in ROLES for each in known if wanted["replicas"][each]["role"] == role and each not in joined]
     while left:
-        way = next(((s, t) for t in left for s, to in wanted["edges"] if to == t and s in have), None)
-        if not way:
+        fed = ((target, _first(have, target, wanted)) for target in left)
+        target, source = next((way for way in fed if way[1]), (None, None))
+        if not target:
             return [], [f"{each} is reached by no agreement of the pillar from {', '.join(joined)}" for each in left]
-        ways.append(way)
-        have.append(way[1])
-        left.remove(way[1])
+        ways.append((source, target))
+        have.append(target)
+        left.remove(target)
     return ways, []
+
+
+def _first(have, target, wanted):
+    """Of those that feed a server, the one that has had the data for longest."""
+    return next((each for each in have if (each, target) in wanted["edges"]), None)
 
 
 # Commands

@@ -57,9 +57,9 @@ def status(servers=None, login=None, timeout=5):
     Returns:
         ``servers``: name to ``address``, ``version``, ``clock`` (seconds ahead of this host), ``certificate`` (days
         that it has), and ``suffixes``: name to ``role``, ``id``, ``generation``, ``entries`` and ``conflicts`` (how
-        many) and ``agreements``: name to ``to``, ``enabled``, ``lag`` (seconds by what the target has; ``None``: it was not
-        read), ``initialisation`` (``None``, ``armed``, ``running`` or ``stopped``) and ``says``, the agreement's own
-        words. ``needs``: list of lines.
+        many) and ``agreements``: name to ``to``, ``enabled``, ``lag`` (seconds by what the target has; ``None``: it was
+        not read), ``initialisation`` (``None``, ``armed``, ``running`` or ``stopped``) and ``says``, the agreement's
+        own words. ``needs``: list of lines.
 
     CLI Example:
 

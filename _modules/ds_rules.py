@@ -37,8 +37,8 @@ def conditions(seen, now):
 
     Returns:
         List of mappings: ``server``, ``suffix``, ``agreement`` (the last two where they apply), ``what``, ``state``
-        (``ok``, ``broken`` or ``unseen``), ``evidence``, unless it is ok ``remedy``, and ``soon``, true of what is broken
-        and stops nothing yet.
+        (``ok``, ``broken`` or ``unseen``), ``evidence``, unless it is ok ``remedy``, and ``soon``, true of what is
+        broken and stops nothing yet.
 
     CLI Example:
 

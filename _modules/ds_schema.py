@@ -13,6 +13,7 @@ Requires ``jsonschema`` 4 in Salt's Python (see :py:mod:`pillar_form`).
 """
 
 import copy
+import re
 
 __virtualname__ = "ds_schema"
 
@@ -34,6 +35,7 @@ ALIASES = {
 }
 # Below these no value is shown.
 SECRETS = ("login",)
+SERVERS = ("suppliers", "hubs", "readers")
 
 
 def __virtual__():
@@ -50,7 +52,7 @@ def _text(description, **constraints):
 
 
 def _list(description, items, **constraints):
-    return {"description": description, "type": "array", "items": items, **{"minItems": 1, **constraints}}
+    return {"description": description, "type": "array", "items": items, "minItems": 1, **constraints}
 
 
 def _object(description, properties, required=()):
@@ -177,7 +179,8 @@ def faults(pillar):
 
 def sound(pillar):
     """
-    The pillar without what the schema refuses: unknown keys are left out, malformed values are ``None``.
+    The pillar without what the schema refuses: unknown keys and servers of no name are left out, malformed values are
+    ``None``.
 
     pillar
         The value of the pillar's key ``ds389``.
@@ -190,4 +193,9 @@ def sound(pillar):
 
     .. versionadded:: 0.1.0
     """
-    return __salt__["pillar_form.sound"](pillar, SCHEMA, ALIASES, SECRETS)
+    kept = __salt__["pillar_form.sound"](pillar, SCHEMA, ALIASES, SECRETS)
+    return {key: _named(each) if key in SERVERS else each for key, each in kept.items()}
+
+
+def _named(servers):
+    return servers and {name: each for name, each in servers.items() if re.search(HOST, name)}

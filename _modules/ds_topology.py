@@ -100,7 +100,8 @@ def agreements(one, server, known, wanted):
         each
         for each in (held["agreements"] if held else ())
         if (each["host"], str(each["port"])) == (host, port)
-        or target and __salt__["ds_rules.target_of"](each, [target])
+        or target
+        and __salt__["ds_rules.target_of"](each, [target])
     ]
 
 
@@ -122,7 +123,9 @@ def _replica(server, one, wanted):
     if held is None and one["settings"] is not None:
         yield _broken("suffix", "it does not have it", "ds_replica.plan tells how")
     elif held is not None and held["replica"] is None:
-        yield _broken("replica", f"it is not replicated; the pillar has a {replica['role']}", "ds_replica.plan tells how")
+        yield _broken(
+            "replica", f"it is not replicated; the pillar has a {replica['role']}", "ds_replica.plan tells how"
+        )
     elif held is not None:
         yield from _settings(held["replica"], replica, wanted)
 

@@ -1,5 +1,5 @@
 """
-Who feeds whom, as a picture of rings: those that write in the middle, those that pass on, and around them who only reads.
+Who feeds whom, as a picture of rings: who takes writes in the middle, then who passes on, then who only reads.
 
 .. versionadded:: 0.1.0
 
@@ -137,7 +137,8 @@ def _link(state, start, end, looked):
     if state in BAD:
         at, sign = start + (end - start) * 0.4, __salt__["estate_graph.look"](state)[1]
         place = f'x="{at.real:.1f}" y="{at.imag + 5:.1f}" text-anchor="middle" fill="{colour}"'
-        yield f'<text {place} font-size="15" font-weight="bold" stroke="{PAPER}" stroke-width="4" paint-order="stroke">{sign}</text>'
+        halo = f'stroke="{PAPER}" stroke-width="4" paint-order="stroke"'
+        yield f'<text {place} font-size="15" font-weight="bold" {halo}>{sign}</text>'
 
 
 def _nodes(ring, states):

@@ -3,9 +3,9 @@ What messages of and about 389 Directory Server mean: a part of :py:mod:`onepass
 
 .. versionadded:: 0.1.0
 
-The first two areas have the bundle's own messages; the third the server's, as its version 2.3.1 has them: the words of an
-agreement's status, of the error log, of ``dscreate`` and ``dsconf``. A test finds each of them in its files. To read
-them::
+The first two areas have the bundle's own messages; the third the server's, as its version 2.3.1 has them: the words of
+an agreement's status, of the error log, of ``dscreate`` and ``dsconf``. A test finds each of them in its files. To
+read them::
 
     salt-call --local -m . onepass_directory_errors.known
 """
@@ -143,8 +143,7 @@ ERRORS = {
         ),
         (
             "is *, which is no supplier;",
-            "Only servers that take writes feed each other in pairs, and only their data can be the ones that "
-            "count.",
+            "Only servers that take writes feed each other in pairs, and only their data can be the ones that count.",
             "One of suppliers; the message proposes the nearest.",
         ),
         (

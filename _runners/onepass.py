@@ -345,7 +345,9 @@ def graph(path: str = "estate.html", title: str = "The estate", state: bool = Fa
     seen = _seen(None, timeout, modules) if state else {}
     states = {thing: how for each in seen.values() for thing, how in each["states"].items()}
     dot = _laid_out(modules["estate_graph.dot"](title, drawn, states if state else None), modules)
-    rings = [modules["estate_ring.picture"](each["rings"], states if state else None) for each in drawn if "rings" in each]
+    rings = [
+        modules["estate_ring.picture"](each["rings"], states if state else None) for each in drawn if "rings" in each
+    ]
     svgs = [modules["estate_graph.picture"](dot), *rings]
     is_svg = path.endswith(".svg")
     made = modules["estate_graph.stacked"](svgs) if is_svg else modules["estate_graph.page"]("\n".join(svgs), title)

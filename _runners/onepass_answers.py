@@ -75,11 +75,19 @@ COUNT = (int, NOTHING)
 SAID = ({**dict.fromkeys(("ldap", "replication", "connection"), COUNT), "message": _text}, NOTHING)
 AGREEMENT = {
     **dict.fromkeys(("name", "host", "transport"), _text),
-    **{"port": int, "enabled": bool, "refresh": TOLD, "update": SAID, "initial": SAID},
+    "port": int,
+    "enabled": bool,
+    "refresh": TOLD,
+    "update": SAID,
+    "initial": SAID,
 }
 # A suffix of a directory server.
 HELD = {
-    **{"state": _text, "fault": TOLD, "readonly": (bool, NOTHING), "entries": COUNT, "empty": bool},
+    "state": _text,
+    "fault": TOLD,
+    "readonly": (bool, NOTHING),
+    "entries": COUNT,
+    "empty": bool,
     "conflicts": [_text],
     "replica": (
         {"id": int, "role": _text, "managers": [_text], "cleaning": [_text], "purge_delay": COUNT},
@@ -89,7 +97,12 @@ HELD = {
     "agreements": [AGREEMENT],
 }
 SERVER = {
-    **{"server": _text, "fault": TOLD, "kind": TOLD, "version": TOLD, "now": _finite, "clock": (_finite, NOTHING)},
+    "server": _text,
+    "fault": TOLD,
+    "kind": TOLD,
+    "version": TOLD,
+    "now": _finite,
+    "clock": (_finite, NOTHING),
     "settings": (
         dict.fromkeys(
             (*("host", "port", "secure_port", "security", "certificates"), *("expiry", "lockout", "ignore_skew")), TOLD

@@ -1,6 +1,6 @@
 """
-Real 389 Directory Servers, blank ones: what ``ds_replica.plan`` prints is typed as it is printed, and then nothing differs
-from the pillar any more.
+Real 389 Directory Servers, blank ones: what ``ds_replica.plan`` prints is typed as it is printed, and then nothing
+differs from the pillar any more.
 """
 
 import os
@@ -93,14 +93,19 @@ def test_blank_servers_become_what_the_pillar_says(servers, plan, wrong, modules
     assert len([line for line in done if " repl-agmt init " in line]) == 2
     until(lambda: wrong() == [], 60)
     assert plan() == {"refused": [], "commands": []}
-    assert servers["three"].names() == ["cn=from-one", "cn=replication manager"] or "cn=from-one" in servers["three"].names()
+    assert (
+        servers["three"].names() == ["cn=from-one", "cn=replication manager"]
+        or "cn=from-one" in servers["three"].names()
+    )
     servers["two"].person("later")
     until(lambda: all("cn=later" in each.names() for each in servers.values()))
     found = modules.ds_replica.status(timeout=60)["servers"].values()
     assert len({each["suffixes"][SUFFIX]["entries"] for each in found}) == 1
     for name, each in servers.items():
         counted = len(each.read(SUFFIX, "(objectClass=*)", ldap3.SUBTREE, ["1.1"]))
-        [seen] = [one["suffixes"][SUFFIX]["entries"] for one in found if one["address"].endswith(f"slapd-{name}.socket")]
+        [seen] = [
+            one["suffixes"][SUFFIX]["entries"] for one in found if one["address"].endswith(f"slapd-{name}.socket")
+        ]
         assert seen == counted
 
 
@@ -210,5 +215,7 @@ def test_salt_call_prints_the_plan_and_the_page(servers, tmp_path):
     """As on a clone, by a shell."""
     words = ["--config-dir", tmp_path, "--out", "newline_values_only", "--log-level", "quiet"]
     call = [Path(os.sys.executable).parent / "salt-call", "--local", "-m", ROOT, *words]
-    done = subprocess.run([*map(str, call), "ds_replica.graph", "timeout=60"], capture_output=True, text=True, cwd=tmp_path)
+    done = subprocess.run(
+        [*map(str, call), "ds_replica.graph", "timeout=60"], capture_output=True, text=True, cwd=tmp_path
+    )
     assert done.stdout.startswith("<!doctype html>"), done.stderr

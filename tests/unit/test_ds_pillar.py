@@ -59,7 +59,9 @@ def test_there_are_enough_cases():
 
 
 def test_a_mesh_and_its_readers_in_one_form():
-    found = rules.wanted({"suffix": "dc=Bank, dc=Example", "suppliers": {"DS1.dc": 1, "ds2.dc:1636": 2}, "readers": {"r": ["ds1.dc"]}})
+    found = rules.wanted(
+        {"suffix": "dc=Bank, dc=Example", "suppliers": {"DS1.dc": 1, "ds2.dc:1636": 2}, "readers": {"r": ["ds1.dc"]}}
+    )
     assert found["suffix"] == "dc=bank,dc=example"
     assert found["replicas"]["ds1.dc:636"] == {"host": "ds1.dc", "port": 636, "role": "supplier", "id": 1}
     assert found["edges"] == [("ds1.dc:636", "ds2.dc:1636"), ("ds2.dc:1636", "ds1.dc:636"), ("ds1.dc:636", "r:636")]

@@ -27,7 +27,15 @@ for name in (
     *("ds_values", "ds_rules", "ds_report", "ds_schema", "ds_pillar", "ds_topology"),
 ):
     SALT.update(functions(name, __salt__=SALT, __pillar__={}, __opts__={}))
-for name in ("branch_guests", "branch_pillar", "branch_fleet", "mongo_estate", "neutron_estate", "branch_estate", "ds_estate"):
+for name in (
+    "branch_guests",
+    "branch_pillar",
+    "branch_fleet",
+    "mongo_estate",
+    "neutron_estate",
+    "branch_estate",
+    "ds_estate",
+):
     SALT.update(functions(name, __salt__=SALT, __opts__={}))
 
 PILLAR = {
