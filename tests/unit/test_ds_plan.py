@@ -30,6 +30,12 @@ ROLES = {"one": ("supplier", 1), "two": ("supplier", 2), "three": ("consumer", 6
 FEEDS = {"one": ("two", "three"), "two": ("one", "three"), "three": ()}
 
 
+@pytest.fixture(autouse=True)
+def now(monkeypatch):
+    """The changes of the cases are of a moment ago."""
+    monkeypatch.setattr(time, "time", lambda: test_ds_rules.NOW)
+
+
 def server(name, generation="common", entries=10, **other):
     """A server as it is read: of a generation, ``None``: no replica, ``...``: no suffix."""
     one = test_ds_rules.server(name, ROLES[name][1], "nobody")
