@@ -156,7 +156,9 @@ def stacked(pictures):
     sizes = [[float(re.search(rf'\b{side}="([0-9.]+)', each)[1]) for side in ("width", "height")] for each in pictures]
     tops = [0, *itertools.accumulate(height for _, height in sizes)]
     wide, high = max((width for width, _ in sizes), default=0), tops[-1]
-    placed = [each.replace("<svg ", f'<svg y="{top}" ', 1) for each, top in zip(pictures, tops[:-1], strict=True)]
+    # Within the whole a point is its unit, so that nothing is scaled.
+    plain = [re.sub(r'\b(width|height)="([0-9.]+)pt"', r'\1="\2"', each, count=2) for each in pictures]
+    placed = [each.replace("<svg ", f'<svg y="{top}" ', 1) for each, top in zip(plain, tops[:-1], strict=True)]
     size = f'width="{wide}pt" height="{high}pt" viewBox="0 0 {wide} {high}"'
     return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" {size}>', *placed, "</svg>"])
 

@@ -86,7 +86,12 @@ def replica(number, last="5f0c1115000400010000", days=300, feeds=True):
     """What a minion answers that has one of the two suppliers."""
     agreement = {"name": "to the other", "host": f"ds{3 - number}.dc", "port": 636, "transport": "SSL", "enabled": True}
     held = {
-        **{"state": "backend", "fault": None, "readonly": False, "entries": 10, "empty": False, "conflicts": []},
+        "state": "backend",
+        "fault": None,
+        "readonly": False,
+        "entries": 10,
+        "empty": False,
+        "conflicts": [],
         "replica": {"id": number, "role": "supplier", "managers": ["cn=replication manager,cn=config"], "cleaning": []},
         "ruv": {"generation": "5f0c1115000000010000", "replicas": [{"id": 1, "url": "ldap://ds1.dc:389", "max": last}]},
         "agreements": [{**agreement, **dict.fromkeys(("refresh", "update", "initial"))}] * feeds,

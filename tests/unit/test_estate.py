@@ -397,3 +397,16 @@ def test_many_branches_are_a_cell_each(tmp_path):
     assert table["title"] == "50 branches, 50 hosts"
     assert len({len(row) for row in table["rows"]}) == 1
     assert picture([area], {"branch b07": "silent"})
+
+
+def test_pictures_one_under_the_other_are_one():
+    """Each at its own size: the whole is as wide as the widest, and as high as all of them."""
+    one = '<svg width="30pt" height="10pt" viewBox="0 0 30 10" xmlns="x"><rect width="5pt"/></svg>'
+    rings = SALT["ds_estate.drawn"](PILLAR["ds389"])["rings"]
+    other = SALT["estate_ring.picture"](rings)
+    wide, high = (float(re.search(rf'{side}="([0-9]+)pt', other)[1]) for side in ("width", "height"))
+    whole = SALT["estate_graph.stacked"]([one, other])
+    assert f'viewBox="0 0 {wide} {high + 10}"' in whole
+    assert '<svg y="0" width="30" height="10" viewBox' in whole
+    assert '<svg y="10.0" ' in whole
+    assert SALT["estate_graph.stacked"]([one]) == one
