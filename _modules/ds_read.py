@@ -48,6 +48,7 @@ TREE = (
 VECTOR = "(&(nsuniqueid=ffffffff-ffffffff-ffffffff-ffffffff)(objectClass=nsTombstone))"
 # Without its class an entry that lost a name is not found; a parent that replication had to make anew has another one.
 CONFLICTS = "(&(objectClass=ldapSubEntry)(nsds5ReplConflict=*))", "(&(objectClass=glue)(nsds5ReplConflict=*))"
+KEPT_ALIVE = "(&(objectClass=ldapSubEntry)(cn=repl keep alive*))"  # entries that suppliers make for themselves
 ROLES = {("3", "1"): "supplier", ("2", "1"): "hub", ("2", "0"): "consumer"}
 
 
@@ -190,11 +191,12 @@ def _held(ask, suffix):
 
 
 def _entries(ask, suffix, top):
-    """How many there are, by what each says that is below it: so only those are read that have any."""
+    """By what each says that is below it, so that only those are read that have any; without replication's own."""
     above, fault = ask(suffix, "(numSubordinates=*)", "subtree", ["numsubordinates"])
     if top is None or fault or "numsubordinates" in top and not above:
         return None
-    return 1 + sum(int(_first(each["values"], "numsubordinates") or 0) for each in above)
+    own, _ = ask(suffix, KEPT_ALIVE, "subtree", [])
+    return 1 + sum(int(_first(each["values"], "numsubordinates") or 0) for each in above) - len(own)
 
 
 def _readonly(ask):

@@ -30,8 +30,9 @@ TREE_ACI = (
     f'(version 3.0; acl "onepass: replication"; allow(read,search) {WHO};)'
 )
 SUFFIX_ACI = (
-    '(targetattr="objectClass || nsuniqueid || nsds50ruv || nsds5ReplConflict || numSubordinates")'
-    '(targetfilter="(|(objectClass=nsTombstone)(objectClass=ldapSubEntry)(objectClass=domain))")'
+    '(targetattr="objectClass || cn || nsuniqueid || nsds50ruv || nsds5ReplConflict || numSubordinates")'
+    '(targetfilter="(|(objectClass=nsTombstone)(objectClass=ldapSubEntry)(objectClass=glue)(numSubordinates=*)'
+    '(objectClass=domain))")'
     f'(version 3.0; acl "onepass: vector and conflicts"; allow(read,search) {WHO};)'
 )
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
