@@ -46,7 +46,7 @@ READ = {
     *("mongo_index.indexes", "mongo_replset.observe", "mongo_shard.shard_hosts"),
     *("mongo_user.observe", "neutron_vlan.lint", "pillar_files.located", "pillar_files.oddities"),
     *("ds_replica.check", "ds_replica.plan", "ds_replica.graph", "ds_replica.status", "ds_report.servers"),
-    *("ds_rules.conditions", "ds_rules.initialisation"),
+    *("ds_plan.steps", "ds_rules.conditions", "ds_rules.initialisation"),
     *("mongo_daemon.extras", "mongo_daemon.set_of", "mongo_members.refuse_kind", "mongo_members.refuse_twice"),
     *("mongo_members.seen", "mongo_place.loopback", "mongo_place.refuse", "mongo_replset.refusal"),
     *("mongo_units.observe", "orchestration.causes", "orchestration.plan", "orchestration.summary"),
