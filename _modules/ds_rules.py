@@ -18,6 +18,7 @@ FIXED = [2, 3, 5]  # from this version on, three administrative operations on re
 BUSY, RETRIED, STOPPED = (1,), (3, 16), (6, 8, 11)
 KICK = "switch it off and on: dsconf INSTANCE repl-agmt disable, then enable"
 CLEAN = "when all replicas are reachable: dsconf INSTANCE repl-tasks cleanallruv, for an id that no server has now"
+FIT = "the agreement's transport and port do not fit: LDAP with 389, LDAPS with 636, STARTTLS with 389"
 SINCE = "of some replica the target tells no change since it was initialised"
 NOT_READ = "its target was not read; name it among the servers"
 
@@ -180,7 +181,8 @@ def remedy_of_port(kind):
         "unknown": "correct the agreement's host, or the name service of this host",
         "off": "start the server there (systemctl status dirsrv@INSTANCE), or correct the agreement's port",
         "silent": "ps -o stat,wchan -C ns-slapd there: T is stopped, D waits for its disk; or a firewall drops packets",
-        "plain": "the agreement's transport and port do not fit: LDAP with 389, LDAPS with 636, STARTTLS with 389",
+        "plain": FIT,
+        "tls": FIT,
         "name": "name the target in the agreement as its certificate does, or give it a certificate of that name",
         "untrusted": "dsconf INSTANCE security ca-certificate add, here, with the signer of the target's certificate",
         "expired": "renew the target's certificate; are both clocks right?",
