@@ -121,13 +121,15 @@ def credentials(login=None):
         return {}
     if not isinstance(login, str) or not login:
         raise SaltInvocationError(
-            "The login is the path of a mapping in the pillar or the configuration, such as ds389:login, not the mapping"
+            "The login is the path of a mapping in the pillar or the configuration, such as ds389:login"
         )
     found = __salt__["config.get"](login, default=None)
     if not isinstance(found, dict) or not all(_is_text(found.get(key)) for key in LOGIN[:2]):
         raise CommandExecutionError(f"No login at {login}: a mapping with bind_dn and password is wanted there")
     if wrong := [str(key) for key in found if key not in LOGIN or not _is_text(found[key])]:
-        raise CommandExecutionError(f"The login at {login} has {', '.join(wrong)}; {', '.join(LOGIN)} are known, all texts")
+        raise CommandExecutionError(
+            f"The login at {login} has {', '.join(wrong)}; {', '.join(LOGIN)} are known, all texts"
+        )
     return found
 
 

@@ -210,8 +210,8 @@ def initialisation(agreement):
     refresh, initial = agreement["refresh"], agreement["initial"]
     if not refresh:
         return None
-    if refresh == "stop":
-        return "stopped"
+    if refresh == "stop":  # which stays there, also when the agreement was switched off and on and sends again
+        return None if (agreement["update_began"] or 0) > (agreement["initial_began"] or 0) else "stopped"
     return "running" if initial and "in progress" in initial["message"] else "armed"
 
 
@@ -307,7 +307,8 @@ def _passwords(one, now):
         if manager["locked"]:
             yield _broken(f"manager {name}", "is locked", f"dsidm INSTANCE account unlock, or {remedy}")
         elif left is not None and left < DAYS:
-            yield _broken(f"manager {name}", f"its password ends in {left} days", remedy)
+            told = f"ends in {left} days" if left >= 0 else "has ended"
+            yield _broken(f"manager {name}", f"its password {told}", remedy)
         else:
             yield _ok(f"manager {name}", "can log in" if left is None else f"its password ends in {left} days")
     for key, setting in (("expiry", "passwordExp"), ("lockout", "passwordLockout")):
@@ -439,9 +440,9 @@ def _lacks(held, target, seconds):
 
 def _sync(agreement, held, target, seconds):
     """What counts is what the target has."""
+    if target is not None and target["replica"] is None:  # its vector may still be there
+        return _broken("in sync", "its target has no replica of the suffix", "enable replication there")
     if target is None or target["ruv"] is None or held["ruv"] is None:
-        if target is not None and target["replica"] is None:
-            return _broken("in sync", "its target has no replica of the suffix", "enable replication there")
         return _unseen("in sync", NOT_READ if target is None else "a vector cannot be read", "see there")
     if target["ruv"]["generation"] != held["ruv"]["generation"]:
         remedy = "initialise the target, if its data may be replaced: dsconf INSTANCE repl-agmt init"

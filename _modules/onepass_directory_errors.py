@@ -18,7 +18,7 @@ ERRORS = {
     "389 Directory Server": [
         (
             "No login at *: a mapping with bind_dn and password is wanted there",
-            "The path leads to nothing usable in this host's pillar or configuration: nothing, or no text, stands there. "
+            "The path leads to nothing usable in this host's pillar or configuration: to nothing, or to no texts. "
             "Passwords are never taken from the command line.",
             "Put bind_dn, password (digits in quotes) and, if need be, ca_file at that path, and refresh the pillar.",
         ),

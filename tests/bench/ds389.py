@@ -164,11 +164,6 @@ def ghost(servers, agreements):
     yield
 
 
-def frozen(servers, agreements):
-    with servers["six"].frozen():
-        yield
-
-
 def down(servers, agreements):
     servers["six"].stop()
     yield
@@ -180,19 +175,28 @@ def kick(server, dn):
     server.set(dn, nsds5ReplicaEnabled="on")
 
 
-# Row of section 5, words, what makes and unmakes it, what names it in the output of ours, of monitor's and of healthcheck's.
+CONFIG = "cn=config"
+# Words; what makes and unmakes it; what names it in the output of ours, of monitor's and of healthcheck's.
 TROUBLES = [
-    ("an agreement is switched off: green", off, "to five: enabled", r"(?i)disabled", r"(?i)disabled"),
-    ("an armed initialisation", armed, "initialisation: is armed", r"(?i)refresh: *start|armed", r"(?i)armed|refresh"),
-    ("an initialisation that was stopped", stopped, "was stopped", r"(?i)refresh: *stop", r"(?i)refresh"),
-    ("a conflict", conflict, ": conflicts: 1", r"(?i)conflict", r"(?i)conflict"),
-    ("a backend that is read-only", setting("five", BACKEND, "nsslapd-readonly", "on", "off"), "read-only", r"(?i)read-?only", r"(?i)read-?only"),
-    ("lockout for replication managers", setting("two", "cn=config", "passwordLockout", "on", "off"), "passwordLockout is on", r"(?i)lockout", r"(?i)lockout"),
-    ("a replication manager's password ends", expiring, "its password ends", r"(?i)expir", r"(?i)expir"),
-    ("a port that waits for a restart", setting("five", "cn=config", "nsslapd-port", "3999", "3895"), "nothing listens at 3999", r"3999", r"3999"),
-    ("clock skew is ignored", setting("two", "cn=config", "nsslapd-ignore-time-skew", "on", "off"), "time skew", r"(?i)skew", r"(?i)skew"),
-    ("an id that was changed: a ghost", ghost, "ids 4, 44", r"(?i)ghost|dangling|\b4\b.*\b44\b", r"(?i)ghost|dangling"),
-    ("a server that is off", down, "does not run", r"(?i)unavailable|can't contact|not running", r"(?i)not running|can't contact"),
+    ("an agreement is switched off", off, "to five: enabled", "(?i)disabled", "(?i)disabled"),
+    ("an armed initialisation", armed, "is armed", "(?i)refresh|armed", "(?i)refresh|armed"),
+    ("an initialisation that was stopped", stopped, "was stopped", "(?i)refresh|stop", "(?i)refresh|stop"),
+    ("a conflict", conflict, "conflicts: 1", "(?i)conflict", "(?i)conflict"),
+    (
+        "a backend that is read-only",
+        setting("five", BACKEND, "nsslapd-readonly", "on", "off"),
+        *["(?i)read-?only"] * 3,
+    ),
+    (
+        "lockout for replication managers",
+        setting("two", CONFIG, "passwordLockout", "on", "off"),
+        *["(?i)lockout"] * 3,
+    ),
+    ("a replication manager's password ends", expiring, "its password ends", "(?i)expir", "(?i)expir"),
+    ("a port that waits for a restart", setting("five", CONFIG, "nsslapd-port", "3999", "3895"), *["3999"] * 3),
+    ("clock skew is ignored", setting("two", CONFIG, "nsslapd-ignore-time-skew", "on", "off"), *["(?i)skew"] * 3),
+    ("an id that was changed: a ghost", ghost, "ids 4, 44", "(?i)ghost|dangling", "(?i)ghost|dangling"),
+    ("a server that is off", down, "does not run", "(?i)unavailable|contact|not running", "(?i)not running|contact"),
 ]
 
 
@@ -203,15 +207,9 @@ def trouble(row, servers, agreements, home, warm):
     next(made)
     cells = [words]
     for (tool, command), pattern in zip(list(commands(home).items())[:3], patterns, strict=True):
-        text = until(lambda command=command, pattern=pattern: _named(command, pattern), 20) if tool == ONEPASS else said(command)
-        cells.append(SAID[bool(news(text, warm[tool], pattern))])
+        cells.append(SAID[bool(news(said(command), warm[tool], pattern))])
     next(made, None)
     return cells
-
-
-def _named(command, pattern):
-    text = said(command)
-    return text if re.search(pattern, text) else None
 
 
 def news(text, before, pattern):
@@ -245,8 +243,8 @@ Four suppliers in full mesh and two readers, six instances of one host, each ask
 - {HEALTH}: once for each instance, its checks of replication, configuration and backends.
 - {bench.EMPTY}: `salt-call --local test.ping`."""
 
-ROWS = """What each says when a trouble is made that a sound estate has not: `named`, when a line of its output that was not there
-before has to do with it."""
+ROWS = """What each says of a trouble that is made: `named`, when a line of its output has to do with it that a sound estate
+has not."""
 
 if __name__ == "__main__":
     main()

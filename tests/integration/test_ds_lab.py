@@ -70,7 +70,8 @@ def lab():
 
         def made(number, host):
             text = INSTANCE.replace("HOST", host)
-            built.command("exec", host, "sh", "-ec", "cat > /root/bank.inf; dscreate from-file /root/bank.inf", input=text)
+            script = "cat > /root/bank.inf; dscreate from-file /root/bank.inf"
+            built.command("exec", host, "sh", "-ec", script, input=text)
             built.exec(host, REPLICA.replace("NUMBER", str(number)))
 
         with ThreadPoolExecutor(3) as threads:

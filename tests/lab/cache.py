@@ -1,4 +1,4 @@
-"""What the labs share: the hosts' image, the layers of some roles and the MongoDB archive. Each is built once, and kept.
+"""What the labs share: the hosts' image, layers of some roles, and the MongoDB archive. Each is built once, and kept.
 
 A part that has its name is complete, on the disk as well. One that is being built is called "unfinished", and whatever
 bears that name, or the key of other sources, is of no use to anybody.
@@ -36,7 +36,7 @@ class Part(NamedTuple):
 
 
 class Layer(NamedTuple):
-    """What hosts of a role have above the image: its name for the user, GiB to build it, and sources beside its folder."""
+    """What hosts of a role have above the image: a name for the user, GiB to build it, sources beside its folder."""
 
     what: str
     gib: float
