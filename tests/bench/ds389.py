@@ -72,7 +72,7 @@ def commands(home):
     return {
         ONEPASS: [salt_call(home, "ds_replica.status")],
         MONITOR: [["dsconf", "one", "replication", "monitor", "--connections", *logins]],
-        HEALTH: [["dsctl", name, "healthcheck", "--check", "replication", "config", "backends"] for name in NAMES],
+        HEALTH: [["dsctl", name, "healthcheck"] for name in NAMES],
         bench.EMPTY: [salt_call(home, "test.ping")],
     }
 
@@ -240,11 +240,11 @@ Four suppliers in full mesh and two readers, six instances of one host, each ask
 
 - {ONEPASS}: one `salt-call --local`, by ldapi, without a password.
 - {MONITOR}: one command, with a login for each of the six.
-- {HEALTH}: once for each instance, its checks of replication, configuration and backends.
+- {HEALTH}: once for each instance, all its checks.
 - {bench.EMPTY}: `salt-call --local test.ping`."""
 
-ROWS = """What each says of a trouble that is made: `named`, when a line of its output has to do with it that a sound estate
-has not."""
+ROWS = """What each says of a trouble that is made: `named`, when a line of its output has to do with it, and was not in
+the output of a sound estate."""
 
 if __name__ == "__main__":
     main()
