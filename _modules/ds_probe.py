@@ -191,7 +191,7 @@ def _tried(host, number, transport, context, timeout):
             if transport == "TCP":
                 return "ok", ""
             if transport == "LDAP":
-                return _answer(plain, host, number, timeout), ""
+                return _answered(plain, host, number, timeout)
             if transport not in ("LDAPS", "SSL") and not _begun(plain):
                 return "plain", "it refuses StartTLS"
             with context.wrap_socket(plain, server_hostname=host):
@@ -208,12 +208,18 @@ def _tried(host, number, transport, context, timeout):
         return "off", err.strerror or str(err)
 
 
-def _answer(plain, host, number, timeout):
-    """A port of TLS may end such a talk without a word."""
+def _answered(plain, host, number, timeout):
+    """A port of TLS ends such a talk without a word, or waits for more."""
     plain.sendall(SEARCH)
-    if plain.recv(1) == SEARCH[:1]:
-        return "ok"
-    return "tls" if certificate(host, number, timeout) else "broken"
+    try:
+        said = plain.recv(1)
+    except TimeoutError:
+        said = None
+    if said == SEARCH[:1]:
+        return "ok", ""
+    if certificate(host, number, timeout):
+        return "tls", ""
+    return ("silent", f"{timeout} s") if said is None else ("broken", "")
 
 
 def _begun(plain):
