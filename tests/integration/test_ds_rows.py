@@ -436,6 +436,8 @@ def test_19_a_reader_refuses_writes_and_that_is_no_fault(tree, estate):
     one, two, _ = estate
     tree.replicate(one, 1)
     tree.replicate(two, 65535, "2")
+    referral = {"nsslapd-state": "referral on update", "nsslapd-referral": f"ldap://one.dc:3891/{tree.suffix}"}
+    two.set(tree.mapping, **referral)  # as dsconf makes a consumer
     one.initialise(tree.agree(one, two))
     with pytest.raises(LDAPOperationResult, match="(?i)insufficient"):
         tree.person(two, "somebody")
