@@ -465,24 +465,6 @@ def test_20_what_a_server_wrote_before_its_initialisation_is_told_before_it_goes
     tree.quiet()
 
 
-def test_20_a_backend_that_is_read_only_until_it_is_joined(tree, estate):
-    one, two, _ = estate
-    tree.suppliers(one, two)
-    tree.person(one, "of-one")
-    dn = tree.agree(one, two)
-    two.set(tree.backend, **{"nsslapd-readonly": "on"})
-    with pytest.raises(LDAPOperationResult, match="(?i)unwilling"):
-        tree.person(two, "of-a-client")
-    assert "the backend is read-only" in tree.told("two.dc", "writable")
-    one.initialise(dn)
-    assert tree.people(two) == ["of-one"]
-    tree.person(one, "later")
-    tree.told("one.dc", "to two: session", "(16)")
-    two.set(tree.backend, **{"nsslapd-readonly": "off"})
-    tree.arrives(two, "later")
-    tree.quiet()
-
-
 def test_21_a_bind_dn_that_is_put_right_heals_by_itself(tree, estate):
     one, two, _ = estate
     tree.suppliers(one, two)
