@@ -431,27 +431,6 @@ def test_18_an_import_makes_another_generation(tree, estate):
     assert two.status(dn)
 
 
-def test_19_a_reader_refuses_writes_and_that_is_no_fault(tree, estate):
-    """By TCP it refers to a supplier, by ldapi it is no access: nothing is judged by a try."""
-    one, two, _ = estate
-    tree.replicate(one, 1)
-    tree.replicate(two, 65535, "2")
-    referral = {"nsslapd-state": "referral on update", "nsslapd-referral": f"ldap://one.dc:3891/{tree.suffix}"}
-    two.set(tree.mapping, **referral)  # as dsconf makes a consumer
-    one.initialise(tree.agree(one, two))
-    with pytest.raises(LDAPOperationResult, match="(?i)insufficient"):
-        tree.person(two, "somebody")
-    remote = ldap3.Connection(
-        ldap3.Server("two.dc", two.port, get_info=ldap3.NONE), "cn=Directory Manager", PASSWORD, auto_referrals=False
-    )
-    assert remote.bind()
-    remote.add(f"cn=somebody,{tree.suffix}", ["person"], {"sn": "somebody"})
-    assert remote.result["description"] == "referral"
-    remote.unbind()
-    tree.quiet()
-    assert tree.status()[0]["two"]["role"] == "consumer"
-
-
 def test_20_what_a_server_wrote_before_its_initialisation_is_told_before_it_goes(tree, estate):
     one, two, _ = estate
     tree.suppliers(one, two)
