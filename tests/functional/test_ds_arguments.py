@@ -64,7 +64,7 @@ SERVERS = [
     ({"ds1.dc": 636}, NO_LIST),
 ]
 WRONG_LOGINS = [
-    ("ds389:nowhere", NO_LOGIN),
+    ("ds389:nobody", NO_LOGIN),
     ("ds389", NO_LOGIN),
     ("ds389:no_password", NO_LOGIN),
     ("ds389:empty_password", NO_LOGIN),
