@@ -44,6 +44,7 @@ TREE = (
     *("nsds5replicatransportinfo", "nsds5replicabindmethod", "nsds5replicaenabled", "nsds5beginreplicarefresh"),
     *("nsds5replicalastupdatestatus", "nsds5replicalastupdatestatusjson", "nsds5replicalastinitstatus"),
     *("nsds5replicalastinitstatusjson", "nsds5replicalastinitstart", "nsds5replicalastinitend"),
+    "nsds5replicalastupdatestart",
 )
 VECTOR = "(&(nsuniqueid=ffffffff-ffffffff-ffffffff-ffffffff)(objectClass=nsTombstone))"
 # Without its class an entry that lost a name is not found; a parent that replication had to make anew has another one.
@@ -231,6 +232,7 @@ def _agreement(values):
         "refresh": _first(values, "nsds5beginreplicarefresh"),
         "update": read(_first(values, f"{update}json") or _first(values, update)),
         "initial": read(_first(values, f"{initial}json") or _first(values, initial)),
+        "update_began": __salt__["ds_values.moment"](_first(values, "nsds5replicalastupdatestart")),
         "initial_began": __salt__["ds_values.moment"](_first(values, "nsds5replicalastinitstart")),
     }
 

@@ -213,7 +213,7 @@ def _seen(servers, login, timeout):
     if servers is None:
         servers = __salt__["ds_client.local"]()
     servers = [servers] if isinstance(servers, str) else servers
-    if not isinstance(servers, list) or not servers:
+    if not isinstance(servers, list) or not servers or not all(isinstance(each, str) for each in servers):
         raise SaltInvocationError(f"servers is {servers!r}; a list of addresses is wanted, such as [ldaps://ds1.dc]")
     seen = __salt__["ds_read.all_of"](list(dict.fromkeys(servers)), login, timeout)
     return _settled(seen, login, timeout) if __salt__["ds_rules.behind"](seen) else seen
@@ -233,27 +233,30 @@ def _settled(seen, login, timeout):
 
 
 def _contacts(seen, timeout):
-    """What the ports answer whose agreements have no contact; a signer is trusted as their own server trusts it."""
+    """What the ports answer whose agreements have no contact, each asked once and all side by side."""
+    places = [*_without_contact(seen)]
+    asked = list(dict.fromkeys(port for _, port in places))
+    answers = dict(zip(asked, __salt__["ds_probe.ports"](asked, timeout), strict=True))
+    return [{**place, "what": "contact", **_contact(answers[port])} for place, port in places]
+
+
+def _without_contact(seen):
+    """Agreements and their ports; a signer is trusted as their own server trusts it."""
     for one in seen:
+        trust = (one["settings"] or {}).get("certificates")
+        trust = trust if trust and Path(trust).is_dir() else None
         for suffix, held in one["suffixes"].items():
-            for agreement in held["agreements"]:
-                update = agreement["update"]
-                if update and update["ldap"] in NO_CONTACT:
-                    place = {
-                        "server": __salt__["ds_rules.named"](one),
-                        "suffix": suffix,
-                        "agreement": agreement["name"],
-                    }
-                    yield {**place, **_contact(agreement, one, timeout)}
+            for each in held["agreements"]:
+                if each["update"] and each["update"]["ldap"] in NO_CONTACT:
+                    place = {"server": __salt__["ds_rules.named"](one), "suffix": suffix, "agreement": each["name"]}
+                    yield place, (each["host"], each["port"], each["transport"], trust)
 
 
-def _contact(agreement, one, timeout):
-    trust = (one["settings"] or {}).get("certificates")
-    trust = trust if trust and Path(trust).is_dir() else None
-    probed = __salt__["ds_probe.port"](agreement["host"], agreement["port"], agreement["transport"], trust, timeout)
-    state = "ok" if probed["kind"] == "ok" else "broken"
-    remedy = {} if state == "ok" else {"remedy": __salt__["ds_rules.remedy_of_port"](probed["kind"])}
-    return {"what": "contact", "state": state, "evidence": probed["evidence"], **remedy}
+def _contact(probed):
+    if probed["kind"] == "ok":
+        return {"state": "ok", "evidence": probed["evidence"]}
+    remedy = __salt__["ds_rules.remedy_of_port"](probed["kind"])
+    return {"state": "broken", "evidence": probed["evidence"], "remedy": remedy}
 
 
 def _line(each):

@@ -18,6 +18,7 @@ FIXED = [2, 3, 5]  # from this version on, three administrative operations on re
 BUSY, RETRIED, STOPPED = (1,), (3, 16), (6, 8, 11)
 KICK = "switch it off and on: dsconf INSTANCE repl-agmt disable, then enable"
 CLEAN = "when all replicas are reachable: dsconf INSTANCE repl-tasks cleanallruv, for an id that no server has now"
+FIT = "the agreement's transport and port do not fit: LDAP with 389, LDAPS with 636, STARTTLS with 389"
 SINCE = "of some replica the target tells no change since it was initialised"
 NOT_READ = "its target was not read; name it among the servers"
 
@@ -207,7 +208,8 @@ def remedy_of_port(kind):
         "unknown": "correct the agreement's host, or the name service of this host",
         "off": "start the server there (systemctl status dirsrv@INSTANCE), or correct the agreement's port",
         "silent": "ps -o stat,wchan -C ns-slapd there: T is stopped, D waits for its disk; or a firewall drops packets",
-        "plain": "the agreement's transport and port do not fit: LDAP with 389, LDAPS with 636, STARTTLS with 389",
+        "plain": FIT,
+        "tls": FIT,
         "name": "name the target in the agreement as its certificate does, or give it a certificate of that name",
         "untrusted": "dsconf INSTANCE security ca-certificate add, here, with the signer of the target's certificate",
         "expired": "renew the target's certificate; are both clocks right?",
@@ -235,8 +237,8 @@ def initialisation(agreement):
     refresh, initial = agreement["refresh"], agreement["initial"]
     if not refresh:
         return None
-    if refresh == "stop":
-        return "stopped"
+    if refresh == "stop":  # which stays there, also when the agreement was switched off and on and sends again
+        return None if (agreement["update_began"] or 0) > (agreement["initial_began"] or 0) else "stopped"
     return "running" if initial and "in progress" in initial["message"] else "armed"
 
 
@@ -338,7 +340,8 @@ def _passwords(one, now):
             yield _broken(f"manager {name}", "is locked", f"dsidm INSTANCE account unlock, or {remedy}")
         elif left is not None and left < DAYS:
             tell = _soon if left >= 0 else _broken
-            yield tell(f"manager {name}", f"its password ends in {left} days", remedy)
+            told = f"ends in {left} days" if left >= 0 else "has ended"
+            yield tell(f"manager {name}", f"its password {told}", remedy)
         else:
             yield _ok(f"manager {name}", "can log in" if left is None else f"its password ends in {left} days")
     for key, setting in (("expiry", "passwordExp"), ("lockout", "passwordLockout")):
@@ -469,9 +472,9 @@ def _lacks(held, target, seconds):
 
 def _sync(agreement, held, target, seconds):
     """What counts is what the target has."""
+    if target is not None and target["replica"] is None:  # its vector may still be there
+        return _broken("in sync", "its target has no replica of the suffix", "enable replication there")
     if target is None or target["ruv"] is None or held["ruv"] is None:
-        if target is not None and target["replica"] is None:
-            return _broken("in sync", "its target has no replica of the suffix", "enable replication there")
         return _unseen("in sync", NOT_READ if target is None else "a vector cannot be read", "see there")
     if target["ruv"]["generation"] != held["ruv"]["generation"]:
         remedy = "initialise the target, if its data may be replaced: dsconf INSTANCE repl-agmt init"

@@ -18,9 +18,9 @@ ERRORS = {
     "389 Directory Server": [
         (
             "No login at *: a mapping with bind_dn and password is wanted there",
-            "The path leads to nothing usable in this host's pillar or configuration. Passwords are never "
-            "taken from the command line.",
-            "Put bind_dn, password and, if need be, ca_file at that path, and refresh the pillar.",
+            "The path leads to nothing usable in this host's pillar or configuration: to nothing, or to no texts. "
+            "Passwords are never taken from the command line.",
+            "Put bind_dn, password (digits in quotes) and, if need be, ca_file at that path, and refresh the pillar.",
         ),
         (
             "is no directory server's address",
@@ -48,9 +48,19 @@ ERRORS = {
             "The words after the colon are LDAP's: the login's rights, or a suffix that is being initialised.",
         ),
         (
-            "*, the login's ca_file, is no file",
-            "A certificate's signer was to be read from a file that this host does not have.",
-            "Put the signer's certificate there in PEM, or leave ca_file out where the system trusts it.",
+            "The login is the path of a mapping in the pillar or the configuration",
+            "A mapping, or something else than a text, was given as the login.",
+            "Put bind_dn and password into the pillar, below ds389:login, and give login=ds389:login.",
+        ),
+        (
+            "The login at * has *; * are known, all texts",
+            "A key that counts for nothing would be taken for one that does; or a value is a number, a list or empty.",
+            "Correct its name; put a password of digits in quotes.",
+        ),
+        (
+            "*, the login's ca_file, is no file of certificates: *",
+            "The certificates' signers were to be read from a file that this host does not have, or that has no PEM.",
+            "Put the signers' certificates there in PEM, or leave ca_file out where the system trusts them.",
         ),
         (
             "has a certificate of another name: *",
