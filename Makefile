@@ -63,7 +63,7 @@ test: environments
 
 # Three side by side, the longest first, each line with its part's name in front: what is waited for in one is used by the others.
 SITE_TESTS := $(addprefix tests/integration/test_,demo.py site_faults.py site_runner.py)
-LAB_TESTS := $(addprefix tests/integration/test_,branch_lab.py ds_lab.py kvm_lab.py mongodb.py) tests/lab
+LAB_TESTS := $(addprefix tests/integration/test_,branch_lab.py kvm_lab.py mongodb.py) tests/lab
 LONG_TESTS := tests/integration/test_mongodb_faults.py
 AREA_TESTS := tests/integration $(patsubst %,--ignore=%,$(SITE_TESTS) $(LAB_TESTS) $(LONG_TESTS))
 test-3008: ; $(PYTEST_3008) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /'
@@ -101,7 +101,6 @@ bench bench-start: environments .venv/bench/done .venv/openstack/done .venv/3008
 	.venv/3008/bin/python tests/bench/branches.py $(ONCE)
 	.venv/3008/bin/python tests/bench/names.py $(ONCE)
 	.venv/3008/bin/python tests/bench/clones.py $(ONCE)
-	.venv/3008/bin/python tests/bench/ds389.py $(ONCE)
 	.venv/3008/bin/python tests/bench/vlans.py $(ONCE) $(if $(ONCE),--without-peer)
 	.venv/3008/bin/python tests/bench/scale.py $(if $(ONCE),--minions 10)
 

@@ -22,7 +22,6 @@ from directories import MANAGER, PASSWORD
 from networks import until
 
 NUMBERS = itertools.count(1)
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 LDBM = "cn=ldbm database,cn=plugins,cn=config"
 TASKS = "cn=tasks,cn=config"
 AGREEMENTS = "(objectClass=nsDS5ReplicationAgreement)"
@@ -590,28 +589,6 @@ def test_14_an_id_that_is_taken_out_while_a_replica_is_off_goes_on_for_ever(tree
     assert "find the one that is not" in line
     one.ldap.delete(gone)
     until(lambda: not [line for line in tree.status()[1] if "cleaning" in line], 120)
-
-
-def test_8_a_clock_two_days_ahead_is_named_while_all_is_green_and_so_are_the_refused_writes(tree, estate):
-    one, two, _ = estate
-    made = tree.joined(one, two)
-    two.stop()
-    ahead = {"LD_PRELOAD": FAKETIME, "FAKETIME": "+2d", "DONT_FAKE_MONOTONIC": "1"}
-    two.launch(environment={key: str(value) for key, value in ahead.items()}).wait()
-    assert re.search(r"clock: 1728\d\d s ahead of", server_line(tree, "two.dc:3892: clock"))
-    tree.person(one, "from-now")
-    with contextlib.suppress(LDAPOperationResult):
-        tree.person(two, "from-the-future")
-    until(lambda: one.status(made["one", "two"]))
-    assert "Error (0)" in one.status(made["one", "two"])
-    two.stop()
-    two.launch().wait()
-    with pytest.raises(LDAPOperationResult, match="(?i)operations"):
-        tree.person(two, "refused")
-    assert "ignore-time-skew: on where writes are refused" in tree.told("two.dc", "changes", "s in the future")
-    two.set("cn=config", **{"nsslapd-ignore-time-skew": "on"})
-    tree.person(two, "again")
-    assert "clocks count no more" in tree.told("two.dc", "time skew")
 
 
 def test_none_of_all_these_looks_wrote_anything(estate):

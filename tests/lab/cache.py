@@ -1,4 +1,4 @@
-"""What the labs share: the hosts' image, layers of some roles, and the MongoDB archive. Each is built once, and kept.
+"""What the labs share: the hosts' image, the KVM hosts' layer and the MongoDB archive. Each is built once, and kept.
 
 A part that has its name is complete, on the disk as well. One that is being built is called "unfinished", and whatever
 bears that name, or the key of other sources, is of no use to anybody.
@@ -12,7 +12,6 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple
 
@@ -20,8 +19,8 @@ from machine import CONTAINED, ELSEWHERE, ROOM, Trouble, alone, end, existing, r
 
 HERE = Path(__file__).resolve().parent
 CACHE = Path(os.path.realpath(os.environ.get("XDG_CACHE_HOME") or "/var/cache"), "onepass-lab")
-# Measured while they were built; what is kept of them is less: 0.7 and 0.05.
-IMAGE_GIB, ARCHIVE_GIB = 1.0, 0.05
+# Measured while they were built; what is kept of them is less: 0.7, 0.2 and 0.05.
+IMAGE_GIB, KVM_GIB, ARCHIVE_GIB = 1.0, 0.4, 0.05
 KEY = "[0-9a-f]{12}"
 FULL = re.compile("No space left on device|Disk quota exceeded|enough free space")
 
@@ -35,19 +34,7 @@ class Part(NamedTuple):
     gib: float
 
 
-class Layer(NamedTuple):
-    """What hosts of a role have above the image: a name for the user, GiB to build it, sources beside its folder."""
-
-    what: str
-    gib: float
-    more: list[str]
-
-
-# By role. Kept of them are 0.2 GiB and 0.15.
-LAYERS = {"kvm": Layer("KVM hosts", 0.4, ["../guest"]), "ds389": Layer("directory hosts", 0.4, [])}
-
-
-def parts(archive: bool, roles: Iterable[str]) -> dict[str, Part]:
+def parts(archive: bool, kvm: bool) -> dict[str, Part]:
     """What a site needs: the image, and within its folder what is asked for of the others."""
     image = CACHE / key_of(HERE / "image")
     found = {"image": Part("image", image, [HERE / "image/build"], IMAGE_GIB)}
@@ -55,10 +42,9 @@ def parts(archive: bool, roles: Iterable[str]) -> dict[str, Part]:
         router = router_of_archive()
         folder = image / f"mongodb-{key_of(HERE / 'archive', router)}"
         found["archive"] = Part("MongoDB archive", folder, [HERE / "archive/build", image, router], ARCHIVE_GIB)
-    for role in [role for role in LAYERS if role in roles]:
-        layer, builder = LAYERS[role], HERE / "layer"
-        key = key_of(builder, *(HERE / each for each in (role, *layer.more)))
-        found[role] = Part(layer.what, image / f"{role}-{key}", [builder, HERE / role, image], layer.gib)
+    if kvm:
+        folder = image / f"kvm-{key_of(HERE / 'kvm', HERE.parent / 'guest')}"
+        found["kvm"] = Part("KVM hosts", folder, [HERE / "kvm/build", image], KVM_GIB)
     return found
 
 
@@ -86,7 +72,7 @@ def unfit(missing: dict[str, Part]) -> list[str]:
         for part in missing.values()
         if not os.access(existing(part.folder), os.W_OK)
     ]
-    return faults or (unfit_for_overlays(CACHE, Path("/usr")) if missing.keys() & LAYERS else [])
+    return faults or (unfit_for_overlays(CACHE, Path("/usr")) if "kvm" in missing else [])
 
 
 def make_ready(part: Part) -> Path:

@@ -22,15 +22,14 @@ from segments import wait_until
 
 needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
 LABELS = {"image": "image", "archive": "MongoDB archive", "kvm": "KVM hosts"}
-ALL = ("kvm", "ds389")
 BUILD = """#!/bin/sh
 set -eu
 for target; do true; done
 mkdir -p "$target/root" "$target/mongodb/bin"
 env > "$target/environment"
 echo "at work"
-here="$(dirname "$0")"
-if [ -e "$here/slow" ] || [ -e "$here/../slow" ]; then
+slow="$(dirname "$0")/../slow"
+if [ -e "$slow" ]; then
     mount -t tmpfs tmpfs "$target/root"
     sleep 300 & sleep 300
 fi
@@ -99,8 +98,7 @@ def test_older_parts_go_and_what_is_used_or_not_of_the_lab_stays(part, tmp_path)
 
 def sources():
     """Each part's name, and the folders that it is built from."""
-    layers = {"kvm": [HERE / "kvm", HERE.parent / "guest"], "ds389": [HERE / "ds389"]}
-    return {"image": [HERE / "image"], "archive": [HERE / "archive"], **layers}
+    return {"image": [HERE / "image"], "kvm": [HERE / "kvm", HERE.parent / "guest"], "archive": [HERE / "archive"]}
 
 
 @pytest.mark.parametrize("name", sources())
@@ -109,22 +107,21 @@ def test_another_source_is_another_key(name, tmp_path, monkeypatch):
     monkeypatch.setattr(cache, "HERE", checkout / "lab")
     folders = [checkout / folder.relative_to(HERE.parent) for folder in sources()[name]]
     files = [path for folder in folders for path in folder.rglob("*") if path.is_file()]
-    beside = {"archive": "router.py", "kvm": "layer", "ds389": "layer"}.get(name)
-    files += [checkout / "lab" / beside] if beside else []
-    keys = [cache.parts(archive=True, roles=ALL)[name].folder.name]
+    files += [checkout / "lab/router.py"] if name == "archive" else []
+    keys = [cache.parts(archive=True, kvm=True)[name].folder.name]
     for file in files:
         file.write_bytes(file.read_bytes() + b"#")
-        keys.append(cache.parts(archive=True, roles=ALL)[name].folder.name)
-        file.rename(file.with_name(f"{file.name}2") if file.name != beside else file)
-        keys.append(cache.parts(archive=True, roles=ALL)[name].folder.name)
-    assert len(files) >= (2 if name == "archive" else 4)
-    assert len(set(keys)) == len(keys) - bool(beside)  # whose name is its part of the checkout
+        keys.append(cache.parts(archive=True, kvm=True)[name].folder.name)
+        file.rename(file.with_name(f"{file.name}2") if file.name != "router.py" else file)
+        keys.append(cache.parts(archive=True, kvm=True)[name].folder.name)
+    assert len(files) >= (2 if name == "archive" else 5)
+    assert len(set(keys)) == len(keys) - (name == "archive")  # a router's name is its part of the checkout
 
 
 def test_the_parts_within_an_image_go_with_it():
-    parts = cache.parts(archive=True, roles=["master", *ALL])
-    assert {parts[name].folder.parent for name in ("archive", *ALL)} == {parts["image"].folder}
-    assert list(cache.parts(archive=False, roles=["master"])) == ["image"]
+    parts = cache.parts(archive=True, kvm=True)
+    assert {parts[name].folder.parent for name in ("archive", "kvm")} == {parts["image"].folder}
+    assert list(cache.parts(archive=False, kvm=False)) == ["image"]
 
 
 @needs_root
@@ -134,7 +131,7 @@ def test_the_archive_is_the_same_each_time_and_carries_the_mongos_that_was_asked
     archives = []
     for copy in ("one", "two"):
         monkeypatch.setattr(cache, "CACHE", tmp_path / copy)
-        part = cache.parts(archive=True, roles=[])["archive"]
+        part = cache.parts(archive=True, kvm=False)["archive"]
         script(part.folder.parent / "mongodb/bin/mongod", "a server")
         archives.append(cache.make_ready(part) / "mongodb.tgz")
         assert os.listdir(part.folder) == ["mongodb.tgz"]
@@ -145,7 +142,7 @@ def test_the_archive_is_the_same_each_time_and_carries_the_mongos_that_was_asked
     assert unpacked.with_name("mongod").read_text() == "a server"
     monkeypatch.setenv("ONEPASS_MONGOS", str(tmp_path / "none"))
     with pytest.raises(machine.Trouble, match="needs a router: .*/none is not a file"):
-        cache.parts(archive=True, roles=[])
+        cache.parts(archive=True, kvm=False)
 
 
 # --- The real checks ---
@@ -162,15 +159,10 @@ def test_the_archive_is_the_same_each_time_and_carries_the_mongos_that_was_asked
             "usr/bin/virsh usr/lib/python3/dist-packages/libvirt.py usr/share/onepass-guest/vmlinux",
             ["import libvirt", "import libvirt_qemu", "virsh --version", "qemu-system"],
         ),
-        (
-            "ds389",
-            "usr/sbin/dsconf usr/lib/python3/dist-packages/ldap3",
-            ["import ldap3", "dsconf --help"],
-        ),
     ],
 )
 def test_a_real_check_names_what_is_missing_and_nothing_else(name, removed, missing, tmp_path):
-    parts = cache.parts(archive=False, roles=[name])
+    parts = cache.parts(archive=False, kvm=name == "kvm")
     layers = [str(cache.make_ready(part) / "root") for part in parts.values()]
     mongodb = parts["image"].folder / "mongodb"
     done = subprocess.run(
@@ -200,9 +192,8 @@ exec env -i PATH=/usr/sbin:/usr/bin:/sbin:/bin chroot root sh -s
 def stand_in(tmp_path):
     """A copy of the tool whose builds do nothing, or, if there is a file "slow", nothing for ever."""
     tool = tmp_path / "tests/lab"
-    for name in ("image", "archive"):
+    for name in ("image", "archive", "kvm"):
         script(tool / name / "build", BUILD)
-    script(tool / "layer", BUILD)
     for name in ("lab", "cache.py", "machine.py", "router.py"):
         shutil.copy(HERE / name, tool)
     (tool.parent / "guest").mkdir()
@@ -338,7 +329,7 @@ OVERLAY = (
 )
 def test_a_folder_that_does_not_do_stops_up_at_once_and_never_down(fresh, site, tmp_path, prelude, expected):
     own = {"name": fresh, "cache": tmp_path / "onepass-lab", "home": tmp_path}
-    own["image"] = cache.parts(archive=False, roles=[])["image"].folder.name
+    own["image"] = cache.parts(archive=False, kvm=False)["image"].folder.name
     ran = prelude.format(**own)
     done = apart(f"{ran}; {HERE}/lab --name {fresh} up --site {site} && exit 9", tmp_path, *command(fresh, "down"))
     assert (done.returncode, "Traceback" in done.stderr) == (0, False), done.stderr
@@ -409,7 +400,7 @@ def test_a_cache_that_runs_full_is_named_and_has_room_again(tmp_path, text):
 @pytest.mark.lab
 @needs_root
 def test_a_read_only_cache_that_holds_what_the_site_needs_is_used_as_it_is(fresh, site, tmp_path):
-    for part in cache.parts(archive=True, roles=[]).values():
+    for part in cache.parts(archive=True, kvm=False).values():
         cache.make_ready(part)
     bind = f"mkdir $cache; mount --bind {cache.CACHE} $cache; mount -o remount,bind,ro $cache; ! touch $cache/x"
     tool = f"{HERE}/lab --name {fresh}"
