@@ -158,7 +158,7 @@ def graph(servers=None, login=None, timeout=5):
 
     .. code-block:: bash
 
-        salt-call --local -m . --out=newline_values_only ds_replica.graph > replication.html
+        salt-call --local -m . ds_replica.graph | sed 1d > replication.html
 
     .. versionadded:: 0.1.0
     """

@@ -411,7 +411,7 @@ def answered(listening, answer):
         (["ldap://ds1.dc/dc=bank"], "no directory server's address"),
         (["ldaps://admin:secret@ds1.dc"], "no directory server's address"),
         (["ldapi://"], "no directory server's address"),
-        ([[5]], "no directory server's address"),
+        ([[5]], "a list of addresses is wanted"),
         ([[]], "a list of addresses is wanted"),
         ([{"a": 1}], "a list of addresses is wanted"),
         (["ldaps://ds1.dc", "ds389:nowhere"], "No login at ds389:nowhere"),

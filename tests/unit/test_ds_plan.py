@@ -54,6 +54,7 @@ def server(name, generation="common", entries=10, **other):
     for path, value in other.items():
         holder = next(each for each in (held, held["replica"] or {}, one) if path in each)
         holder[path] = value
+    held["agreements"] = [{**agreement, **each} for each in held["agreements"]]
     return one
 
 
