@@ -17,7 +17,7 @@ from salt.exceptions import CommandExecutionError
 
 import directories
 import networks
-from directories import PASSWORD, REPLICA, SUFFIX
+from directories import MANAGER, PASSWORD, REPLICA, SUFFIX
 from networks import run, until
 from tree import ROOT
 
@@ -29,7 +29,7 @@ PILLAR = {
     "replication": {"password_file": PASSWORD_FILE},
     "purge_delay": "7d",
 }
-LOGIN, MANAGER = "cn=onepass,cn=config", "cn=replication manager,cn=config"
+LOGIN = "cn=onepass,cn=config"
 
 
 @pytest.fixture(scope="module")
@@ -195,7 +195,7 @@ def test_the_account_of_the_docs_sees_all_and_may_write_nothing(servers, modules
     with ldap3.Connection(server, LOGIN, PASSWORD) as account:
         for dn in (SUFFIX, REPLICA, "cn=config", MANAGER):
             account.modify(dn, {"description": [(ldap3.MODIFY_ADD, ["x"])]})
-            assert account.result["description"] == "insufficientAccessRights"
+            assert account.result["description"] == "insufficientAccessRights", dn
         account.search(MANAGER, "(userPassword=*)", attributes=["userPassword"])
         assert account.entries == []
 
