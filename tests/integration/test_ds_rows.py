@@ -489,21 +489,6 @@ def test_a_name_service_that_is_silent_costs_its_time(modules, estate):
 # At last what concerns whole servers
 
 
-def test_16_a_restart_forgets_the_last_initialisation_and_nothing_is_said_of_that(tree, estate):
-    one, two, _ = estate
-    dn = tree.joined(one, two)["one", "two"]
-    assert "Total update succeeded" in one.status(dn, "Init")
-    one.stop()
-    needs = tree.modules.ds_replica.status(timeout=10)["needs"]
-    assert [line for line in needs if "slapd-one.socket does not run" in line and "systemctl status" in line]
-    one.launch().wait()
-    assert one.status(dn, "Init") is None
-    tree.quiet()
-    parts, _ = tree.status()
-    assert parts["one"]["generation"] == parts["two"]["generation"]
-    assert parts["one"]["agreements"]["to two"]["initialisation"] is None
-
-
 def test_14_an_id_that_is_taken_out_while_a_replica_is_off_goes_on_for_ever(tree, estate):
     one, two, _ = estate
     tree.joined(one, two)
