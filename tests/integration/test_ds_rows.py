@@ -353,25 +353,6 @@ def test_10_an_expired_password_shows_at_the_next_connection_and_is_no_wrong_one
     tree.quiet()
 
 
-def test_10_a_lockout_has_the_number_of_another_generation_and_is_told_from_it(tree, estate):
-    one, two, _ = estate
-    manager = f"cn=manager of {tree.name},cn=config"
-    two.ldap.add(manager, ["inetUser", "netscapeServer"], {"userPassword": PASSWORD})
-    tree.suppliers(one, two)
-    two.set(tree.replica, nsDS5ReplicaBindDN=manager)
-    dn = tree.agree(one, two, nsDS5ReplicaBindDN=manager)
-    one.initialise(dn)
-    two.set("cn=config", passwordLockout="on", passwordMaxFailure="1")
-    try:
-        one.set(dn, nsDS5ReplicaCredentials="wrong")
-        kick(one, dn)
-        line = tree.told("one.dc", "to two: session", "(19)")
-        assert "the target has locked the replication manager" in line
-        assert "is locked" in server_line(tree, "two.dc", f"manager {manager}")
-    finally:
-        two.set("cn=config", passwordLockout="off", passwordMaxFailure="3")
-
-
 def test_11_a_signer_that_is_not_trusted(tree, estate):
     """Trust is in the files beside the configuration, not in the database of certificates."""
     one, two, _ = estate
@@ -402,7 +383,7 @@ def server_line(tree, *words):
     return until(found, 60)[0]
 
 
-# 15 to 23
+# 15 to 22
 
 
 def test_15_an_agreement_to_itself(tree, estate):
@@ -436,19 +417,6 @@ def test_22_what_was_written_between_initialisation_and_agreement_is_not_lost(tr
     tree.person(two, "in-between")
     tree.agree(two, one)
     tree.arrives(one, "in-between")
-    tree.quiet()
-
-
-def test_23_busy_is_no_fault(tree, estate):
-    one, two, three = estate
-    made = tree.joined(one, two, three)
-    with half_way(tree, one, made["one", "three"], three):
-        tree.person(two, "waits")
-        until(lambda: '"repl_rc": "1"' in two.one(made["two", "three"], "nsds5replicaLastUpdateStatusJSON"), 90)
-        parts, needs = tree.status(timeout=10)
-        assert "(1)" in parts["two"]["agreements"]["to three"]["says"]
-        assert not [line for line in needs if line.startswith("two.dc") and "to three: session" in line]
-    tree.arrives(three, "waits")
     tree.quiet()
 
 
