@@ -40,6 +40,7 @@ __virtualname__ = "ds_client"
 
 NO_SERVER = ("refused", "No such file", "Name or service", "unreachable", "invalid server address")
 SCHEMES = {"ldapi": None, "ldap": 389, "ldaps": 636}
+LOGIN = ("bind_dn", "password", "ca_file")
 # What a search answers where there is nothing, where the login may not look, and where a suffix is being initialised.
 GONE, REFUSED, ELSEWHERE = 32, (1, 50, 53), (10, 11, 51, 52)
 
@@ -77,12 +78,24 @@ def credentials(login=None):
     .. versionadded:: 0.1.0
     """
     __salt__["onepass_host.internal"]()
-    if not login:
+    if login is None:
         return {}
+    if not isinstance(login, str) or not login:
+        raise CommandExecutionError(
+            "The login is the path of a mapping in the pillar or the configuration, such as ds389:login"
+        )
     found = __salt__["config.get"](login, default=None)
-    if not isinstance(found, dict) or not all(isinstance(found.get(key), str) for key in ("bind_dn", "password")):
+    if not isinstance(found, dict) or not all(_is_text(found.get(key)) for key in LOGIN[:2]):
         raise CommandExecutionError(f"No login at {login}: a mapping with bind_dn and password is wanted there")
-    return {key: found[key] for key in ("bind_dn", "password", "ca_file") if found.get(key)}
+    if wrong := [str(key) for key in found if key not in LOGIN or not _is_text(found[key])]:
+        raise CommandExecutionError(
+            f"The login at {login} has {', '.join(wrong)}; {', '.join(LOGIN)} are known, all texts"
+        )
+    return found
+
+
+def _is_text(value):
+    return isinstance(value, str) and value != ""
 
 
 def address(server):
@@ -111,14 +124,23 @@ def address(server):
         scheme, host, port = parts.scheme, parts.hostname, parts.port
         more = f"{parts.path.strip('/')}{parts.query}{parts.fragment}{parts.username or ''}"
     if scheme == "ldapi":
-        host, port, more = urllib.parse.unquote(server.removeprefix("ldapi://")), None, ""
-    if scheme not in SCHEMES or not host or more:
+        host, port, more = urllib.parse.unquote(server.partition("://")[2]), None, ""
+    if scheme not in SCHEMES or not _is_place(scheme, host) or port == 0 or more:
         shown = re.sub("//.*@", "//...@", str(server))  # there may be a password in it
         raise CommandExecutionError(
             f"{shown!r} is no directory server's address; ldaps://ds1.dc, ldap://ds1.dc:389 or "
             "ldapi:///run/slapd-bank.socket is wanted"
         )
     return {"scheme": scheme, "host": host, "port": port or SCHEMES[scheme]}
+
+
+def _is_place(scheme, host):
+    """Whether a socket's path, or a host's name or address, can be there."""
+    if scheme == "ldapi":
+        return host.startswith("/")
+    with contextlib.suppress(UnicodeError):
+        return bool(host) and not re.search(r"[\s,;*'\"]", host) and bool(host.encode("idna"))
+    return False
 
 
 @contextlib.contextmanager
@@ -146,10 +168,12 @@ def session(server, login, timeout=5):
     .. versionadded:: 0.1.0
     """
     where, deadline = address(server), time.monotonic() + timeout
-    if "ca_file" in login and not Path(login["ca_file"]).is_file():
-        raise Silence(f"{login['ca_file']}, the login's ca_file, is no file", "untrusted")
+    if "ca_file" in login:
+        _refuse_unreadable(login["ca_file"])
+    if where["port"] and (fault := __salt__["ds_probe.name_fault"](where["host"], where["port"], timeout)):
+        raise Silence(f"{server} does not run, or takes no connection: {fault}", "refused")
     connection = _connection(where, login, timeout)
-    watch = threading.Timer(timeout, _cut, [connection])
+    watch = threading.Timer(max(0, deadline - time.monotonic()), _cut, [connection])
     watch.daemon = True
     watch.start()
     try:
@@ -190,6 +214,13 @@ def local():
     if not found:
         raise CommandExecutionError("This host has no 389 Directory Server: there is no /etc/dirsrv/slapd-*/dse.ldif")
     return found
+
+
+def _refuse_unreadable(file):
+    try:
+        ssl.create_default_context(cafile=file)
+    except OSError as err:  # which an error of OpenSSL's is too
+        raise Silence(f"{file}, the login's ca_file, is no file of certificates: {err}", "untrusted") from err
 
 
 def _connection(where, login, timeout):

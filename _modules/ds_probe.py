@@ -10,24 +10,29 @@ one whose signer is not trusted, and of TLS that is spoken to a plain port. Here
 """
 
 import contextlib
+import contextvars
 import datetime
 import socket
 import ssl
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from cryptography import x509
 
 __virtualname__ = "ds_probe"
 
-# The request for StartTLS, whole: message 1, an extended request of that name.
+# Message 1, whole: an extended request for StartTLS, and a search for the server's own entry, without attributes.
 STARTTLS = bytes.fromhex("301d02010177188016") + b"1.3.6.1.4.1.1466.20037"
+SEARCH = bytes.fromhex("302a020101632504000a01000a0100020101020101010100870b") + b"objectClass" + b"0\x05\x04\x031.1"
 WORDS = {
     "ok": "answers",
     "unknown": "the name of that host is not known here",
     "off": "nothing listens at that port, or a firewall refuses it",
     "silent": "connections or packets are taken, and nothing answers",
     "plain": "the port does not speak TLS",
+    "tls": "the port speaks TLS, and no plain LDAP",
     "name": "the certificate is of another name",
     "untrusted": "the certificate's signer is not trusted here",
     "expired": "the certificate is out of its time",
@@ -40,14 +45,14 @@ def __virtual__():
     return __virtualname__
 
 
-def port(host, number, transport="LDAP", trust=None, timeout=3):
+def port(host, number, transport="TCP", trust=None, timeout=3):
     """
     What a port answers.
 
     host, number
         The host and its port.
     transport
-        ``LDAP``, ``LDAPS``, or ``STARTTLS`` (``TLS`` is the same). Default ``LDAP``: only that something listens.
+        ``LDAP``, ``LDAPS``, or ``STARTTLS`` (``TLS`` is the same). Default ``TCP``: only that something listens.
     trust
         Directory of signers' certificates in PEM, as a server has them beside its configuration. Default: what the
         system trusts.
@@ -55,8 +60,8 @@ def port(host, number, transport="LDAP", trust=None, timeout=3):
         Seconds. Default 3.
 
     Returns:
-        ``kind`` (``ok``, ``unknown``, ``off``, ``silent``, ``plain``, ``name``, ``untrusted``, ``expired`` or
-        ``broken``) and ``evidence``.
+        ``kind`` (``ok``, ``unknown``, ``off``, ``silent``, ``plain``, ``tls``, ``name``, ``untrusted``, ``expired``
+        or ``broken``) and ``evidence``.
 
     CLI Example:
 
@@ -69,6 +74,31 @@ def port(host, number, transport="LDAP", trust=None, timeout=3):
     kind, said = _tried(host, number, transport, _trusting(trust), timeout)
     evidence = f"{host}:{number} ({transport}): {WORDS[kind]}"
     return {"kind": kind, "evidence": f"{evidence}: {said}" if said else evidence}
+
+
+def ports(wanted, timeout=3):
+    """
+    What several ports answer, up to 32 asked at a time.
+
+    wanted
+        List of (host, number, transport, trust), see :py:func:`port`.
+    timeout
+        Seconds for each. Default 3.
+
+    Returns:
+        List of answers, in that order.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . ds_probe.ports '[[ds1.dc, 389, LDAP, null], [ds1.dc, 636, LDAPS, null]]'
+
+    .. versionadded:: 0.1.0
+    """
+    with ThreadPoolExecutor(max(1, min(32, len(wanted)))) as pool:
+        asked = [pool.submit(contextvars.copy_context().run, port, *each, timeout) for each in wanted]
+        return [each.result() for each in asked]
 
 
 def certificate(host, number, timeout=3):
@@ -103,6 +133,42 @@ def certificate(host, number, timeout=3):
     return None
 
 
+def name_fault(host, number, timeout=3):
+    """
+    Why a host's name leads to no address; the system's own look-up knows no time.
+
+    host, number
+        The host and its port.
+    timeout
+        Seconds. Default 3.
+
+    Returns:
+        Text; ``None`` when there is an address.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . ds_probe.name_fault ds1.dc 636
+
+    .. versionadded:: 0.1.0
+    """
+    faults = [f"the name service does not answer in {timeout} s"]
+    look = threading.Thread(target=_look_up, args=[host, number, faults], daemon=True)
+    look.start()
+    look.join(timeout)
+    return faults[-1]
+
+
+def _look_up(host, number, faults):
+    try:
+        socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)
+    except (OSError, UnicodeError) as err:
+        faults.append(getattr(err, "strerror", None) or str(err))
+    else:
+        faults.append(None)
+
+
 def _days(found):
     """cryptography before 42 has no time zone in it."""
     end = getattr(found, "not_valid_after_utc", None) or found.not_valid_after.replace(tzinfo=datetime.timezone.utc)
@@ -118,16 +184,18 @@ def _trusting(directory):
 
 
 def _tried(host, number, transport, context, timeout):
+    if fault := name_fault(host, number, timeout):
+        return "unknown", fault
     try:
         with socket.create_connection((host, number), timeout) as plain:
-            if transport == "LDAP":
+            if transport == "TCP":
                 return "ok", ""
+            if transport == "LDAP":
+                return _answered(plain, host, number, timeout)
             if transport not in ("LDAPS", "SSL") and not _begun(plain):
                 return "plain", "it refuses StartTLS"
             with context.wrap_socket(plain, server_hostname=host):
                 return "ok", ""
-    except socket.gaierror as err:
-        return "unknown", err.strerror
     except ssl.SSLCertVerificationError as err:
         return VERIFY.get(err.verify_code, "untrusted"), err.verify_message
     except (TimeoutError, BlockingIOError):
@@ -138,6 +206,20 @@ def _tried(host, number, transport, context, timeout):
         return "plain" if transport == "LDAPS" else "broken", ""
     except OSError as err:
         return "off", err.strerror or str(err)
+
+
+def _answered(plain, host, number, timeout):
+    """A port of TLS ends such a talk without a word, or waits for more."""
+    plain.sendall(SEARCH)
+    try:
+        said = plain.recv(1)
+    except TimeoutError:
+        said = None
+    if said == SEARCH[:1]:
+        return "ok", ""
+    if certificate(host, number, timeout):
+        return "tls", ""
+    return ("silent", f"{timeout} s") if said is None else ("broken", "")
 
 
 def _begun(plain):

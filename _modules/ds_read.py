@@ -40,12 +40,16 @@ TREE = (
         "nsds5replicatype",
     ),
     *("nsds5flags", "nsds5replicabinddn", "nsds5replicacleanruv", "nsds5replicahost", "nsds5replicaport"),
+    "nsds5replicapurgedelay",
     *("nsds5replicatransportinfo", "nsds5replicabindmethod", "nsds5replicaenabled", "nsds5beginreplicarefresh"),
     *("nsds5replicalastupdatestatus", "nsds5replicalastupdatestatusjson", "nsds5replicalastinitstatus"),
     *("nsds5replicalastinitstatusjson", "nsds5replicalastinitstart", "nsds5replicalastinitend"),
+    "nsds5replicalastupdatestart",
 )
 VECTOR = "(&(nsuniqueid=ffffffff-ffffffff-ffffffff-ffffffff)(objectClass=nsTombstone))"
-CONFLICTS = "(&(objectClass=ldapSubEntry)(nsds5ReplConflict=*))"  # without the class nothing is found
+# Without its class an entry that lost a name is not found; a parent that replication had to make anew has another one.
+CONFLICTS = "(&(objectClass=ldapSubEntry)(nsds5ReplConflict=*))", "(&(objectClass=glue)(nsds5ReplConflict=*))"
+KEPT_ALIVE = "(&(objectClass=ldapSubEntry)(cn=repl keep alive*))"  # entries that suppliers make for themselves
 ROLES = {("3", "1"): "supplier", ("2", "1"): "hub", ("2", "0"): "consumer"}
 
 
@@ -96,7 +100,8 @@ def observe(server, login=None, timeout=5):
         ``server``; ``fault`` and ``kind`` (``None``, or why it could not be asked); ``version``; ``clock`` (seconds
         that it is ahead of this host); ``settings``; ``ports`` (on its own host: what they answer); ``certificate``;
         ``managers`` (who may replicate to it: ``expires``, ``locked``) and ``suffixes``, by names in small letters,
-        each with ``state``, ``replica``, ``ruv``, ``agreements``, ``conflicts``, ``empty`` and ``readonly``. What the
+        each with ``state``, ``replica``, ``ruv``, ``agreements``, ``conflicts``, ``entries`` (how many),
+        ``empty`` and ``readonly``. What the
         login may not see is ``None``.
 
     CLI Example:
@@ -175,14 +180,24 @@ def _held(ask, suffix):
     """What the suffix itself tells: its vector, its conflicts, and whether there is anything below its entry."""
     vectors, fault = ask(suffix, VECTOR, "subtree", ["nsds50ruv"])
     values = vectors[0]["values"].get("nsds50ruv", []) if vectors else []
-    conflicts, hidden = ask(suffix, CONFLICTS, "subtree", ["nsds5replconflict"])
+    (conflicts, hidden), (glue, _) = (ask(suffix, each, "subtree", ["nsds5replconflict"]) for each in CONFLICTS)
     top = _one(ask(suffix, "(objectClass=*)", "base", ["numsubordinates"]))
     return {
+        "entries": _entries(ask, suffix, top),
         "fault": fault or hidden,
         "ruv": __salt__["ds_values.ruv"](values) if values else None,
-        "conflicts": [each["dn"] for each in conflicts],
+        "conflicts": list(dict.fromkeys(each["dn"] for each in [*conflicts, *glue])),
         "empty": top is None or _first(top, "numsubordinates") in (None, "0"),
     }
+
+
+def _entries(ask, suffix, top):
+    """By what each says that is below it, so that only those are read that have any; without replication's own."""
+    above, fault = ask(suffix, "(numSubordinates=*)", "subtree", ["numsubordinates"])
+    if top is None or fault or "numsubordinates" in top and not above:
+        return None
+    own, _ = ask(suffix, KEPT_ALIVE, "subtree", [])
+    return 1 + sum(int(_first(each["values"], "numsubordinates") or 0) for each in above) - len(own)
 
 
 def _readonly(ask):
@@ -201,6 +216,7 @@ def _replica(values):
         "role": ROLES.get(kind, "supplier" if kind[0] == "3" else "consumer"),
         "managers": values.get("nsds5replicabinddn", []),
         "cleaning": values.get("nsds5replicacleanruv", []),
+        "purge_delay": int(_first(values, "nsds5replicapurgedelay") or 0) or None,
     }
 
 
@@ -216,6 +232,7 @@ def _agreement(values):
         "refresh": _first(values, "nsds5beginreplicarefresh"),
         "update": read(_first(values, f"{update}json") or _first(values, update)),
         "initial": read(_first(values, f"{initial}json") or _first(values, initial)),
+        "update_began": __salt__["ds_values.moment"](_first(values, "nsds5replicalastupdatestart")),
         "initial_began": __salt__["ds_values.moment"](_first(values, "nsds5replicalastinitstart")),
     }
 

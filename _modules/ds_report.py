@@ -36,6 +36,55 @@ def servers(seen):
     return {__salt__["ds_rules.named"](one): _server(one, seen) for one in seen}
 
 
+def packed(one, now):
+    """
+    An observation as it goes from minion to master: what has numbers for names is a list.
+
+    one
+        An observation.
+    now
+        Seconds since 1970, by the clock of the host that observed.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . ds_report.packed '{ports: {}, suffixes: {}}' 0
+
+    .. versionadded:: 0.1.0
+    """
+    suffixes = {name: {**held, "ruv": _listed(held["ruv"])} for name, held in one["suffixes"].items()}
+    ports = [{"number": number, **each} for number, each in one["ports"].items()]
+    return {**one, "now": now, "ports": ports, "suffixes": suffixes}
+
+
+def unpacked(told):
+    """
+    What :py:func:`packed` was given, and ``now``.
+
+    told
+        Its answer.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . ds_report.unpacked '{ports: [], suffixes: {}, now: 0}'
+
+    .. versionadded:: 0.1.0
+    """
+    suffixes = {name: {**held, "ruv": _mapped(held["ruv"])} for name, held in told["suffixes"].items()}
+    return {**told, "ports": {each["number"]: each for each in told["ports"]}, "suffixes": suffixes}
+
+
+def _listed(ruv):
+    return ruv and {**ruv, "replicas": [{"id": number, **each} for number, each in ruv["replicas"].items()]}
+
+
+def _mapped(ruv):
+    return ruv and {**ruv, "replicas": {each["id"]: each for each in ruv["replicas"]}}
+
+
 def _server(one, seen):
     suffixes = {
         suffix: _suffix(suffix, held, seen) for suffix, held in sorted(one["suffixes"].items()) if held["replica"]
@@ -54,6 +103,7 @@ def _suffix(suffix, held, seen):
         "role": held["replica"]["role"],
         "id": held["replica"]["id"],
         "generation": held["ruv"] and held["ruv"]["generation"],
+        "entries": held["entries"],
         "conflicts": len(held["conflicts"]),
         "agreements": {each["name"]: _agreement(each, suffix, held, seen) for each in held["agreements"]},
     }

@@ -18,6 +18,7 @@ FIXED = [2, 3, 5]  # from this version on, three administrative operations on re
 BUSY, RETRIED, STOPPED = (1,), (3, 16), (6, 8, 11)
 KICK = "switch it off and on: dsconf INSTANCE repl-agmt disable, then enable"
 CLEAN = "when all replicas are reachable: dsconf INSTANCE repl-tasks cleanallruv, for an id that no server has now"
+FIT = "the agreement's transport and port do not fit: LDAP with 389, LDAPS with 636, STARTTLS with 389"
 SINCE = "of some replica the target tells no change since it was initialised"
 NOT_READ = "its target was not read; name it among the servers"
 
@@ -37,7 +38,8 @@ def conditions(seen, now):
 
     Returns:
         List of mappings: ``server``, ``suffix``, ``agreement`` (the last two where they apply), ``what``, ``state``
-        (``ok``, ``broken`` or ``unseen``), ``evidence`` and, unless it is ok, ``remedy``.
+        (``ok``, ``broken`` or ``unseen``), ``evidence``, unless it is ok ``remedy``, and ``soon``, true of what is
+        broken and stops nothing yet.
 
     CLI Example:
 
@@ -130,7 +132,33 @@ def lag(agreement, suffix, held, seen):
     """
     target = _held(target_of(agreement, seen), suffix)
     both = target and target["ruv"] and held["ruv"]
-    return __salt__["ds_values.lag"](held["ruv"], target["ruv"]) if both else None
+    return __salt__["ds_values.lag"](held.get("had") or held["ruv"], target["ruv"]) if both else None
+
+
+def again(before, seen):
+    """
+    Observations that were made once more: what a source had at the first look a target has at the second one, however
+    much is written meanwhile.
+
+    before, seen
+        List of observations, the first and the second ones; of what was not observed again the first one holds.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . ds_rules.again '[]' '[]'
+
+    .. versionadded:: 0.1.0
+    """
+    then = {one["server"]: one for one in seen}
+    return [_with_past(one, then[one["server"]]) if one["server"] in then else one for one in before]
+
+
+def _with_past(before, one):
+    had = {suffix: held["ruv"] for suffix, held in before["suffixes"].items()}
+    suffixes = {suffix: {**held, "had": had.get(suffix)} for suffix, held in one["suffixes"].items()}
+    return {**one, "suffixes": suffixes}
 
 
 def behind(seen):
@@ -180,7 +208,8 @@ def remedy_of_port(kind):
         "unknown": "correct the agreement's host, or the name service of this host",
         "off": "start the server there (systemctl status dirsrv@INSTANCE), or correct the agreement's port",
         "silent": "ps -o stat,wchan -C ns-slapd there: T is stopped, D waits for its disk; or a firewall drops packets",
-        "plain": "the agreement's transport and port do not fit: LDAP with 389, LDAPS with 636, STARTTLS with 389",
+        "plain": FIT,
+        "tls": FIT,
         "name": "name the target in the agreement as its certificate does, or give it a certificate of that name",
         "untrusted": "dsconf INSTANCE security ca-certificate add, here, with the signer of the target's certificate",
         "expired": "renew the target's certificate; are both clocks right?",
@@ -208,8 +237,8 @@ def initialisation(agreement):
     refresh, initial = agreement["refresh"], agreement["initial"]
     if not refresh:
         return None
-    if refresh == "stop":
-        return "stopped"
+    if refresh == "stop":  # which stays there, also when the agreement was switched off and on and sends again
+        return None if (agreement["update_began"] or 0) > (agreement["initial_began"] or 0) else "stopped"
     return "running" if initial and "in progress" in initial["message"] else "armed"
 
 
@@ -219,6 +248,11 @@ def _ok(what, evidence):
 
 def _broken(what, evidence, remedy):
     return {"what": what, "state": "broken", "evidence": evidence, "remedy": remedy}
+
+
+def _soon(what, evidence, remedy):
+    """What needs somebody, and stops nothing yet."""
+    return {**_broken(what, evidence, remedy), "soon": True}
 
 
 def _unseen(what, evidence, remedy):
@@ -255,10 +289,10 @@ def _ports(one):
             yield _broken("port", evidence, "it waits for a restart: dsctl INSTANCE restart; or the port is another's")
     found = one["certificate"]
     if found and found["days"] < DAYS:
-        evidence = f"that of {found['subject']} " + (
-            f"ends in {found['days']} days" if found["days"] >= 0 else "has ended"
-        )
-        yield _broken("certificate", evidence, "renew it: dsctl INSTANCE tls import-server-key-cert, then restart")
+        left = found["days"]
+        evidence = f"that of {found['subject']} " + (f"ends in {left} days" if left >= 0 else "has ended")
+        tell = _soon if left >= 0 else _broken
+        yield tell("certificate", evidence, "renew it: dsctl INSTANCE tls import-server-key-cert, then restart")
     elif found:
         yield _ok("certificate", f"ends in {found['days']} days")
 
@@ -276,7 +310,7 @@ def _version(one):
     numbers = __salt__["ds_values.version"](one["version"])
     if numbers and numbers < FIXED:
         evidence = f"{one['version']} can end by itself during changes to replication, and stays down"
-        yield _broken("version", evidence, f"upgrade to {'.'.join(map(str, FIXED))} or later")
+        yield _soon("version", evidence, f"upgrade to {'.'.join(map(str, FIXED))} or later")
     elif numbers:
         yield _ok("version", one["version"])
 
@@ -286,7 +320,7 @@ def _clock(one):
         return
     if abs(one["clock"]) > SKEW:
         side = "ahead of" if one["clock"] > 0 else "behind"
-        evidence = f"{abs(one['clock'])} s {side} the host that asks"
+        evidence = f"{abs(one['clock'])} s {side} {one.get('beside') or 'the host that asks'}"
         yield _broken(
             "clock", evidence, "correct the clock before anything else is written there: see chronyc tracking"
         )
@@ -305,13 +339,15 @@ def _passwords(one, now):
         if manager["locked"]:
             yield _broken(f"manager {name}", "is locked", f"dsidm INSTANCE account unlock, or {remedy}")
         elif left is not None and left < DAYS:
-            yield _broken(f"manager {name}", f"its password ends in {left} days", remedy)
+            tell = _soon if left >= 0 else _broken
+            told = f"ends in {left} days" if left >= 0 else "has ended"
+            yield tell(f"manager {name}", f"its password {told}", remedy)
         else:
             yield _ok(f"manager {name}", "can log in" if left is None else f"its password ends in {left} days")
     for key, setting in (("expiry", "passwordExp"), ("lockout", "passwordLockout")):
         if one["managers"] and one["settings"][key] == "on":
             evidence = f"{setting} is on, and holds for replication managers too"
-            yield _broken(setting, evidence, "exempt the managers by a policy of their own: dsconf INSTANCE localpwp")
+            yield _soon(setting, evidence, "exempt the managers by a policy of their own: dsconf INSTANCE localpwp")
 
 
 # A replica
@@ -387,9 +423,8 @@ def _tidy(one, held):
     if held["conflicts"]:
         shown = "; ".join(held["conflicts"][:3]) + ("; ..." if len(held["conflicts"]) > 3 else "")
         evidence = f"{len(held['conflicts'])}: {shown}"
-        yield _broken(
-            "conflicts", evidence, "dsconf INSTANCE repl-conflict list, compare, then swap, convert or delete"
-        )
+        remedy = "dsconf INSTANCE repl-conflict list and list-glue, compare, then swap, convert or delete"
+        yield _broken("conflicts", evidence, remedy)
     else:
         yield _ok("conflicts", "none")
     if held["replica"]["cleaning"]:
@@ -398,7 +433,7 @@ def _tidy(one, held):
     if held["readonly"]:
         yield _broken("writable", "the backend is read-only: replication to it fails too", "nsslapd-readonly: off")
     if one["settings"] and one["settings"]["ignore_skew"] == "on":
-        yield _broken(
+        yield _soon(
             "time skew", "nsslapd-ignore-time-skew is on: clocks count no more", "off, once changes are in the past"
         )
 
@@ -437,9 +472,9 @@ def _lacks(held, target, seconds):
 
 def _sync(agreement, held, target, seconds):
     """What counts is what the target has."""
+    if target is not None and target["replica"] is None:  # its vector may still be there
+        return _broken("in sync", "its target has no replica of the suffix", "enable replication there")
     if target is None or target["ruv"] is None or held["ruv"] is None:
-        if target is not None and target["replica"] is None:
-            return _broken("in sync", "its target has no replica of the suffix", "enable replication there")
         return _unseen("in sync", NOT_READ if target is None else "a vector cannot be read", "see there")
     if target["ruv"]["generation"] != held["ruv"]["generation"]:
         remedy = "initialise the target, if its data may be replaced: dsconf INSTANCE repl-agmt init"

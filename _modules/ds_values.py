@@ -20,6 +20,8 @@ CSN = re.compile(r"([0-9a-f]{8})([0-9a-f]{4})([0-9a-f]{4})([0-9a-f]{4})", re.IGN
 PARTS = ("time", "sequence", "replica", "sub")
 GENERATION = re.compile(r"\{replicageneration\} ?(\S+)")
 ELEMENT = re.compile(r"\{replica (\d+)(?: ([^}\s]*))?\}(?: (\S+) (\S+))?.*")
+UNESCAPED = re.compile(r'(\{"state": .*?)"message": "(.*)"\}', re.DOTALL)
+PAIR = re.compile(r'"(\w+)": "([^"]*)"')
 MESSAGE = re.compile(r"Error \((-?\d+)\)")
 # Generations and times that mean: never.
 NEVER = ("19700101000000Z", "0", "")
@@ -134,12 +136,10 @@ def status(text):
     """
     if not text:
         return None
-    with contextlib.suppress(ValueError):
-        found = json.loads(text)
-        if isinstance(found, dict):
-            codes = {"ldap": "ldap_rc", "replication": "repl_rc", "connection": "conn_rc"}
-            told = {name: _number(found.get(key)) for name, key in codes.items()}
-            return {**told, "message": str(found.get("message", ""))}
+    if found := _json(text):
+        codes = {"ldap": "ldap_rc", "replication": "repl_rc", "connection": "conn_rc"}
+        told = {name: _number(found.get(key)) for name, key in codes.items()}
+        return {**told, "message": str(found.get("message", ""))}
     begins = MESSAGE.match(text)
     zero = 0 if begins and begins[1] == "0" else None
     return {"ldap": zero, "replication": zero, "connection": None, "message": text}
@@ -210,6 +210,15 @@ def dn(text):
     .. versionadded:: 0.1.0
     """
     return re.sub(r"\s*([,=+])\s*", r"\1", (text or "").strip().lower())
+
+
+def _json(text):
+    """A message is the last of its values, and may have quotes and line ends in it that the server does not escape."""
+    with contextlib.suppress(ValueError):
+        found = json.loads(text)
+        return found if isinstance(found, dict) else None
+    broken = UNESCAPED.fullmatch(text)
+    return broken and {**dict(PAIR.findall(broken[1])), "message": " ".join(broken[2].split())}
 
 
 def _number(value):

@@ -19,18 +19,20 @@ __virtualname__ = "estate_graph"
 FONT = "Helvetica,Arial,sans-serif"
 INK, SOFT, LINE, HEAD, PAPER = "#1f2933", "#52606d", "#9fb3c8", "#334e68", "#ffffff"
 AREA_COLOURS = ("#eef4fa", "#f6f1e7", "#eef6ee")
-# Background and words of what is seen; what nobody looked at is plain.
+# Background, words and sign of what is seen; what nobody looked at is plain. Who sees no colours has the signs.
 STATES = {
-    "ok": ("#c9ecd6", "as wanted"),
-    "changed": ("#ffe5a3", "a run would change it"),
-    "broken": ("#f8b9b3", "broken"),
-    "silent": ("#d5dbe1", "silent"),
+    "ok": ("#c9ecd6", "as wanted", "\u2713"),
+    "changed": ("#ffe5a3", "a run would change it", "!"),
+    "broken": ("#f8b9b3", "broken", "\u2717"),
+    "silent": ("#d5dbe1", "silent", "?"),
 }
 PLAIN = "#ffffff"
 CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff\ufffe\uffff]")
+# On a telephone a picture is moved about: its words would be too small otherwise.
 PAGE = """<!doctype html>
-<html lang="en"><head><meta charset="utf-8"><title>{title}</title>
-<style>body {{ margin: 2vmin; background: {paper}; }} svg {{ width: 100%; height: auto; max-height: 96vh; }}</style>
+<html lang="en"><head><meta charset="utf-8"><meta name="viewport" content="width=device-width"><title>{title}</title>
+<style>body {{ margin: 2vmin; background: {paper}; }}
+svg {{ width: 100%; min-width: 60rem; height: auto; max-height: 96vh; }}</style>
 </head><body>
 {svg}
 </body></html>
@@ -98,7 +100,7 @@ def grid(cells, across):
 
 def page(svg, title):
     """
-    ``dot``'s SVG as a page of its own, for a browser.
+    ``dot``'s SVG, or several pictures one under the other, as a page of its own, for a browser.
 
     svg
         What ``dot -Tsvg`` printed.
@@ -113,7 +115,7 @@ def page(svg, title):
 
     .. versionadded:: 0.1.0
     """
-    return PAGE.format(title=_escaped(title), svg=picture(svg), paper=PAPER)
+    return PAGE.format(title=escaped(title), svg=picture(svg), paper=PAPER)
 
 
 def picture(svg):
@@ -134,16 +136,79 @@ def picture(svg):
     return re.sub(r"^.*?(?=<svg)", "", svg, count=1, flags=re.DOTALL)
 
 
-def _title(title, legend):
+def stacked(pictures):
+    """
+    Pictures one under the other as a single one.
+
+    pictures
+        List of SVGs, each with ``width``, ``height`` and ``viewBox``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . estate_graph.stacked '[]'
+
+    .. versionadded:: 0.1.0
+    """
+    if len(pictures) == 1:
+        return pictures[0]
+    sizes = [[float(re.search(rf'\b{side}="([0-9.]+)', each)[1]) for side in ("width", "height")] for each in pictures]
+    tops = [0, *itertools.accumulate(height for _, height in sizes)]
+    wide, high = max((width for width, _ in sizes), default=0), tops[-1]
+    # Within the whole a point is its unit, so that nothing is scaled.
+    plain = [re.sub(r'\b(width|height)="([0-9.]+)pt"', r'\1="\2"', each, count=2) for each in pictures]
+    placed = [each.replace("<svg ", f'<svg y="{top}" ', 1) for each, top in zip(plain, tops[:-1], strict=True)]
+    size = f'width="{wide}pt" height="{high}pt" viewBox="0 0 {wide} {high}"'
+    return "\n".join([f'<svg xmlns="http://www.w3.org/2000/svg" {size}>', *placed, "</svg>"])
+
+
+def look(state):
+    """
+    A state's colour and sign; of none, those of what nobody looked at.
+
+    state
+        ``ok``, ``changed``, ``broken``, ``silent`` or ``None``.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . estate_graph.look broken
+
+    .. versionadded:: 0.1.0
+    """
+    return STATES[state][::2] if state in STATES else (PLAIN, "")
+
+
+def escaped(text):
+    """
+    A text as it stands in a page or picture, without control characters, which neither can hold.
+
+    text
+        Any text.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . estate_graph.escaped 'a & b'
+
+    .. versionadded:: 0.1.0
+    """
+    return html.escape(CONTROL.sub("\ufffd", text))
+
+
+def _title(title, shown):
     colours = "".join(
-        f'<TD BGCOLOR="{colour}" CELLPADDING="5"><FONT POINT-SIZE="12" COLOR="{INK}">{words}</FONT></TD>'
-        for colour, words in STATES.values()
+        f'<TD BGCOLOR="{colour}" CELLPADDING="5"><FONT POINT-SIZE="12" COLOR="{INK}">{sign} {words}</FONT></TD>'
+        for colour, words, sign in STATES.values()
     )
     below = f'<TR><TD><TABLE BORDER="0" CELLBORDER="0" CELLSPACING="8"><TR>{colours}</TR></TABLE></TD></TR>'
     return (
         '<TABLE BORDER="0" CELLBORDER="0" CELLSPACING="6">'
-        f'<TR><TD><FONT POINT-SIZE="30" COLOR="{INK}"><B>{_escaped(title)}</B></FONT></TD></TR>'
-        f"{below if legend else ''}</TABLE>"
+        f'<TR><TD><FONT POINT-SIZE="30" COLOR="{INK}"><B>{escaped(title)}</B></FONT></TD></TR>'
+        f"{below if shown else ''}</TABLE>"
     )
 
 
@@ -151,7 +216,7 @@ def _area(number, area, states):
     """An area is a box of its own; tables that stand side by side begin at one height."""
     tables, last = area["tables"], _last(area)
     tall = max(len(table["rows"]) for table in tables if table["id"] in last)
-    title = f'<FONT POINT-SIZE="18" COLOR="{HEAD}"><B>{_escaped(area["title"])}</B></FONT>'
+    title = f'<FONT POINT-SIZE="18" COLOR="{HEAD}"><B>{escaped(area["title"])}</B></FONT>'
     yield f"  subgraph cluster_{number} {{"
     yield f'    labeljust=l; label=<<TABLE BORDER="0" CELLPADDING="8"><TR><TD>{title}</TD></TR></TABLE>>;'
     yield f'    style="filled,rounded"; color="{AREA_COLOURS[number % len(AREA_COLOURS)]}"; margin=18;'
@@ -184,7 +249,7 @@ def _table(table, missing, states):
     across = max((len(row) for row in table["rows"]), default=1)
     head = (
         f'<TR><TD COLSPAN="{across}" BGCOLOR="{HEAD}" CELLPADDING="7">'
-        f'<FONT POINT-SIZE="13" COLOR="#ffffff"><B>{_escaped(table["title"])}</B></FONT></TD></TR>'
+        f'<FONT POINT-SIZE="13" COLOR="#ffffff"><B>{escaped(table["title"])}</B></FONT></TD></TR>'
     )
     rows = "".join(f"<TR>{''.join(_cells(row, across, states))}</TR>" for row in table["rows"])
     last = table["rows"][-1][-1]["lines"] if table["rows"] else [""]
@@ -200,19 +265,16 @@ def _cells(row, across, states):
     for place, cell in enumerate(row):
         span = across - place if place == len(row) - 1 else 1
         state = next((states[each] for each in cell.get("ids", ()) if each in states), None)
-        look = f'BGCOLOR="{STATES[state][0] if state else PLAIN}"' if cell["lines"] else 'BORDER="0"'
-        yield f'<TD COLSPAN="{span}" {look}>{"<BR/>".join(_words(cell["lines"]))}</TD>'
+        colour, sign = look(state)
+        how = f'BGCOLOR="{colour}"' if cell["lines"] else 'BORDER="0"'
+        signed = [f"{sign} {line}".lstrip() if not number else line for number, line in enumerate(cell["lines"])]
+        yield f'<TD COLSPAN="{span}" {how}>{"<BR/>".join(_words(signed))}</TD>'
 
 
 def _words(lines, instead=None):
     for number, line in enumerate(lines):
         size, colour = (13, INK) if not number else (11, SOFT)
-        yield f'<FONT POINT-SIZE="{size}" COLOR="{colour}">{_escaped(instead or line)}</FONT>'
-
-
-def _escaped(text):
-    """No page and no picture can hold a control character."""
-    return html.escape(CONTROL.sub("\ufffd", text))
+        yield f'<FONT POINT-SIZE="{size}" COLOR="{colour}">{escaped(instead or line)}</FONT>'
 
 
 def _quoted(text):

@@ -494,7 +494,7 @@ def known_hosts(*names):
 
     .. code-block:: bash
 
-        salt-call --local -m . libvirt_clone.known_hosts --out newline_values_only
+        salt-call --local -m . libvirt_clone.known_hosts | sed '1d; s, *- ,,'
 
     .. versionadded:: 0.1.0
     """

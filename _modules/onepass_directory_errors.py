@@ -3,9 +3,9 @@ What messages of and about 389 Directory Server mean: a part of :py:mod:`onepass
 
 .. versionadded:: 0.1.0
 
-The first area has the bundle's own messages; the second the server's, as its version 2.3.1 has them: the words of an
-agreement's status, of the error log, of ``dscreate`` and ``dsconf``. A test finds each of them in its files. To read
-them::
+The first two areas have the bundle's own messages; the third the server's, as its version 2.3.1 has them: the words of
+an agreement's status, of the error log, of ``dscreate`` and ``dsconf``. A test finds each of them in its files. To
+read them::
 
     salt-call --local -m . onepass_directory_errors.known
 """
@@ -18,9 +18,9 @@ ERRORS = {
     "389 Directory Server": [
         (
             "No login at *: a mapping with bind_dn and password is wanted there",
-            "The path leads to nothing usable in this host's pillar or configuration. Passwords are never "
-            "taken from the command line.",
-            "Put bind_dn, password and, if need be, ca_file at that path, and refresh the pillar.",
+            "The path leads to nothing usable in this host's pillar or configuration: to nothing, or to no texts. "
+            "Passwords are never taken from the command line.",
+            "Put bind_dn, password (digits in quotes) and, if need be, ca_file at that path, and refresh the pillar.",
         ),
         (
             "is no directory server's address",
@@ -43,9 +43,24 @@ ERRORS = {
             "Run it on a host that has one, as root, or give addresses and a login.",
         ),
         (
-            "*, the login's ca_file, is no file",
-            "A certificate's signer was to be read from a file that this host does not have.",
-            "Put the signer's certificate there in PEM, or leave ca_file out where the system trusts it.",
+            "answers no search below *: *",
+            "The server is there, and refuses this search, or does not serve that suffix now.",
+            "The words after the colon are LDAP's: the login's rights, or a suffix that is being initialised.",
+        ),
+        (
+            "The login is the path of a mapping in the pillar or the configuration",
+            "A mapping, or something else than a text, was given as the login.",
+            "Put bind_dn and password into the pillar, below ds389:login, and give login=ds389:login.",
+        ),
+        (
+            "The login at * has *; * are known, all texts",
+            "A key that counts for nothing would be taken for one that does; or a value is a number, a list or empty.",
+            "Correct its name; put a password of digits in quotes.",
+        ),
+        (
+            "*, the login's ca_file, is no file of certificates: *",
+            "The certificates' signers were to be read from a file that this host does not have, or that has no PEM.",
+            "Put the signers' certificates there in PEM, or leave ca_file out where the system trusts them.",
         ),
         (
             "has a certificate of another name: *",
@@ -85,6 +100,88 @@ ERRORS = {
             "broke the connection: *",
             "The server ended the talk: it was stopped meanwhile, or the port speaks another protocol.",
             "ldaps:// belongs to the port of nsslapd-secureport, ldap:// to that of nsslapd-port.",
+        ),
+        (
+            "the pillar names no replica: salt-run onepass.check ds389",
+            "The key ds389 is there, and nothing in it could be read as a supplier, a hub or a reader.",
+            "salt-run onepass.check ds389 tells what is wrong with it; suppliers: {ds1.dc: 1} is the least.",
+        ),
+    ],
+    "The pillar: 389 Directory Server": [
+        (
+            "which * has already;",
+            "Two suppliers of one id: the servers themselves refuse to replicate to each other (error 11).",
+            "An id of its own for each supplier; never one that a supplier had that is gone, until cleanallruv "
+            "took it out.",
+        ),
+        (
+            "is the server of * again",
+            "A server stands twice, in two roles or under two spellings: capitals and the usual port make no "
+            "other server.",
+            "Let it stand once. Two servers of one host differ in their ports.",
+        ),
+        (
+            "has the port *",
+            "Behind the colon stands no port of TCP.",
+            "A port from 1 to 65535, or none: 636 of LDAPS, else 389.",
+        ),
+        (
+            "has * suppliers;",
+            "More servers that take writes than the vendor supports: each holds an agreement with the others, and"
+            " each change is sent as often.",
+            "Four are usual, also for 150 replicas; the others as hubs and readers.",
+        ),
+        (
+            "is *, the server itself",
+            "A hub or reader stands among those that feed it.",
+            "Name the supplier or hub that feeds it.",
+        ),
+        (
+            "is *, a reader, which feeds nobody",
+            "A read-only replica keeps no record of changes, so it can pass none on.",
+            "Feed it by a supplier or a hub; or make that reader a hub.",
+        ),
+        (
+            "is *, which is no supplier and no hub",
+            "Who feeds is not among those that can.",
+            "List it as a supplier or a hub, or correct the name; the message proposes the nearest.",
+        ),
+        (
+            "has * servers;",
+            "An entry of topology is a pair: two suppliers that feed each other.",
+            "A pair for each two of them.",
+        ),
+        (
+            "is *, which is no supplier;",
+            "Only servers that take writes feed each other in pairs, and only their data can be the ones that count.",
+            "One of suppliers; the message proposes the nearest.",
+        ),
+        (
+            "is the pair of * again",
+            "A pair is both ways, so the second one says nothing.",
+            "Leave one of them out.",
+        ),
+        (
+            "is reached by no changes of *",
+            "What is written on one supplier would never get there: the pairs fall apart, or hubs feed only each "
+            "other.",
+            "Add a pair, or a feeder that leads there.",
+        ),
+        (
+            "is *, the seed itself",
+            "seed says that its data count, discard that they do not.",
+            "Take it out of one of them.",
+        ),
+        (
+            "is *, which is no supplier, hub or reader",
+            "discard names a server that the pillar does not have.",
+            "Correct the name; the message proposes the nearest.",
+        ),
+        (
+            "which may do everything everywhere",
+            "The directory's manager as replication manager: its password would stand in every agreement, "
+            "readable to root of every host.",
+            "An entry of its own: cn=replication manager,cn=config.",
         ),
     ],
     "What 389 Directory Server itself says": [

@@ -21,9 +21,9 @@ import salt.pillar
 from salt.exceptions import CommandExecutionError, SaltInvocationError
 
 # A part of the pillar, and the execution module that judges it by faults, places and summary.
-AREAS = {"mongodb": "mongo_pillar", "openstack": "neutron_rules", "branches": "branch_fleet"}
+AREAS = {"mongodb": "mongo_pillar", "openstack": "neutron_rules", "ds389": "ds_pillar", "branches": "branch_fleet"}
 # The module of each area that knows what to ask and how to draw it, by questions, seen and drawn.
-ESTATES = {"mongodb": "mongo_estate", "openstack": "neutron_estate", "branches": "branch_estate"}
+ESTATES = {"mongodb": "mongo_estate", "openstack": "neutron_estate", "ds389": "ds_estate", "branches": "branch_estate"}
 SITE = "orchestrate.site"
 MOST, HOUR = 100, 3600  # faults that are written out; seconds that another run is waited for
 ALL_THE_SAME = "\n  to run after it: wait=True\n  to run beside it, on purpose: beside=True"
@@ -284,7 +284,7 @@ def _one(what: str) -> str:
 
 def status(areas: str | list | None = None, timeout: int | None = None):
     """
-    The estate as it is, all areas in one call: sets with their members, tenants, branches; and who is silent.
+    The estate as it is, all areas in one call: sets with their members, tenants, replicas, branches; and who is silent.
 
     Each area's minions are asked by the master; nothing is changed.
 
@@ -317,7 +317,8 @@ def status(areas: str | list | None = None, timeout: int | None = None):
 
 def graph(path: str = "estate.html", title: str = "The estate", state: bool = False, timeout: int | None = None):
     """
-    The estate as one page for a browser or a wall: data centre, tenants and branches; on request with their state.
+    The estate as one page for a browser or a wall: data centre, tenants, branches, and who replicates with whom; on
+    request with their state.
 
     What is drawn is what the pillar describes. Many branches are drawn as a cell each. The page needs no network.
 
@@ -348,8 +349,13 @@ def graph(path: str = "estate.html", title: str = "The estate", state: bool = Fa
     drawn = [modules[f"{ESTATES[area]}.drawn"](pillar[area]) for area in _areas(None, pillar)]
     seen = _seen(None, timeout, modules) if state else {}
     states = {thing: how for each in seen.values() for thing, how in each["states"].items()}
-    svg = _laid_out(modules["estate_graph.dot"](title, drawn, states if state else None), modules)
-    made = modules["estate_graph.picture"](svg) if path.endswith(".svg") else modules["estate_graph.page"](svg, title)
+    dot = _laid_out(modules["estate_graph.dot"](title, drawn, states if state else None), modules)
+    rings = [
+        modules["estate_ring.picture"](each["rings"], states if state else None) for each in drawn if "rings" in each
+    ]
+    svgs = [modules["estate_graph.picture"](dot), *rings]
+    is_svg = path.endswith(".svg")
+    made = modules["estate_graph.stacked"](svgs) if is_svg else modules["estate_graph.page"]("\n".join(svgs), title)
     modules["onepass_host.write"](path, made)
     silent = [minion for each in seen.values() for minion in each["silent"]]
     faults = [each["fault"] for each in seen.values() if each["fault"]]
@@ -369,8 +375,10 @@ def _seen(areas: str | list | None, timeout: int | None, modules) -> dict:
     pillar, found = _pillar(), {}
     for area in _areas(areas, pillar):
         estate = ESTATES[area]
-        asked = modules[f"{estate}.questions"](pillar[area])
-        found[area] = modules[f"{estate}.seen"]([_answer(each, timeout, modules) for each in asked], pillar[area])
+        answers = [_answer(each, timeout, modules) for each in modules[f"{estate}.questions"](pillar[area])]
+        more = modules[f"{estate}.again"](answers, pillar[area]) if f"{estate}.again" in modules else []
+        answers += [_answer(each, timeout, modules) for each in more]
+        found[area] = modules[f"{estate}.seen"](answers, pillar[area])
     return found
 
 

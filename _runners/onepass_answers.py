@@ -49,6 +49,15 @@ def _key(value) -> str | None:
     return None
 
 
+def _change(value) -> str | None:
+    return None if isinstance(value, str) and re.fullmatch("[0-9a-f]{20}", value) else "is no change's number"
+
+
+def _finite(value) -> str | None:
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return None if is_number and abs(value) < 2**53 else "is no number of seconds"
+
+
 def _jid(value) -> str | None:
     return None if isinstance(value, str) and JID.fullmatch(value) else "is no job's id"
 
@@ -60,6 +69,50 @@ SET = {
     "lag?": {ANY: int},
     "seeds?": [_text],
     "unlike?": [_text],
+}
+TOLD = (_text, NOTHING)
+COUNT = (int, NOTHING)
+SAID = ({**dict.fromkeys(("ldap", "replication", "connection"), COUNT), "message": _text}, NOTHING)
+AGREEMENT = {
+    **dict.fromkeys(("name", "host", "transport"), _text),
+    "port": int,
+    "enabled": bool,
+    "refresh": TOLD,
+    "update": SAID,
+    "initial": SAID,
+}
+# A suffix of a directory server.
+HELD = {
+    "state": _text,
+    "fault": TOLD,
+    "readonly": (bool, NOTHING),
+    "entries": COUNT,
+    "empty": bool,
+    "conflicts": [_text],
+    "replica": (
+        {"id": int, "role": _text, "managers": [_text], "cleaning": [_text], "purge_delay": COUNT},
+        NOTHING,
+    ),
+    "ruv": ({"generation": TOLD, "replicas": [{"id": int, "url": TOLD, "max": (_change, NOTHING)}]}, NOTHING),
+    "agreements": [AGREEMENT],
+}
+SERVER = {
+    "server": _text,
+    "fault": TOLD,
+    "kind": TOLD,
+    "version": TOLD,
+    "now": _finite,
+    "clock": (_finite, NOTHING),
+    "settings": (
+        dict.fromkeys(
+            (*("host", "port", "secure_port", "security", "certificates"), *("expiry", "lockout", "ignore_skew")), TOLD
+        ),
+        NOTHING,
+    ),
+    "ports": [{"number": int, "kind": _text, "evidence": _text}],
+    "certificate": ({"days": int, "subject": _text}, NOTHING),
+    "managers": {ANY: ({"expires": COUNT, "locked": bool}, NOTHING)},
+    "suffixes": {ANY: HELD},
 }
 ONE = (_text, bool, int, float, NOTHING)
 ROW = (*ONE, [ONE], {ANY: ONE})
@@ -83,6 +136,7 @@ FORMS = {
             "data": (_text, NOTHING),
         }
     },
+    "ds_replica.observed": [SERVER],
     "neutron_vlan.plan": {
         ANY: {
             "result": _text,

@@ -6,7 +6,13 @@ import yaml
 
 from tree import ROOT, load
 
-AREAS = {"mongodb": "mongo_schema", "branch": "branch_schema", "openstack": "neutron_schema", "dns": "dnsmasq_model"}
+AREAS = {
+    "mongodb": "mongo_schema",
+    "branch": "branch_schema",
+    "openstack": "neutron_schema",
+    "ds389": "ds_schema",
+    "dns": "dnsmasq_model",
+}
 # A default as the descriptions name it: "a port, 1 to 65535, default 22", "auto (default), nft or ebtables".
 DEFAULT = re.compile(r"(\S+) \((?:[^)]*, )?default\)|[,;] default ([^,;)]+)")
 INTRODUCTION = """---

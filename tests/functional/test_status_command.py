@@ -74,6 +74,55 @@ SEEN = {
 }
 
 
+DIRECTORY = """
+ds389:
+  suffix: dc=bank
+  suppliers: {ds1.dc: 1, ds2.dc: 2}
+"""
+SETTINGS = {"port": "389", "secure_port": "636", "security": "on", "certificates": "/etc/dirsrv/slapd-bank"}
+
+
+def replica(number, last="5f0c1115000400010000", days=300, feeds=True):
+    """What a minion answers that has one of the two suppliers."""
+    agreement = {"name": "to the other", "host": f"ds{3 - number}.dc", "port": 636, "transport": "SSL", "enabled": True}
+    held = {
+        "state": "backend",
+        "fault": None,
+        "readonly": False,
+        "entries": 10,
+        "empty": False,
+        "conflicts": [],
+        "replica": {"id": number, "role": "supplier", "managers": ["cn=replication manager,cn=config"], "cleaning": []},
+        "ruv": {"generation": "5f0c1115000000010000", "replicas": [{"id": 1, "url": "ldap://ds1.dc:389", "max": last}]},
+        "agreements": [{**agreement, **dict.fromkeys(("refresh", "update", "initial"))}] * feeds,
+    }
+    held["replica"]["purge_delay"] = None
+    off = dict.fromkeys(("expiry", "lockout", "ignore_skew"), "off")
+    one = {"server": "ldapi:///run/slapd-bank.socket", "fault": None, "kind": None, "version": "389-Directory/2.4.5"}
+    one.update(now=1.5, clock=0, ports=[], certificate={"days": days, "subject": f"CN=ds{number}.dc"}, managers={})
+    return [{**one, "settings": {"host": f"ds{number}.dc", **SETTINGS, **off}, "suffixes": {"dc=bank": held}}]
+
+
+REPLICAS = {
+    "all is well": (
+        {"ds1.dc": replica(1), "ds2.dc": replica(2)},
+        0,
+        "ds1.dc:389  supplier 1, 10 entries, feeds 1, at most 0 s",
+    ),
+    "one is behind": (
+        {"ds1.dc": replica(1), "ds2.dc": replica(2, "5f0c10b5000400010000")},
+        1,
+        "fault       ds1.dc:389: to the other: in sync: its target is 96 s behind",
+    ),
+    "one is silent": ({"ds1.dc": replica(1)}, 2, "silent      ds2.dc"),
+    "a certificate will end": (
+        {"ds1.dc": replica(1, days=29), "ds2.dc": replica(2)},
+        3,
+        "behind      ds1.dc:389: certificate: that of CN=ds1.dc ends in 29 days; renew it",
+    ),
+}
+
+
 class Bus(socketserver.StreamRequestHandler):
     """In the place of the master's event bus, which salt-run looks for a minute for where no master runs."""
 
@@ -101,7 +150,7 @@ def master(tmp_path_factory, bus):
     for folder in ("conf", "bin", "pillar", "cache/proc"):
         (root / folder).mkdir(parents=True)
     (root / "pillar/top.sls").write_text("base: {'*': [site]}")
-    (root / "pillar/site.sls").write_text((ROOT / "pillar/mongodb.sls").read_text())
+    (root / "pillar/site.sls").write_text((ROOT / "pillar/mongodb.sls").read_text() + DIRECTORY)
     config = {
         "root_dir": str(root),
         "user": "root",
@@ -138,6 +187,26 @@ def test_the_exit_code_tells_what_is_wrong(master, answers, code, line):
     assert f"  {line}".rstrip() in ended.stdout.splitlines() or not line
     for words in ("retcode", "Traceback", "{"):
         assert words not in ended.stdout
+
+
+@pytest.mark.parametrize("answers, code, line", REPLICAS.values(), ids=REPLICAS)
+def test_directory_servers_have_the_same_codes(master, answers, code, line):
+    ended = run("salt-run", "onepass.status", "ds389", env=master({"ds_replica.observed": answers}))
+    assert ended.returncode == code, ended.stdout + ended.stderr
+    assert f"\n  {line}" in ended.stdout, ended.stdout
+    assert "Traceback" not in ended.stdout
+
+
+def test_what_would_be_typed(master):
+    env = master({"ds_replica.observed": {"ds1.dc": replica(1), "ds2.dc": replica(2, feeds=False)}})
+    ended = run("salt-run", "ds_replica.plan", "--out=json", env=env)
+    found = json.loads(ended.stdout)
+    assert found["refused"] == []
+    [line] = found["commands"]
+    assert line.startswith(
+        "dsconf bank repl-agmt create --suffix dc=bank --host ds1.dc --port 636 --conn-protocol LDAPS"
+    )
+    assert line.endswith("  # on ds2.dc: it feeds ds1.dc:636")
 
 
 @pytest.mark.parametrize(

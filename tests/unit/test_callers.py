@@ -46,7 +46,10 @@ READ = {
     *("mongo_index.indexes", "mongo_replset.observe", "mongo_shard.shard_hosts"),
     *("mongo_user.observe", "neutron_vlan.lint", "pillar_files.located", "pillar_files.oddities"),
     *(
+        "ds_plan.steps",
         "ds_read.all_of",
+        "ds_replica.graph",
+        "ds_replica.plan",
         "ds_replica.check",
         "ds_replica.status",
         "ds_report.servers",

@@ -35,15 +35,23 @@ def server(name, number, other):
         "refresh": None,
         "update": {"ldap": 0, "replication": 0, "connection": None, "message": "Error (0) Replica acquired"},
         "initial": None,
+        "update_began": None,
         "initial_began": None,
     }
     held = {
         "state": "backend",
         "fault": None,
         "readonly": False,
-        "replica": {"id": number, "role": "supplier", "managers": ["cn=rm,cn=config"], "cleaning": []},
+        "replica": {
+            "id": number,
+            "role": "supplier",
+            "managers": ["cn=rm,cn=config"],
+            "cleaning": [],
+            "purge_delay": None,
+        },
         "ruv": copy.deepcopy(VECTOR),
         "conflicts": [],
+        "entries": 10,
         "empty": False,
         "agreements": [agreement],
     }
@@ -130,6 +138,7 @@ def test_what_is_on_its_way_is_no_fault():
 
 def test_each_remedy_is_a_thing_to_do():
     kinds = ("unknown", "off", "silent", "plain", "name", "untrusted", "expired", "broken")
+    assert RULES["ds_rules.remedy_of_port"]("tls") == RULES["ds_rules.remedy_of_port"]("plain")
     assert len({RULES["ds_rules.remedy_of_port"](kind) for kind in kinds}) == len(kinds)
 
 

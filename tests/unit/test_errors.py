@@ -6,6 +6,7 @@ import re
 import pytest
 import test_branch_pillar as branches
 import test_dnsmasq_model as networks
+import test_ds_pillar as directories
 import test_mongo_pillar as databases
 import test_neutron_rules as projects
 import yaml
@@ -81,6 +82,7 @@ def told(module_loaders):
     modules = module_loaders.modules
     found = [fault for case in branches.CASES for fault in branches.faults(branches.patched(case))]
     found += [fault for case in projects.CASES for fault in projects.refuse.faults(projects.patched(case))]
+    found += [fault for case in directories.CASES for fault in directories.rules.faults(directories.patched(case))]
     found += [
         fault for case in networks.CASES for fault in modules.dnsmasq_fwd.faults(networks.changed(case["change"]))
     ]

@@ -24,9 +24,19 @@ for name in (
     "dnsmasq_fwd",
     "branch_schema",
     "estate_status",
+    "estate_ring",
+    *("ds_values", "ds_rules", "ds_report", "ds_schema", "ds_pillar", "ds_topology"),
 ):
     SALT.update(functions(name, __salt__=SALT, __pillar__={}, __opts__={}))
-for name in ("branch_guests", "branch_pillar", "branch_fleet", "mongo_estate", "neutron_estate", "branch_estate"):
+for name in (
+    "branch_guests",
+    "branch_pillar",
+    "branch_fleet",
+    "mongo_estate",
+    "neutron_estate",
+    "branch_estate",
+    "ds_estate",
+):
     SALT.update(functions(name, __salt__=SALT, __opts__={}))
 
 PILLAR = {
@@ -34,7 +44,8 @@ PILLAR = {
     for key, file in (("mongodb", "mongodb"), ("openstack", "openstack"), ("branches", "branches"))
 }
 PILLAR["branches"]["directory"] = str(ROOT / "pillar/branch")
-AREAS = {"mongodb": "mongo_estate", "openstack": "neutron_estate", "branches": "branch_estate"}
+PILLAR["ds389"] = {"suffix": "dc=bank", "suppliers": {"ds1.dc": 1, "ds2.dc": 2}, "readers": {"ds3.dc": ["ds1.dc"]}}
+AREAS = {"mongodb": "mongo_estate", "openstack": "neutron_estate", "branches": "branch_estate", "ds389": "ds_estate"}
 MEMBERS = {"s1a.dc:27017": "PRIMARY", "s1b.dc:27017": "SECONDARY", "s1c.dc:27017": "(not reachable/healthy)"}
 TOPOLOGY = {
     "config": {"primary": "cfg1.dc:27017", "members": {"cfg1.dc:27017": "PRIMARY"}},
@@ -88,6 +99,7 @@ def drawn():
         ("openstack", {"cloud": {"a": 1}, "projects": {"a": {"vlan": 12, "cidr": "10.0.0.0/24"}}}),
         ("mongodb", {"replsets": {1: {"members": ["a"]}, "s1": {"members": [5]}}, "databases": {2: {}}}),
         ("branches", {"rings": [["a", 5]]}),
+        ("ds389", {"suppliers": {1: 1, "a": "b"}, "readers": {"c": ["d", 5]}, "topology": [[5]]}),
         ("branches", None),
     ],
 )
@@ -427,3 +439,16 @@ def test_many_branches_are_a_cell_each(tmp_path):
     assert table["title"] == "50 branches, 50 hosts"
     assert len({len(row) for row in table["rows"]}) == 1
     assert picture([area], {"branch b07": "silent"})
+
+
+def test_pictures_one_under_the_other_are_one():
+    """Each at its own size: the whole is as wide as the widest, and as high as all of them."""
+    one = '<svg width="30pt" height="10pt" viewBox="0 0 30 10" xmlns="x"><rect width="5pt"/></svg>'
+    rings = SALT["ds_estate.drawn"](PILLAR["ds389"])["rings"]
+    other = SALT["estate_ring.picture"](rings)
+    wide, high = (float(re.search(rf'{side}="([0-9]+)pt', other)[1]) for side in ("width", "height"))
+    whole = SALT["estate_graph.stacked"]([one, other])
+    assert f'viewBox="0 0 {wide} {high + 10}"' in whole
+    assert '<svg y="0" width="30" height="10" viewBox' in whole
+    assert '<svg y="10.0" ' in whole
+    assert SALT["estate_graph.stacked"]([one]) == one

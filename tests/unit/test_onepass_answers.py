@@ -3,6 +3,7 @@
 import copy
 
 import pytest
+import test_ds_rules
 from test_estate import OK, PILLAR, SALT, TOPOLOGY, asked, seen
 from test_orchestration import step
 
@@ -65,9 +66,12 @@ def test_what_is_wrong_is_told_with_its_place():
 
 
 PLAN = {"tellers": {"result": "drift", "fields": {"vlan": {"old": 1, "new": 2}}, "why": ["a reason"], "warnings": []}}
+DIRECTORY = test_ds_rules.server("ds1", 1, "ds2")
+DIRECTORY["suffixes"]["dc=bank"] = DIRECTORY["suffixes"].pop(test_ds_rules.SUFFIX)
 STATUS = {
     "mongodb": ("mongo_shard.topology", TOPOLOGY),
     "openstack": ("neutron_vlan.plan", PLAN),
+    "ds389": ("ds_replica.observed", [SALT["ds_report.packed"](DIRECTORY, 1795952930.5)]),
     "branches": ("bridge_nat.check", {"rules": OK, "confirmed": {"state": "broken", "evidence": "not"}}),
 }
 

@@ -257,12 +257,14 @@ def test_an_area_is_told_the_minions_of_those_before_it(master):
 
 
 def test_unknown_area(master):
-    assert refusal(master(), areas="mongdb") == ["areas: mongdb is unknown; known are mongodb, openstack, branches"]
+    assert refusal(master(), areas="mongdb") == [
+        "areas: mongdb is unknown; known are mongodb, openstack, ds389, branches"
+    ]
 
 
 def test_pillar_without_any_area(master):
     (line,) = refusal(master(pillar={"branch": {}}))
-    assert line.startswith("The pillar of hq_master has none of mongodb, openstack, branches")
+    assert line.startswith("The pillar of hq_master has none of mongodb, openstack, ds389, branches")
 
 
 @pytest.mark.parametrize("command", ["check", "status"])

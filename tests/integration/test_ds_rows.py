@@ -1,0 +1,482 @@
+"""What fails silently or misleads in 389 Directory Server, made on real servers: what the status then says of it.
+
+Each test has a suffix of its own on the same three servers; only what concerns a whole server comes last.
+"""
+
+import contextlib
+import itertools
+import os
+import re
+import socket
+import time
+from pathlib import Path
+
+import ldap3
+import pytest
+from ldap3.core.exceptions import LDAPOperationResult
+
+import directories
+import networks
+from directories import MANAGER, PASSWORD
+from networks import until
+
+NUMBERS = itertools.count(1)
+LDBM = "cn=ldbm database,cn=plugins,cn=config"
+TASKS = "cn=tasks,cn=config"
+AGREEMENTS = "(objectClass=nsDS5ReplicationAgreement)"
+WRITES = re.compile(r"conn=(\d+) op=\d+ (ADD|MOD|DEL|MODRDN) ")
+OURS = re.compile(r'conn=(\d+) op=\d+ SRCH base="" .* attrs="vendorversion"', re.IGNORECASE)
+
+
+@pytest.fixture(scope="module")
+def pki(tmp_path_factory):
+    return directories.certificates(tmp_path_factory.mktemp("pki"), "one.dc", "two.dc", "three.dc")
+
+
+@pytest.fixture(scope="module")
+def estate(tmp_path_factory, pki):
+    """Three servers on this host, in a network of the tests' own, with a manager who may replicate to them."""
+    if os.geteuid():
+        pytest.fail("These tests make namespaces: run them as root", pytrace=False)
+    with networks.host(tmp_path_factory.mktemp("host")):
+        Path("/etc/hosts").write_text("127.0.0.1 localhost one.dc two.dc three.dc other.dc\n")
+        made = directories.servers("one", "two", "three", certificate=pki)
+        for each in made:
+            each.set("cn=config", **{"nsslapd-accesslog-logbuffering": "off"})
+            each.ldap.add(MANAGER, ["inetUser", "netscapeServer"], {"userPassword": PASSWORD})
+        yield made
+
+
+class Tree:
+    """A suffix of its own on some servers; what is said of it."""
+
+    def __init__(self, name, modules, servers):
+        self.name, self.suffix, self.modules, self.servers = name, f"dc={name}", modules, servers
+        self.mapping = f'cn="{self.suffix}",cn=mapping tree,cn=config'
+        self.backend, self.replica = f"cn={name},{LDBM}", f"cn=replica,{self.mapping}"
+        for each in servers:
+            suffix = {"nsslapd-suffix": self.suffix, **directories.SMALL}
+            each.ldap.add(self.backend, ["nsBackendInstance", "extensibleObject"], suffix)
+            state = {"nsslapd-state": "backend", "nsslapd-backend": name}
+            each.ldap.add(self.mapping, ["nsMappingTree", "extensibleObject"], state)
+            each.ldap.add(self.suffix, ["domain"])
+
+    def end(self):
+        """Its agreements go, so that nothing is sent, or told, of it any more."""
+        for each in self.servers:
+            for dn, _ in each.read(self.mapping, AGREEMENTS, ldap3.SUBTREE, ["cn"]):
+                each.ldap.delete(dn)
+
+    def replicate(self, server, number, kind="3", **more):
+        values = {
+            "nsDS5ReplicaRoot": self.suffix,
+            "nsDS5ReplicaId": str(number),
+            "nsDS5ReplicaType": kind,
+            "nsDS5Flags": "1" if kind == "3" else "0",
+            "nsDS5ReplicaBindDN": MANAGER,
+        }
+        server.ldap.add(self.replica, ["nsDS5Replica"], {**values, **more})
+
+    def suppliers(self, *servers):
+        for number, each in enumerate(servers, 1):
+            self.replicate(each, number)
+
+    def agree(self, source, target, name=None, **more):
+        dn = f"cn={name or f'to {target.name}'},{self.replica}"
+        values = {
+            "nsDS5ReplicaHost": f"{target.name}.dc",
+            "nsDS5ReplicaPort": str(target.port),
+            "nsDS5ReplicaRoot": self.suffix,
+            "nsDS5ReplicaBindDN": MANAGER,
+            "nsDS5ReplicaCredentials": PASSWORD,
+            "nsDS5ReplicaBindMethod": "SIMPLE",
+            "nsDS5ReplicaTransportInfo": "LDAP",
+        }
+        source.ldap.add(dn, ["nsDS5ReplicationAgreement"], {**values, **more})
+        return dn
+
+    def joined(self, *servers):
+        """Suppliers in full mesh that have the first one's data; the agreements by (source, target)."""
+        self.suppliers(*servers)
+        pairs = [(one, other) for one in servers for other in servers if one is not other]
+        made = {(one.name, other.name): self.agree(one, other) for one, other in pairs}
+        for each in servers[1:]:
+            servers[0].initialise(made[servers[0].name, each.name])
+        return made
+
+    def person(self, server, *names):
+        for name in names:
+            server.ldap.add(f"cn={name},{self.suffix}", ["person"], {"sn": name})
+
+    def people(self, server):
+        entries = server.read(self.suffix, "(objectClass=person)", ldap3.SUBTREE, ["cn"])
+        return sorted(values["cn"][0] for _, values in entries)
+
+    def arrives(self, server, name):
+        until(lambda: name in self.people(server), 90)
+
+    def served(self, server):
+        """Not while it is being initialised: then a search is referred elsewhere, or finds nothing."""
+        with contextlib.suppress(LDAPOperationResult):
+            return bool(server.read(self.suffix, attributes=["dc"]))
+        return False
+
+    def status(self, **options):
+        """The servers' own parts of the answer for this suffix, and the lines of it that need somebody."""
+        found = self.modules.ds_replica.status(**{"timeout": 30, **options})
+        parts = {name.partition(".")[0]: each["suffixes"].get(self.suffix) for name, each in found["servers"].items()}
+        return parts, [line for line in found["needs"] if f" {self.suffix}: " in line]
+
+    def told(self, *words):
+        """Wait until one line of the suffix has all these words; the line."""
+        seen = []
+
+        def found():
+            seen[:] = self.status()[1]
+            return [line for line in seen if all(word in line for word in words)]
+
+        with explained(seen):
+            return until(found, 90)[0]
+
+    def quiet(self):
+        """Wait until nothing of the suffix needs anybody."""
+        seen = []
+
+        def found():
+            seen[:] = self.status()[1]
+            return not seen
+
+        with explained(seen):
+            until(found, 90)
+
+
+@contextlib.contextmanager
+def explained(seen):
+    try:
+        yield
+    except AssertionError as err:
+        raise AssertionError("\n".join([str(err), *seen])) from None
+
+
+@pytest.fixture
+def tree(estate, modules):
+    made = Tree(f"row{next(NUMBERS)}", modules, estate)
+    yield made
+    made.end()
+
+
+def kick(server, dn):
+    server.set(dn, nsds5ReplicaEnabled="off")
+    server.set(dn, nsds5ReplicaEnabled="on")
+
+
+@contextlib.contextmanager
+def half_way(tree, source, dn, target):
+    """An initialisation that has begun and does not go on: its source is stopped; at the end it has succeeded."""
+    source.set(dn, nsds5BeginReplicaRefresh="start")
+    until(lambda: not tree.served(target))
+    with source.frozen():
+        yield
+    until(lambda: source.one(dn, "nsds5BeginReplicaRefresh") is None)
+    assert "Total update succeeded" in source.status(dn, "Init")
+
+
+# 1 to 6: initialisations
+
+
+def test_1_an_armed_initialisation_replaces_the_target_when_its_password_is_mended(tree, estate):
+    one, two, _ = estate
+    tree.suppliers(one, two)
+    tree.person(one, "of-one")
+    tree.person(two, "of-two")
+    dn = tree.agree(one, two, nsDS5ReplicaCredentials="wrong")
+    until(lambda: "(49)" in (one.status(dn) or ""))
+    one.set(dn, nsds5BeginReplicaRefresh="start")
+    assert "replacing all that the target has then" in tree.told("one.dc", "to two: initialisation: is armed")
+    assert tree.people(two) == ["of-two"]
+    one.set(dn, nsDS5ReplicaCredentials=PASSWORD)
+    until(lambda: tree.served(two) and tree.people(two) == ["of-one"], 90)
+    tree.quiet()
+
+
+def test_2_a_stopped_initialisation_leaves_an_agreement_that_sends_nothing(tree, estate):
+    one, two, _ = estate
+    dn = tree.joined(one, two)["one", "two"]
+    one.set(dn, nsDS5ReplicaCredentials="wrong")
+    kick(one, dn)
+    until(lambda: "(49)" in (one.status(dn) or ""))
+    one.set(dn, nsds5BeginReplicaRefresh="start")
+    one.set(dn, nsds5BeginReplicaRefresh="stop")
+    one.set(dn, nsDS5ReplicaCredentials=PASSWORD)
+    tree.person(one, "kept-back")
+    line = tree.told("one.dc", "to two: initialisation: was stopped", "nothing is sent at all")
+    assert "repl-agmt disable, then enable" in line
+    assert "kept-back" not in tree.people(two)
+    kick(one, dn)
+    tree.arrives(two, "kept-back")
+    tree.quiet()
+
+
+def test_3_an_initialisation_in_the_agreements_own_entry_comes_again_and_is_told_while_it_runs(tree, estate):
+    """That it will come again cannot be seen beforehand: the target is of its source's generation, all is well."""
+    one, two, three = estate
+    tree.suppliers(one, two, three)
+    tree.person(one, "of-one")
+    tree.agree(two, three, nsds5BeginReplicaRefresh="start")
+    until(lambda: "Total update succeeded" in (two.status(f"cn=to three,{tree.replica}", "Init") or ""))
+    tree.person(three, "of-three")
+    generations = {name: part["generation"] for name, part in tree.status()[0].items()}
+    assert generations["two"] == generations["three"] != generations["one"]
+    one.initialise(tree.agree(one, two))
+    until(lambda: tree.served(three) and tree.people(three) == ["of-one"], 90)
+    generations = {name: part["generation"] for name, part in tree.status()[0].items()}
+    assert len(set(generations.values())) == 1
+
+
+def test_4_a_blank_source_is_named_before_it_replaces_all_and_nothing_can_tell_afterwards(tree, estate):
+    one, two, _ = estate
+    tree.suppliers(one, two)
+    tree.person(two, "a", "b", "c")
+    dn = tree.agree(one, two)
+    assert "it has no entries but the suffix" in tree.told("one.dc", "generation")
+    assert "it has no entries" not in tree.told("two.dc", "generation")
+    assert "replaces all that they have" in tree.told("two.dc", "generation")
+    one.initialise(dn)
+    assert "Error (0)" in one.status(dn, "Init")
+    assert tree.people(two) == []
+    tree.quiet()
+
+
+def test_5_a_second_initialisation_is_dropped_and_what_it_left_undone_is_named(tree, estate):
+    one, two, three = estate
+    tree.suppliers(one, two, three)
+    tree.person(two, "of-two")
+    second = tree.agree(two, three)
+    with half_way(tree, one, tree.agree(one, three), three):
+        two.set(second, nsds5BeginReplicaRefresh="start")
+        until(lambda: "(1)" in (two.status(second, "Init") or ""), 90)
+        until(lambda: two.one(second, "nsds5BeginReplicaRefresh") is None, 90)
+        _, needs = tree.status(timeout=10)
+        assert [line for line in needs if line.startswith("three.dc") and "it is being initialised" in line]
+    assert "of-two" not in tree.people(three)
+    line = tree.told("two.dc", "to three: in sync", "another generation", "of the last initialisation it is said")
+    assert "Error (1)" in line
+
+
+def test_6_a_server_that_is_being_initialised_cannot_initialise_others(tree, estate):
+    one, two, three = estate
+    tree.suppliers(one, two, three)
+    tree.person(one, "of-one")
+    onward = tree.agree(two, three)
+    with half_way(tree, one, tree.agree(one, two), two):
+        until(lambda: "Suffix is disabled" in refusal(two, onward), 60)
+        _, needs = tree.status(timeout=10)
+        assert [line for line in needs if line.startswith("two.dc") and "it is being initialised" in line]
+    line = tree.told("two.dc", "to three: in sync", "another generation")
+    assert two.status(onward, "Init") is None or "said: Error (12) Total update aborted" in line
+    assert tree.people(three) == []
+
+
+def refusal(server, dn):
+    """Why an initialisation cannot be asked for; one that was asked for a moment too early is aborted."""
+    try:
+        server.set(dn, nsds5BeginReplicaRefresh="start")
+    except LDAPOperationResult as err:
+        return str(err)
+    return ""
+
+
+# 7 to 11: sessions
+
+
+def test_7_a_replica_that_was_taken_away_and_made_anew_keeps_its_generation_and_stops_agreements(tree, estate):
+    one, two, three = estate
+    made = tree.joined(one, two, three)
+    for dn, _ in two.read(tree.replica, AGREEMENTS, ldap3.LEVEL, ["cn"]):
+        two.ldap.delete(dn)
+    two.ldap.delete(tree.replica)
+    for source in (one, three):
+        tree.person(source, f"of-{source.name}")
+        until(lambda source=source: "(6)" in (source.status(made[source.name, "two"]) or ""), 90)
+    assert "no replica of the suffix" in tree.told("one.dc", "to two: in sync")
+    tree.replicate(two, 2)
+    kick(three, made["three", "two"])
+    tree.arrives(two, "of-one")
+    line = tree.told("one.dc", "to two: session", "(6)")
+    assert "mend the cause at the target" in line and "repl-agmt disable, then enable" in line
+    parts, needs = tree.status()
+    assert parts["one"]["agreements"]["to two"]["lag"] == 0
+    assert not [each for each in needs if ": generation: " in each or ": in sync: " in each]
+    kick(one, made["one", "two"])
+    tree.quiet()
+
+
+def test_9_a_target_of_other_data_is_named_while_its_agreement_is_green(tree, estate):
+    one, two, three = estate
+    dn = tree.joined(one, two)["one", "two"]
+    tree.person(one, "first")
+    tree.arrives(two, "first")
+    tree.replicate(three, 3)
+    three.initialise(tree.agree(three, two))
+    assert "Error (0)" in one.status(dn)
+    assert "another generation" in tree.told("one.dc", "to two: in sync")
+    assert tree.people(two) == []
+
+
+def test_9_plain_ldap_to_a_port_of_tls(tree, estate):
+    one, two, _ = estate
+    tree.suppliers(one, two)
+    tree.agree(one, two, nsDS5ReplicaPort="4892", nsDS5ReplicaEnabled="off")  # a server takes minutes to let it go
+    assert "LDAP is spoken to port 4892" in tree.told("one.dc", "to two: transport")
+    assert tree.modules.ds_probe.port("two.dc", 4892, "LDAP", timeout=5)["kind"] == "tls"
+
+
+def test_10_an_expired_password_shows_at_the_next_connection_and_is_no_wrong_one(tree, estate):
+    one, two, _ = estate
+    manager = f"cn=manager of {tree.name},cn=config"
+    two.ldap.add(manager, ["inetUser", "netscapeServer"], {"userPassword": PASSWORD})
+    tree.suppliers(one, two)
+    two.set(tree.replica, nsDS5ReplicaBindDN=manager)
+    dn = tree.agree(one, two, nsDS5ReplicaBindDN=manager)
+    one.initialise(dn)
+    two.set("cn=config", passwordExp="on")
+    two.set(manager, passwordExpirationTime="20260101000000Z")
+    try:
+        assert "has ended" in server_line(tree, "two.dc", f"manager {manager}")
+        kick(one, dn)
+        line = tree.told("one.dc", "to two: session", "(49)")
+        assert "or the password expired" in line
+    finally:
+        two.set("cn=config", passwordExp="off")
+    two.set(manager, passwordExpirationTime=[])
+    kick(one, dn)
+    tree.quiet()
+
+
+def test_11_a_signer_that_is_not_trusted(tree, estate):
+    """Trust is in the files beside the configuration, not in the database of certificates."""
+    one, two, _ = estate
+    tree.suppliers(one, two)
+    files = [*one.config.glob("*.pem"), *one.config.glob("*.crt")]
+    assert files
+    for file in files:
+        file.rename(file.with_name(f"{file.name}.away"))
+    try:
+        dn = tree.agree(one, two, nsDS5ReplicaPort="4892", nsDS5ReplicaTransportInfo="LDAPS")
+        until(lambda: "Can't contact LDAP server" in (one.status(dn) or ""), 90)
+        found = tree.modules.ds_replica.check(str(f"ldapi://{one.socket}"), timeout=10)
+        said = found[f"one.dc:3891: {tree.suffix}: to two: contact"]
+        assert "signer is not trusted" in said["evidence"]
+        assert "ca-certificate add" in said["remedy"]
+    finally:
+        for file in files:
+            file.with_name(f"{file.name}.away").rename(file)
+
+
+def server_line(tree, *words):
+    """A line of a server, which has no suffix in it."""
+
+    def found():
+        needs = tree.modules.ds_replica.status(timeout=30)["needs"]
+        return [line for line in needs if all(word in line for word in words)]
+
+    return until(found, 60)[0]
+
+
+# 15 to 22
+
+
+def test_15_an_agreement_to_itself(tree, estate):
+    one, *_ = estate
+    tree.replicate(one, 1)
+    tree.agree(one, one)
+    tree.person(one, "somebody")
+    assert "the same id" in tree.told("one.dc", "to one: session", "(11)")
+
+
+def test_18_an_import_makes_another_generation(tree, estate):
+    one, two, _ = estate
+    dn = tree.joined(one, two)["two", "one"]
+    tree.person(one, "before")
+    tree.arrives(two, "before")
+    file = one.home / "ldif" / f"{tree.name}.ldif"
+    file.write_text(f"dn: {tree.suffix}\nobjectClass: domain\ndc: {tree.name}\n\n")
+    task = f"cn={tree.name},cn=import,{TASKS}"
+    one.ldap.add(task, ["extensibleObject"], {"nsFilename": str(file), "nsInstance": tree.name, "ttl": "600"})
+    until(lambda: one.one(task, "nsTaskExitCode") == "0", 90)
+    assert "elsewhere" in tree.told("one.dc", "generation")
+    tree.person(two, "after")
+    assert "initialise the target" in tree.told("two.dc", "to one: session", "(19)")
+    assert two.status(dn)
+
+
+def test_22_what_was_written_between_initialisation_and_agreement_is_not_lost(tree, estate):
+    one, two, _ = estate
+    tree.suppliers(one, two)
+    one.initialise(tree.agree(one, two))
+    tree.person(two, "in-between")
+    tree.agree(two, one)
+    tree.arrives(one, "in-between")
+    tree.quiet()
+
+
+# Bounded times
+
+
+def test_silent_ports_are_asked_side_by_side(modules, estate):
+    """One after the other they would cost four seconds each."""
+    with socket.create_server(("127.0.0.1", 3999)):
+        began = time.monotonic()
+        found = modules.ds_probe.ports([["three.dc", 3999, "LDAP", None]] * 20, timeout=2)
+        assert time.monotonic() - began < 40
+    assert {each["kind"] for each in found} == {"silent"}
+
+
+def test_a_frozen_servers_port_is_no_contact(modules, estate):
+    """The system takes connections for it; only an answer counts."""
+    three = estate[2]
+    assert modules.ds_probe.port("three.dc", three.port, "LDAP", timeout=10)["kind"] == "ok"
+    with three.frozen():
+        assert modules.ds_probe.port("three.dc", three.port, "LDAP", timeout=2)["kind"] == "silent"
+
+
+def test_a_name_service_that_is_silent_costs_its_time(modules, estate):
+    before = Path("/etc/resolv.conf").read_text() if Path("/etc/resolv.conf").exists() else ""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
+        silent.bind(("127.0.0.1", 53))
+        Path("/etc/resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:9 attempts:3\n")
+        try:
+            began = time.monotonic()
+            [line] = modules.ds_replica.status("ldap://ds1.elsewhere", timeout=2)["needs"]
+            assert time.monotonic() - began < 20
+        finally:
+            Path("/etc/resolv.conf").write_text(before)
+    assert "the name service does not answer in 2 s" in line
+
+
+# At last what concerns whole servers
+
+
+def test_14_an_id_that_is_taken_out_while_a_replica_is_off_goes_on_for_ever(tree, estate):
+    one, two, _ = estate
+    tree.joined(one, two)
+    gone = tree.agree(one, two, "gone", nsDS5ReplicaPort="3999")
+    task = f"cn=clean {tree.name},cn=cleanallruv,{TASKS}"
+    values = {"replica-base-dn": tree.suffix, "replica-id": "77", "replica-force-cleaning": "no"}
+    one.ldap.add(task, ["extensibleObject"], values)
+    line = tree.told("one.dc", "cleaning: goes on", "77")
+    assert "find the one that is not" in line
+    one.ldap.delete(gone)
+    until(lambda: not [line for line in tree.status()[1] if "cleaning" in line], 120)
+
+
+def test_none_of_all_these_looks_wrote_anything(estate):
+    """Each of our sessions begins with the same search; the tests' own writes are of other connections."""
+    looks = 0
+    for each in estate:
+        log = each.log("access")
+        ours = set(OURS.findall(log))
+        looks += len(ours)
+        assert not [found for found in WRITES.finditer(log) if found[1] in ours]
+        assert WRITES.search(log), "the log shows writes"
+    assert looks > 30
