@@ -15,7 +15,7 @@ import re
 import shutil
 from pathlib import Path
 
-from salt.exceptions import SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 __virtualname__ = "mongo_programs"
 
@@ -39,7 +39,7 @@ def observe(home):
         List of mappings: ``path``, ``made`` (when it came to its place, in seconds), and ``used`` (a unit, a process,
         or the path of a link; ``""``: by nothing). One that is half unpacked or half removed ends with ``.part``.
 
-    Raises ``SaltInvocationError`` for a directory that is none of the formula's.
+    Raises ``CommandExecutionError`` for a directory that is none of the formula's.
 
     CLI Example:
 
@@ -51,7 +51,7 @@ def observe(home):
     """
     root, name = os.path.split(home)
     if not os.path.isabs(home) or not re.fullmatch(HASH, name):
-        raise SaltInvocationError(f"{home!r} is no directory of the formula's programs, /opt/mongodb/<12 hex digits>")
+        raise CommandExecutionError(f"{home!r} is no directory of the formula's programs, /opt/mongodb/<12 hex digits>")
     there = [each for each in sorted(Path(root).glob("*")) if _is_ours(each) and each.name not in (name, name + PART)]
     users = _users() if there else {}
     return [{"path": str(each), "made": each.stat().st_ctime, "used": _used(str(each), users)} for each in there]

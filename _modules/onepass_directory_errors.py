@@ -43,11 +43,6 @@ ERRORS = {
             "Run it on a host that has one, as root, or give addresses and a login.",
         ),
         (
-            "answers no search below *: *",
-            "The server is there, and refuses this search, or does not serve that suffix now.",
-            "The words after the colon are LDAP's: the login's rights, or a suffix that is being initialised.",
-        ),
-        (
             "The login is the path of a mapping in the pillar or the configuration",
             "A mapping, or something else than a text, was given as the login.",
             "Put bind_dn and password into the pillar, below ds389:login, and give login=ds389:login.",

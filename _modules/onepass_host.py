@@ -268,10 +268,11 @@ def _caller(frame):
 
 def _is_own(path):
     """Whether a file is the bundle's: one beside this one, or of its name in another copy that Salt loads from."""
-    folder, name = os.path.split(path)
-    kind = os.path.basename(folder).removeprefix("_")
     if path.startswith(OWN):
         return True
+    folder, library, name = path.rpartition("/onepass_lib/")
+    folder, name = (folder, f"onepass_lib/{name}") if library else os.path.split(path)
+    kind = os.path.basename(folder).removeprefix("_")
     beside = any(os.path.exists(os.path.join(HOME, each, name)) for each in (kind, f"_{kind}"))
     return kind in KINDS and beside and folder in _copies(kind)
 

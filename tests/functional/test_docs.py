@@ -7,6 +7,7 @@ printed; of all others the program, its options, the function, its arguments and
 
 import functools
 import inspect
+import itertools
 import json
 import re
 import shlex
@@ -32,7 +33,7 @@ PARSERS = {
     "salt-run": salt.utils.parsers.SaltRunOptionParser,
 }
 # Of these it is only seen that the files of the bundle which they name are there.
-OTHERS = {"cd", "cp", "git", "mkdir", "salt-pip", "systemctl"}
+OTHERS = {"cd", "cp", "git", "ldapmodify", "mkdir", "salt-pip", "systemctl"}
 # Functions whose first argument is an SLS.
 SLS = {"state.apply", "state.sls", "state.orchestrate", "state.orch"}
 # Those that the pages print, for a site's own file root.
@@ -117,7 +118,7 @@ def test_a_command_that_names_what_there_is_not_is_found(line, fault, functions)
 
 def wrong(words, functions):
     """What is wrong with a command, or ``None``."""
-    program, *rest = words
+    program, *rest = itertools.takewhile(lambda word: word != "|", words)
     if program == "make":
         known = re.search(r"^\.PHONY: (.*)", (ROOT / "Makefile").read_text(), re.MULTILINE)[1].split()
         return next((f"make has no target {word}" for word in rest if word not in known and "=" not in word), None)

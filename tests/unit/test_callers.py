@@ -187,17 +187,18 @@ CALLER = "def asked():\n    return __salt__['onepass_host.read']('/proc/version'
 
 
 @pytest.mark.parametrize("way", ["synced", "folder", "installed", "elsewhere"])
-@pytest.mark.parametrize("name", ["dnsmasq_host", "sites_own"])
+@pytest.mark.parametrize("name", ["dnsmasq_host", "onepass_lib/core/steps", "sites_own"])
 def test_another_copy_of_the_bundle_is_no_outsider(minion_opts, tmp_path, monkeypatch, way, name):
     """As when a package is installed where Salt has synced modules too: each is loaded from where it is found first."""
     place = {"installed": "saltext/onepass/modules"}.get(way, "modules")
-    (tmp_path / place).mkdir(parents=True)
-    (tmp_path / place / f"{name}.py").write_text(CALLER)
+    path = tmp_path / place / f"{name}.py"
+    path.parent.mkdir(parents=True)
+    path.write_text(CALLER)
     monkeypatch.syspath_prepend(str(tmp_path) if way == "installed" else str(tmp_path / "none"))
     opts = {**minion_opts, "grains": {}, "extension_modules": str(tmp_path if way == "synced" else tmp_path / "none")}
     opts["module_dirs"] = [*([str(tmp_path)] if way == "folder" else []), str(tree.ROOT)]
     host = tree.functions("onepass_host", __opts__=opts)
-    caller = tree.load(tmp_path / place / f"{name}.py", __salt__=host)
+    caller = tree.load(path, __salt__=host)
     if way == "elsewhere" or name == "sites_own":
         with pytest.raises(CommandExecutionError, match=f"^onepass_host.read {REFUSED}$"):
             caller.asked()
