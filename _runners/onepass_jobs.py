@@ -281,6 +281,7 @@ class Tracked(salt.runner.RunnerClient):
     """A client whose orchestration has a file of running jobs from its first moment on."""
 
     def low(self, fun, low, **kwargs):
+        """As Salt's own, with the file written first."""
         given = low["kwarg"]
         test = {"test": given.get("test", False)}
         self.functions["onepass_running.mark"](low["__jid__"], low["arg"][0], os.getpid(), low["__user__"], **test)

@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from salt.exceptions import SaltInvocationError
+from salt.exceptions import CommandExecutionError
 
 import tree
 
@@ -163,5 +163,5 @@ def test_programs_that_a_process_runs_and_half_of_a_removal(tmp_path, monkeypatc
 
 def test_another_directory_is_none_of_the_formulas():
     programs = tree.load("_modules/mongo_programs.py")
-    with pytest.raises(SaltInvocationError, match="^'/usr/bin' is no directory of the formula's programs"):
+    with pytest.raises(CommandExecutionError, match="^'/usr/bin' is no directory of the formula's programs"):
         programs.observe("/usr/bin")
