@@ -311,7 +311,9 @@ def test_the_library_is_plain_python(path):
     assert not [node.module for node in inner if str(node.module).startswith("onepass_lib") or node.level]
 
 
-@pytest.mark.parametrize("path", [path for path in sources("_modules") if "import onepass_lib" in path.read_text()], ids=str)
+@pytest.mark.parametrize(
+    "path", [path for path in sources("_modules") if "import onepass_lib" in path.read_text()], ids=str
+)
 def test_a_module_has_the_library_looked_at_before_it_imports_from_it(path):
     lines = [line for line in path.read_text().splitlines() if "onepass_lib" in line]
     assert lines[:2] == ["import onepass_lib", "onepass_lib.look(__file__)"]
