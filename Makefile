@@ -67,7 +67,7 @@ LAB_TESTS := $(addprefix tests/integration/test_,branch_lab.py kvm_lab.py mongod
 LONG_TESTS := tests/integration/test_mongodb_faults.py
 AREA_TESTS := tests/integration $(patsubst %,--ignore=%,$(SITE_TESTS) $(LAB_TESTS) $(LONG_TESTS))
 test-3008: ; $(PYTEST_3008) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /'
-test-3006: ; $(PYTEST_3006) tests/unit tests/functional tests/integration/test_ways_in.py 2>&1 | sed -u 's/^/$@: /'
+test-3006: ; $(PYTEST_3006) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /'
 test-python313: .venv/python313/done
 	tests/python313 run $(<D) python3 -m pytest tests/unit 2>&1 | sed -u 's/^/$@: /'
 test-site: ; $(PYTEST_3008) --durations=25 $(SITE_TESTS) 2>&1 | sed -u 's/^/$@: /'

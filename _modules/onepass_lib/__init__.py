@@ -10,6 +10,7 @@ imports from here at its top, after it has had the package looked at::
     from onepass_lib.core import steps
 """
 
+import contextlib
 import importlib
 import importlib.util
 import sys
@@ -36,6 +37,11 @@ def look(module: str) -> None:
         return
     for name in [each for each in sys.modules if each == __name__ or each.startswith(f"{__name__}.")]:
         del sys.modules[name]
+    for compiled in beside.rglob(
+        "*.pyc"
+    ):  # Python takes one whose source is of the same second and size for a fresh one
+        with contextlib.suppress(OSError):
+            compiled.unlink()
     importlib.invalidate_caches()
     spec = importlib.util.spec_from_file_location(__name__, beside / "__init__.py")
     if not spec or not spec.loader:

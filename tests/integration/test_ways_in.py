@@ -185,7 +185,7 @@ def test_served_modules_and_states_arrive(estate, mongod):
     master, minion, _ = estate
     salt = master.salt_cli(timeout=600)
     salt.run("saltutil.sync_all", minion_tgt=minion.id)
-    arrived = Path(minion.config["cachedir"]) / "extmods"
+    arrived = Path(minion.config["extension_modules"])
     for kind in ("_modules", "_states"):
         assert {path.stem for path in (arrived / kind[1:]).glob("*.py")} == names(kind)
     fetched = {path.relative_to(arrived / "modules") for path in (arrived / "modules/onepass_lib").rglob("*.py")}
@@ -206,7 +206,7 @@ def test_served_runners_arrive(estate):
     master, *_ = estate
     salt_run = master.salt_run_cli(timeout=600)
     salt_run.run("saltutil.sync_all")
-    arrived = Path(master.config["cachedir"]) / "extmods/runners"
+    arrived = Path(master.config["extension_modules"]) / "runners"
     assert {path.stem for path in arrived.glob("*.py")} == names("_runners")
     assert "onepass.check:" in salt_run.run("--doc", "onepass").stdout
 
