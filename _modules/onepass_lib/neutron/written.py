@@ -45,8 +45,8 @@ def _rendered(path: str, render: Callable) -> Any:
     except OSError as err:
         raise CommandExecutionError(f"{path} cannot be read: {err.strerror}") from None
     except (CommandExecutionError, SaltRenderError) as err:
-        for line in pillar_file.unread([path]):
-            raise CommandExecutionError(line) from None
+        if unread := pillar_file.unread([path]):
+            raise CommandExecutionError(unread[0]) from None
         raise CommandExecutionError(f"{path} cannot be rendered: {err}") from None
     if not isinstance(pillar, dict) or "openstack" not in pillar:
         there = (
