@@ -42,6 +42,8 @@ MINUTE, TIME, STAMP = 60, re.compile(r"\d[\d.]* (min|s)\b"), 11
 RECENT = 50
 INTERRUPTS = (signal.SIGINT, signal.SIGTERM)
 NOTHING = {"tag": "", "data": {}}
+# What the master's own return of an orchestration has.
+TOLD = {"jid", "fun_args", "return", "success"}
 
 
 class Refusal(CommandExecutionError, salt.exceptions.NotImplemented):
@@ -205,7 +207,7 @@ def _earlier(name: str | None = None, test: bool | None = None):
 
 def _of_master(answers: dict) -> dict:
     told = _own(answers)
-    if not isinstance(told, dict):
+    if not isinstance(told, dict) or not told.keys() >= TOLD:
         raise Refusal("The job cache has no return of the master's own for this job")
     return _with_end(_named(told), told)
 

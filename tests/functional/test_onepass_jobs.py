@@ -42,6 +42,14 @@ def bus(opts):
 
 
 @pytest.fixture
+def runner():
+    """A process that Salt takes for one of its own, by its name; it removes the files of others from time to time."""
+    with subprocess.Popen(["salt-run", "300"], executable="/bin/sleep") as process:
+        yield process
+        process.kill()
+
+
+@pytest.fixture
 def jobs(opts, bus):
     others = {name: functions(name, "_runners", __opts__=opts) for name in ("onepass_answers", "onepass_running")}
     others = others["onepass_answers"] | others["onepass_running"]
@@ -84,8 +92,8 @@ def test_a_run_is_followed_to_its_end(jobs):
         ([{}], ""),
     ],
 )
-def test_a_run_has_the_names_of_all_that_it_was_given(jobs, opts, given, name):
-    told = {"jid": jid(), "fun": "runner.state.orchestrate", "fun_args": given, "pid": os.getpid()}
+def test_a_run_has_the_names_of_all_that_it_was_given(jobs, opts, runner, given, name):
+    told = {"jid": jid(), "fun": "runner.state.orchestrate", "fun_args": given, "pid": runner.pid}
     path = Path(opts["cachedir"], "proc", told["jid"])
     path.write_bytes(salt.payload.dumps(told))
     try:
@@ -94,37 +102,36 @@ def test_a_run_has_the_names_of_all_that_it_was_given(jobs, opts, given, name):
         path.unlink()
 
 
-def test_a_run_that_has_returned_runs_no_more_though_its_process_does(jobs, opts):
+def test_a_run_that_has_returned_runs_no_more_though_its_process_does(jobs, opts, runner):
     """As a reactor's on Salt 3006."""
     number = job(jobs, "runner.state.orchestrate", {opts["id"]: {"data": {}}})
     mark = jobs.__salt__["onepass_running.mark"]
-    mark(number, "good", os.getpid(), "root")
-    mark(going := jid(), "good", os.getpid(), "root", test=True)
+    mark(number, "good", runner.pid, "root")
+    mark(going := jid(), "good", runner.pid, "root", test=True)
     try:
         assert [(each["jid"], each["test"]) for each in jobs.running()] == [(going, True)]
     finally:
         [Path(opts["cachedir"], "proc", each).unlink() for each in (number, going)]
 
 
-def test_files_of_ended_processes_go_and_what_is_there_stays(jobs, opts):
+def test_files_of_ended_processes_go_and_what_is_there_stays(jobs, opts, runner):
     folder, mark = Path(opts["cachedir"], "proc"), jobs.__salt__["onepass_running.mark"]
     ended = subprocess.Popen(["true"])
     ended.wait()
     mark(old := jid(60), "good", ended.pid, "root")
-    mark(first := jid(30), "good", os.getpid(), "root")
-    mark(first, "other", os.getpid(), "nobody")
+    mark(first := jid(), "good", runner.pid, "root")
+    mark(first, "other", runner.pid, "nobody")
     try:
         assert not (folder / old).exists()
         assert [(each["name"], each["user"]) for each in jobs.running()] == [("good", "root")]
     finally:
         (folder / first).unlink()
-    mark("../../evil", "good", os.getpid(), "root")
+    mark("../../evil", "good", runner.pid, "root")
     assert not (folder / "../../evil").exists()
 
 
-def test_a_run_that_is_killed_is_missed_though_the_master_is_busy(jobs, opts):
-    sleeper = subprocess.Popen(["sleep", "300"])
-    told = {"jid": jid(60), "fun": "runner.state.orchestrate", "fun_args": ["good"], "pid": sleeper.pid}
+def test_a_run_that_is_killed_is_missed_though_the_master_is_busy(jobs, opts, runner):
+    told = {"jid": jid(60), "fun": "runner.state.orchestrate", "fun_args": ["good"], "pid": runner.pid}
     (Path(opts["cachedir"], "proc") / told["jid"]).write_bytes(salt.payload.dumps(told))
     begun = time.monotonic()
 
@@ -136,9 +143,9 @@ def test_a_run_that_is_killed_is_missed_though_the_master_is_busy(jobs, opts):
                 for tag in ("args", "ret"):
                     bus.fire_event({"id": "s1a.dc", "data": {}}, f"salt/run/{told['jid']}/{tag}")
                 bus.fire_event({"id": ["s1a.dc"], "data": 5}, "onepass/wait")
-                if time.monotonic() > begun + 1 and sleeper.poll() is None:
-                    sleeper.kill()
-                    sleeper.wait()
+                if time.monotonic() > begun + 1 and runner.poll() is None:
+                    runner.kill()
+                    runner.wait()
 
     missed, thread = threading.Event(), threading.Thread(target=others)
     thread.start()
@@ -151,10 +158,9 @@ def test_a_run_that_is_killed_is_missed_though_the_master_is_busy(jobs, opts):
     assert time.monotonic() - begun < BUSY_SECONDS
 
 
-def test_an_end_that_a_minion_tells_is_none(jobs, opts):
+def test_an_end_that_a_minion_tells_is_none(jobs, opts, runner):
     """Nor is what it returned under the run's job id the run's own return."""
-    sleeper = subprocess.Popen(["salt-run", "300"], executable="/bin/sleep")  # Salt looks for its name
-    told = {"jid": jid(60), "fun": "runner.state.orchestrate", "fun_args": ["good"], "pid": sleeper.pid}
+    told = {"jid": jid(60), "fun": "runner.state.orchestrate", "fun_args": ["good"], "pid": runner.pid}
     (Path(opts["cachedir"], "proc") / told["jid"]).write_bytes(salt.payload.dumps(told))
     forged = {**told, "return": {"data": {"hq_master": {"forged": {}}}}, "success": True}
     real = {**told, "return": {"data": {"hq_master": {}}}, "success": False}
@@ -176,8 +182,6 @@ def test_an_end_that_a_minion_tells_is_none(jobs, opts):
         ended = jobs.follow(told["jid"])
     finally:
         thread.join()
-        sleeper.kill()
-        sleeper.wait()
     assert (ended["steps"], ended["success"]) == ({}, False)
     assert jobs.get(told["jid"])["success"] is False
 
@@ -226,9 +230,8 @@ def test_a_dry_run_is_known_as_one(test, jobs, capsys):
     assert f"] {'the dry run of ' * test}good begins (job {told['jid']})" in capsys.readouterr().err
 
 
-def test_another_process_with_the_number_of_a_dead_runs_is_no_run(jobs, opts):
-    sleeper = subprocess.Popen(["sleep", "300"])
-    told = {"jid": jid(60), "fun": "runner.state.orchestrate", "fun_args": ["good"], "pid": sleeper.pid}
+def test_another_process_with_the_number_of_a_dead_runs_is_no_run(jobs, opts, runner):
+    told = {"jid": jid(60), "fun": "runner.state.orchestrate", "fun_args": ["good"], "pid": runner.pid}
     path = Path(opts["cachedir"], "proc") / told["jid"]
     try:
         path.write_bytes(salt.payload.dumps(told))
@@ -237,8 +240,6 @@ def test_another_process_with_the_number_of_a_dead_runs_is_no_run(jobs, opts):
         assert told["jid"] not in [each["jid"] for each in jobs.running()]
     finally:
         path.unlink()
-        sleeper.kill()
-        sleeper.wait()
 
 
 def test_in_a_pipe_a_wait_is_told_when_it_changes_else_once_a_minute(jobs, capsys, monkeypatch):
