@@ -32,6 +32,12 @@ ERRORS = {
             "Read the first line, and the example at the end. A text with blanks needs quotes; of arguments that have "
             "no place of their own give the name too: path=pillar/openstack.sls.",
         ),
+        (
+            "FileNotFoundError: *No such file or directory: '*/master/proc/*",
+            "Salt 3008's salt-run wants a directory that salt-master makes at its first start, also for what asks no "
+            "minion; 3006 does not.",
+            "Start salt-master once.",
+        ),
     ],
     "All areas": [
         (
