@@ -87,12 +87,6 @@ ERRORS = {
             "nsslapd-localssf: as much as nsslapd-minssf, for ldapi; or change the login's password.",
         ),
         (
-            "*: more than this login may read",
-            "The server cuts what it answers a login at nsslapd-sizelimit entries and nsslapd-timelimit seconds. A "
-            "part is not taken for all.",
-            "Limits of the login's own entry, on each server: nsSizeLimit, nsLookThroughLimit, nsTimeLimit: -1.",
-        ),
-        (
             "is there, but does not answer in * s",
             "Connections are taken by the kernel, and nobody reads them: the process is stopped, its disk "
             "hangs, or it is busy beyond measure.",

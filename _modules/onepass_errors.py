@@ -39,6 +39,14 @@ ERRORS = {
             "Start salt-master once.",
         ),
     ],
+    "What libvirt itself says": [
+        (
+            "Network is already in use by interface *",
+            "The bridge is there, and no network of libvirt's owns it: somebody else made it, or a hook in "
+            "/etc/libvirt/hooks failed at `started`, which ends the start and leaves the bridge and its dnsmasq.",
+            "Mend the hook; then ip link delete that bridge, end its dnsmasq, and run again.",
+        ),
+    ],
     "All areas": [
         (
             "Waited * s for *; last seen: *",
