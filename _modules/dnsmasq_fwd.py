@@ -19,7 +19,14 @@ import ipaddress
 import json
 import socket
 
+import onepass_lib
 from salt.exceptions import CommandExecutionError
+
+onepass_lib.look(__file__)
+
+from onepass_lib.core import form
+from onepass_lib.dnsmasq import desired
+from onepass_lib.dnsmasq import refuse as rules
 
 __virtualname__ = "dnsmasq_fwd"
 
@@ -95,9 +102,7 @@ def faults(network):
 
     .. versionadded:: 0.1.0
     """
-    if "dnsmasq_model.faults" not in __salt__:
-        raise CommandExecutionError("This needs jsonschema 4 in Salt's Python: salt-pip install 'jsonschema>=4.17'")
-    found = __salt__["dnsmasq_model.faults"](network)
+    found = rules.faults(network)
     if isinstance(network, dict) and network.get("backend") == "bridge" and not network.get("bridge"):
         name = network.get("name")
         if isinstance(name, str) and len(name) > 15:
@@ -465,12 +470,12 @@ def _refuse(network, area):
     found = faults(network)
     if found:
         below = [dict(each, path=f"{area}:{each['path']}".rstrip(":")) for each in found]
-        raise CommandExecutionError(__salt__["pillar_form.report"](area, below))
+        raise CommandExecutionError(form.report(area, below))
 
 
 def _complete(network):
     _refuse(network, "network")
-    whole = __salt__["dnsmasq_model.complete"](network)
+    whole = desired.complete(network)
     if whole["backend"] == "bridge" and not whole["bridge"]:
         whole["bridge"] = whole["name"]
     return whole
@@ -493,7 +498,7 @@ def _checked(name):
     """The name, fit to become a part of paths."""
     wrong = name_faults(name)
     if wrong:
-        raise CommandExecutionError(__salt__["pillar_form.report"]("network", wrong))
+        raise CommandExecutionError(form.report("network", wrong))
     return name
 
 

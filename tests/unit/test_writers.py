@@ -14,14 +14,14 @@ import salt.serializers.yaml
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from onepass_lib.core.parts import DEVICE, END, LABEL
+from onepass_lib.dnsmasq import desired, refuse
+from onepass_lib.mongo.schema import PROGRAMS
 from test_branch_pillar import SALT
 
 import tree
 
-TEXTS, MODEL, SCHEMA, BRANCH, RULES = (
-    tree.load(f"_modules/{name}.py")
-    for name in ("dnsmasq_texts", "dnsmasq_model", "mongo_schema", "branch_schema", "bridge_nat_rules")
-)
+TEXTS, RULES = (tree.load(f"_modules/{name}.py") for name in ("dnsmasq_texts", "bridge_nat_rules"))
 HOST = tree.load("_modules/bridge_nat_host.py", __opts__={})
 DOMAIN = tree.load("_modules/libvirt_xml.py", __salt__=tree.functions("libvirt_forms"))
 XML = tree.load("_modules/dnsmasq_xml.py", __salt__=tree.functions("dnsmasq_texts"))
@@ -51,7 +51,7 @@ def said(*words, stdin=None):
     return done.returncode, done.stdout + done.stderr
 
 
-names = st.lists(fitting(MODEL.LABEL), min_size=1, max_size=3).map(".".join).filter(lambda name: len(name) < 200)
+names = st.lists(fitting(LABEL), min_size=1, max_size=3).map(".".join).filter(lambda name: len(name) < 200)
 macs = st.integers(0, 2**40 - 1).map(lambda number: ":".join(re.findall("..", f"52{number:010x}")))
 hosts = st.fixed_dictionaries(
     {"address": st.integers(10, 99).map(lambda n: f"192.168.150.{n}")}, optional={"mac": macs}
@@ -63,7 +63,7 @@ forwarders = st.fixed_dictionaries(
 networks = st.fixed_dictionaries(
     {
         "name": fitting(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,49}"),
-        "bridge": fitting(MODEL.DEVICE),
+        "bridge": fitting(DEVICE),
         "domain": names,
         "address": st.just("192.168.150.1/24"),
         "hosts": st.dictionaries(names, hosts, max_size=4),
@@ -74,8 +74,8 @@ networks = st.fixed_dictionaries(
             st.none(), st.just({"start": "192.168.150.100", "end": "192.168.150.199", "lease": "999999d"})
         ),
     }
-).filter(lambda network: not SALT["dnsmasq_model.faults"](network))
-many = st.lists(networks, min_size=6, max_size=6).map(lambda each: [MODEL.complete(network) for network in each])
+).filter(lambda network: not refuse.faults(network))
+many = st.lists(networks, min_size=6, max_size=6).map(lambda each: [desired.complete(network) for network in each])
 
 
 @needs("dnsmasq")
@@ -111,7 +111,7 @@ def test_nft_takes_the_way_out_and_each_network_has_its_own_table(complete):
 
 @needs("systemd-analyze")
 @few
-@given(complete=many, programs=st.lists(fitting(SCHEMA.PROGRAMS[1:].removesuffix(SCHEMA.END)), min_size=6, max_size=6))
+@given(complete=many, programs=st.lists(fitting(PROGRAMS[1:].removesuffix(END)), min_size=6, max_size=6))
 def test_systemd_takes_the_units_and_runs_the_program_that_is_meant(tmp_path_factory, complete, programs):
     root, meant = tmp_path_factory.mktemp("units"), {}
     for number, (network, directory) in enumerate(zip(complete, programs, strict=True)):
@@ -182,9 +182,7 @@ v4 = st.integers(int(ipaddress.ip_address("10.0.0.1")), int(ipaddress.ip_address
 v6 = st.integers(1, 2**64 - 1).map(lambda number: str(ipaddress.IPv6Address((0x20010DB8 << 96) + number)))
 # What iproute2 would take for a word of its own, but for "dev" before it.
 WORDS = ("up", "down", "br", "a", "master", "type", "dev", "m", "vf", "n")
-devices = st.one_of(st.sampled_from(WORDS), fitting(BRANCH.DEVICE_PATTERN)).filter(
-    lambda name: name not in ("lo", "all", "default")
-)
+devices = st.one_of(st.sampled_from(WORDS), fitting(DEVICE)).filter(lambda name: name not in ("lo", "all", "default"))
 workstations = st.fixed_dictionaries(
     {
         "names": st.lists(devices, min_size=2, max_size=2, unique=True),
