@@ -14,15 +14,17 @@ import salt.serializers.yaml
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from onepass_lib.bridge_nat import boot
+from onepass_lib.bridge_nat import desired as rules
 from onepass_lib.core.parts import DEVICE, END, LABEL
 from onepass_lib.dnsmasq import desired, refuse
 from onepass_lib.mongo.schema import PROGRAMS
+from salt.utils.path import which
 from test_branch_pillar import SALT
 
 import tree
 
-TEXTS, RULES = (tree.load(f"_modules/{name}.py") for name in ("dnsmasq_texts", "bridge_nat_rules"))
-HOST = tree.load("_modules/bridge_nat_host.py", __opts__={})
+TEXTS = tree.load("_modules/dnsmasq_texts.py")
 DOMAIN = tree.load("_modules/libvirt_xml.py", __salt__=tree.functions("libvirt_forms"))
 XML = tree.load("_modules/dnsmasq_xml.py", __salt__=tree.functions("dnsmasq_texts"))
 IDENTITY = tree.load("_modules/libvirt_identity.py", __salt__={})
@@ -239,7 +241,7 @@ def holds(tree, part):
 def test_nft_has_the_addresses_ports_and_devices_that_are_meant(some):
     for given_values in some:
         name, arguments = workstation(given_values)
-        text = RULES.texts("workstation", name, arguments, "nft", given_values["mac"])["nft"]
+        text = rules.texts("workstation", name, arguments, "nft", given_values["mac"])["nft"]
         show = "nft -f - && nft -j list ruleset && nft list chain netdev bridge_nat uplink"
         listed, chain = apart(show, arguments["uplink"], stdin=text).split("\n", 1)
         listed = json.loads(listed)["nftables"]
@@ -258,7 +260,7 @@ def test_nft_has_the_addresses_ports_and_devices_that_are_meant(some):
         assert holds(listed, {"left": {"meta": {"key": "iifname"}}, "op": "==", "right": name})
         assert holds(listed, {"left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": arguments["port"]})
         name, arguments = gateway(given_values)
-        text = RULES.texts("gateway", name, arguments, "nft")["nft"]
+        text = rules.texts("gateway", name, arguments, "nft")["nft"]
         listed = json.loads(apart("nft -f - && nft -j list ruleset", name, stdin=text))["nftables"]
         assert holds(listed, {"left": {"meta": {"key": "oifname"}}, "op": "==", "right": name})
         assert holds(listed, {"left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": arguments["port"]})
@@ -270,16 +272,16 @@ def test_nft_has_the_addresses_ports_and_devices_that_are_meant(some):
 @few
 @given(some=SOME)
 def test_at_boot_devices_and_settings_are_the_ones_that_are_meant(some):
-    links, settings_file = f"{HOST.ETC}/links.ip", HOST.SYSCTL
+    links, settings_file = f"{boot.ETC}/links.ip", boot.SYSCTL
     for given_values in some:
         name, arguments = workstation(given_values)
-        text = HOST.files("workstation", name, arguments, {}, given_values["mac"])[links]
+        text = boot.files("workstation", name, arguments, {}, which, given_values["mac"])[links]
         show = 'ip -force -batch - && ip -j link show dev "$2" && ip -j link show dev "$1"'
         bridge, port = map(json.loads, apart(show, arguments["uplink"], name, stdin=text).splitlines())
         assert (bridge[0]["address"], "UP" in bridge[0]["flags"]) == (given_values["mac"], True), text
         assert (port[0].get("master"), "UP" in port[0]["flags"]) == (name, True), text
         name, arguments = gateway(given_values)
-        text = HOST.files("gateway", name, arguments, {})[settings_file]
+        text = boot.files("gateway", name, arguments, {}, which)[settings_file]
         show = (
             'sysctl -q -p /dev/stdin && cd /proc/sys/net/ipv4 && cat ip_forward "conf/$1/"{arp_announce,send_redirects}'
         )
@@ -293,8 +295,8 @@ def test_systemd_takes_the_unit_of_a_branchs_host(tmp_path_factory, some):
     root = tmp_path_factory.mktemp("bridge")
     for number, given_values in enumerate(some):
         for role, made in (("workstation", workstation(given_values)), ("gateway", gateway(given_values))):
-            rules = dict.fromkeys(("rules.nft", "uplink.nft", "rules.iptables", "rules.ebtables"), "")
-            unit = HOST.files(role, *made, rules, given_values["mac"])[HOST.UNIT]
+            files = dict.fromkeys(("rules.nft", "uplink.nft", "rules.iptables", "rules.ebtables"), "")
+            unit = boot.files(role, *made, files, which, given_values["mac"])[boot.UNIT]
             (root / f"{role}-{number}.service").write_text(unit)
     _, words = said("systemd-analyze", "verify", "--man=no", *(str(path) for path in sorted(root.iterdir())))
     wrong = [line for line in words.splitlines() if str(root) in line]
