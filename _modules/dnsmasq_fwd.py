@@ -25,13 +25,12 @@ from salt.exceptions import CommandExecutionError
 onepass_lib.look(__file__)
 
 from onepass_lib.core import form
-from onepass_lib.dnsmasq import desired
+from onepass_lib.dnsmasq import definition, desired, texts
 from onepass_lib.dnsmasq import refuse as rules
 
 __virtualname__ = "dnsmasq_fwd"
 
 MODULES = {"network": "dnsmasq_libvirt", "bridge": "dnsmasq_bridge"}
-MARK = "onepass.test"
 REACHED = ("REACHABLE", "STALE", "DELAY", "PERMANENT")
 WITHIN = 4
 DISCARD = 9
@@ -150,11 +149,11 @@ def render(network=None):
     """
     whole = _wanted(network)
     if whole["backend"] == "bridge":
-        return __salt__["dnsmasq_texts.files"](whole)
-    servers = __salt__["dnsmasq_texts.servers"](whole)
+        return texts.files(whole)
+    servers = texts.servers(whole)
     return {
-        "network.xml": __salt__["dnsmasq_xml.xml"](whole),
-        __salt__["dnsmasq_xml.servers_file"](whole["name"]): servers,
+        "network.xml": definition.xml(whole),
+        definition.servers_file(whole["name"]): servers,
     }
 
 
@@ -305,11 +304,11 @@ def status(name=None, backend=None):
     """
     backend, card = _card(name, backend)
     upstreams = __salt__["dnsmasq_query.upstreams"](card["address"]) if card["running"] else None
-    mark = __salt__["dnsmasq_texts.marked"](card["servers"])
+    mark = texts.marked(card["servers"])
     return {
         "backend": backend,
         **{key: card[key] for key in ("running", "bridge", "address", "domain")},
-        "forwarders": __salt__["dnsmasq_texts.forwarders"](card["servers"]),
+        "forwarders": texts.forwarders(card["servers"]),
         "answers": upstreams is not None,
         "read": bool(mark and mark in (upstreams or {})),
         **{key: card[key] for key in ("names", "leases", "pending")},
@@ -340,9 +339,7 @@ def forwarders(name=None, backend=None, timeout=2.0):
     _, card = _card(name, backend)
     counted = __salt__["dnsmasq_query.upstreams"](card["address"]) or {} if card["running"] else {}
     own = __salt__["dnsmasq_query.config"](card["address"]) if card["running"] else None
-    return {
-        line: _forwarder(line, own, counted, timeout) for line in __salt__["dnsmasq_texts.forwarders"](card["servers"])
-    }
+    return {line: _forwarder(line, own, counted, timeout) for line in texts.forwarders(card["servers"])}
 
 
 def hosts(name=None, backend=None):
@@ -485,8 +482,8 @@ def _refuse_both(network):
     """One address on two bridges cuts guests off; each backend has a file as long as a network of its is there."""
     name = network["name"]
     files = {
-        "network": __salt__["dnsmasq_xml.servers_file"](name),
-        "bridge": f"{__salt__['dnsmasq_texts.place'](name)}/dnsmasq.conf",
+        "network": definition.servers_file(name),
+        "bridge": f"{texts.place(name)}/dnsmasq.conf",
     }
     for backend, path in files.items():
         if backend != network["backend"] and __salt__["onepass_host.read"](path) is not None:
@@ -535,7 +532,7 @@ def _forwarder(line, own, counted, timeout):
     health = __salt__["dnsmasq_query.health"](address, int(port), domain or ".", timeout)
     loop = False
     if health["evidence"] != "no answer" and own and not domain:
-        said = __salt__["dnsmasq_query.ask"](MARK, address, "TXT", port=int(port), timeout=timeout)
+        said = __salt__["dnsmasq_query.ask"](desired.MARK, address, "TXT", port=int(port), timeout=timeout)
         loop = said["answers"] == [own]
     return {**health, "loop": loop, **counted.get(upstream, {"queries": None, "failed": None})}
 

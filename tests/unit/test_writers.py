@@ -17,16 +17,14 @@ from hypothesis import strategies as st
 from onepass_lib.bridge_nat import boot
 from onepass_lib.bridge_nat import desired as rules
 from onepass_lib.core.parts import DEVICE, END, LABEL
-from onepass_lib.dnsmasq import desired, refuse
+from onepass_lib.dnsmasq import definition, desired, refuse, texts
 from onepass_lib.mongo.schema import PROGRAMS
 from salt.utils.path import which
 from test_branch_pillar import SALT
 
 import tree
 
-TEXTS = tree.load("_modules/dnsmasq_texts.py")
 DOMAIN = tree.load("_modules/libvirt_xml.py", __salt__=tree.functions("libvirt_forms"))
-XML = tree.load("_modules/dnsmasq_xml.py", __salt__=tree.functions("dnsmasq_texts"))
 IDENTITY = tree.load("_modules/libvirt_identity.py", __salt__={})
 RESOLVER = tree.load("_modules/dnsmasq_resolver.py", __salt__={})
 UNIT = jinja2.Template((tree.ROOT / "salt/mongodb/files/mongodb.service").read_text(), keep_trailing_newline=True)
@@ -85,15 +83,15 @@ many = st.lists(networks, min_size=6, max_size=6).map(lambda each: [desired.comp
 @given(complete=many)
 def test_dnsmasq_takes_the_files_of_a_network(complete):
     for network in complete:
-        texts = TEXTS.files(network)
-        [config] = [text for path, text in texts.items() if path.endswith("/dnsmasq.conf")]
-        [servers] = [text for path, text in texts.items() if path.endswith("/servers")]
+        files = texts.files(network)
+        [config] = [text for path, text in files.items() if path.endswith("/dnsmasq.conf")]
+        [servers] = [text for path, text in files.items() if path.endswith("/servers")]
         lines = [line for line in config.splitlines() if not line.startswith("servers-file=")]
         code, words = said("dnsmasq", "--test", "--conf-file=-", stdin="\n".join([*lines, *servers.splitlines()]))
         assert code == 0, f"{words}: {network}"
-        told = [each.split("/")[-1].split("#")[0] for each in TEXTS.forwarders(servers)]
+        told = [each.split("/")[-1].split("#")[0] for each in texts.forwarders(servers)]
         assert len(told) == len(network["forwarders"])
-        [names_file] = [text for path, text in texts.items() if path.endswith("/addnhosts")]
+        [names_file] = [text for path, text in files.items() if path.endswith("/addnhosts")]
         assert [line.split() for line in names_file.splitlines()] == [
             [host["address"], name] for name, host in network["hosts"].items()
         ]
@@ -103,7 +101,7 @@ def test_dnsmasq_takes_the_files_of_a_network(complete):
 @few
 @given(complete=many)
 def test_nft_takes_the_way_out_and_each_network_has_its_own_table(complete):
-    tables = {network["name"]: TEXTS.nat(network) for network in complete}
+    tables = {network["name"]: texts.nat(network) for network in complete}
     code, words = said("unshare", "-rn", "nft", "-f", "-", stdin="".join(tables.values()))
     if "Operation not permitted" in words:
         pytest.skip("no namespace can be made here")
@@ -120,7 +118,7 @@ def test_systemd_takes_the_units_and_runs_the_program_that_is_meant(tmp_path_fac
         program = f"{directory.rstrip('/')}/mongod"
         meant[f"mongodb-{number}.service"] = program
         (root / f"mongodb-{number}.service").write_text(UNIT.render(what="x", program=program, config="/etc/x.conf"))
-        [unit] = [text for path, text in TEXTS.files(network).items() if path.endswith(".service")]
+        [unit] = [text for path, text in texts.files(network).items() if path.endswith(".service")]
         (root / f"dnsmasq-{number}.service").write_text(unit)
         where = network["name"], network["domain"], network["gateway"], network["network"]
         [resolver] = RESOLVER.texts("resolved", *where, {})["wanted"].values()
@@ -138,13 +136,13 @@ def test_systemd_takes_the_units_and_runs_the_program_that_is_meant(tmp_path_fac
 def test_libvirts_parser_reads_the_network_that_is_meant(complete):
     connection = pytest.importorskip("libvirt").open("test:///default")
     for network in complete:
-        text = XML.xml(network)
-        assert XML.read(text)["frame"] == XML.frame(network)
+        text = definition.xml(network)
+        assert definition.read(text)["frame"] == definition.frame(network)
         defined = connection.networkDefineXML(text)
-        told = XML.read(defined.XMLDesc())
+        told = definition.read(defined.XMLDesc())
         defined.undefine()
-        assert told["entries"] == XML.entries(network), text
-        assert {**told["frame"], "options": None} == {**XML.frame(network), "options": None}, text
+        assert told["entries"] == definition.entries(network), text
+        assert {**told["frame"], "options": None} == {**definition.frame(network), "options": None}, text
 
 
 @needs("ssh-keygen")

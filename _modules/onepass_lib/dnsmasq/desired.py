@@ -7,6 +7,7 @@ from typing import Any
 
 DNS_PORT = 53
 PROOF = "onepass-test"  # the name below the domain by which a host proves that it asks here
+MARK = "onepass.test"  # the name by which dnsmasq tells what it has read
 SECONDS = {"m": 60, "h": 3600, "d": 86400}
 DEFAULTS: dict[str, Any] = {
     "backend": "network",
