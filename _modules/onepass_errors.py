@@ -319,6 +319,12 @@ ERRORS = {
             "Look at it (systemctl cat), and remove it by hand if it is not needed.",
         ),
         (
+            "*: this host is not run by systemd, which keeps the daemons",
+            "The formula gives each daemon a unit of systemd's, and /run/systemd/system is not there: a container "
+            "without an init, or a distribution with another one.",
+            "Run the minion where systemd is process 1, a container that boots among them.",
+        ),
+        (
             "* does not stop; journalctl -u * says why",
             "systemd could not end the daemon.",
             "Look at the journal that it names, end the daemon by hand, then run again.",
