@@ -22,6 +22,7 @@ class Modules(dict):
         places = {host: f"mongodb:replsets:s1:members:{number}" for number, host in enumerate(hosts)}
         answers = {"faults": list(faults), "places": places, "summary": {"replica sets": 1, "members": 3, "routers": 2}}
         super().__init__({f"mongo_pillar.{name}": self.answer(answer) for name, answer in answers.items()})
+        self.update({"mongo_estate.doubts": lambda pillar: [], "mongo_estate.refused": lambda answers, pillar: []})
 
     def answer(self, answer):
         def called(pillar):
