@@ -20,6 +20,7 @@ KICK = "switch it off and on: dsconf INSTANCE repl-agmt disable, then enable"
 CLEAN = "when all replicas are reachable: dsconf INSTANCE repl-tasks cleanallruv, for an id that no server has now"
 FIT = "the agreement's transport and port do not fit: LDAP with 389, LDAPS with 636, STARTTLS with 389"
 SINCE = "of some replica the target tells no change since it was initialised"
+NOTHING = {"version": None, "settings": None, "managers": {}, "suffixes": {}, "ports": {}}
 NOT_READ = "its target was not read; name it among the servers"
 
 
@@ -79,6 +80,33 @@ def named(one):
     """
     settings = one["settings"] or {}
     return f"{settings['host']}:{settings['port']}" if settings.get("host") and settings.get("port") else one["server"]
+
+
+def distinct(seen):
+    """
+    Each server once, however many addresses of it were asked: those of one name and one start are one server.
+
+    seen
+        List of observations. Of one server's the first without a fault stays; another's fault stays, without what else
+        it told.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . ds_rules.distinct '[]'
+
+    .. versionadded:: 0.1.0
+    """
+    first = {}
+    for one in sorted(seen, key=lambda one: bool(one["fault"])):
+        first.setdefault(_identity_of(one), one)
+    told = [(one, first[_identity_of(one)] is one) for one in seen]
+    return [one if counts else {**one, **NOTHING} for one, counts in told if counts or one["fault"]]
+
+
+def _identity_of(one):
+    return (named(one).lower(), one["started"]) if one["settings"] and one["started"] else one["server"]
 
 
 def target_of(agreement, seen):
