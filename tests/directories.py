@@ -180,9 +180,10 @@ class Server:
         """The names below the suffix."""
         return sorted(dn.split(",")[0] for dn, _ in self.read(SUFFIX, scope=ldap3.LEVEL, attributes=["cn"]))
 
-    def replica(self, number, kind="3", **more):
+    def replica(self, number, kind="3", again=False, **more):
         """A replica that others may write to as the replication manager."""
-        self.ldap.add(MANAGER, ["inetUser", "netscapeServer"], {"userPassword": PASSWORD})
+        if not again:
+            self.ldap.add(MANAGER, ["inetUser", "netscapeServer"], {"userPassword": PASSWORD})
         values = {
             "nsDS5ReplicaRoot": SUFFIX,
             "nsDS5ReplicaId": str(number),
