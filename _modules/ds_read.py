@@ -117,7 +117,8 @@ def observe(server, login=None, timeout=5):
     known = __salt__["ds_client.credentials"](login) if not server.startswith("ldapi:") else {}
     try:
         with __salt__["ds_client.session"](server, known, timeout) as ask:
-            seen.update(_itself(ask))
+            for part in _itself(ask):
+                seen.update(part)
             seen["suffixes"] = _suffixes(ask)
             seen["managers"] = _managers(ask, seen["suffixes"])
         if seen["settings"]:
@@ -128,16 +129,16 @@ def observe(server, login=None, timeout=5):
 
 
 def _itself(ask):
+    """In parts, so that of a server that is late those are known that came."""
     entry = _one(ask("", "(objectClass=*)", "base", ["vendorversion"]))
+    yield {"version": _first(entry, "vendorversion")}
     monitor = _one(ask("cn=monitor", "(objectClass=*)", "base", ["currenttime", "starttime", "version"]))
-    clock = __salt__["ds_values.moment"](_first(monitor, "currenttime"))
+    clock, started = (__salt__["ds_values.moment"](_first(monitor, name)) for name in ("currenttime", "starttime"))
+    yield {"clock": None if clock is None else round(clock - time.time()), "started": started}
+    if not _first(entry, "vendorversion"):
+        yield {"version": _first(monitor, "version")}
     config = _one(ask("cn=config", "(objectClass=*)", "base", [*SETTINGS.values()]))
-    return {
-        "version": _first(entry, "vendorversion") or _first(monitor, "version"),
-        "clock": None if clock is None else round(clock - time.time()),
-        "started": __salt__["ds_values.moment"](_first(monitor, "starttime")),
-        "settings": {key: _first(config, name) for key, name in SETTINGS.items()} if config else None,
-    }
+    yield {"settings": {key: _first(config, name) for key, name in SETTINGS.items()} if config else None}
 
 
 def _ports(settings, here, timeout):

@@ -153,8 +153,9 @@ class Server:
             self.signal(signal.SIGCONT)
 
     def log(self, kind):
-        file = self.home / "log" / kind
-        return file.read_text(errors="replace") if file.exists() else ""
+        """All of it, also what a new day has set aside."""
+        files = [*sorted((self.home / "log").glob(f"{kind}.2*")), self.home / "log" / kind]
+        return "".join(file.read_text(errors="replace") for file in files if file.exists())
 
     def read(self, dn, filter="(objectClass=*)", scope=ldap3.BASE, attributes=("*", "+")):
         """Entries as (dn, {attribute in small letters: [text]})."""

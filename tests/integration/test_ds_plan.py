@@ -11,6 +11,7 @@ from pathlib import Path
 
 import ldap3
 import pytest
+from ldap3.core.exceptions import LDAPOperationResult
 from salt.exceptions import CommandExecutionError
 
 import directories
@@ -105,6 +106,18 @@ def test_blank_servers_become_what_the_pillar_says(servers, plan, wrong, modules
             one["suffixes"][SUFFIX]["entries"] for one in found if one["address"].endswith(f"slapd-{name}.socket")
         ]
         assert seen == counted
+
+
+def test_a_reader_refuses_writes_in_two_ways_and_that_is_no_fault(servers, wrong):
+    """By TCP it refers to a supplier, by ldapi it is no access: nothing can be judged by a try."""
+    three = servers["three"]
+    with pytest.raises(LDAPOperationResult, match="(?i)insufficient"):
+        three.person("refused")
+    there = ldap3.Server("three.dc", three.port, get_info=ldap3.NONE)
+    with ldap3.Connection(there, "cn=Directory Manager", PASSWORD, auto_referrals=False, check_names=False) as remote:
+        remote.add(f"cn=refused,{SUFFIX}", ["person"], {"sn": "refused"})
+        assert remote.result["description"] == "referral"
+    assert wrong() == []
 
 
 def test_an_agreement_that_is_gone_off_or_of_another_transport(servers, plan, wrong):
