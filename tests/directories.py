@@ -181,10 +181,9 @@ class Server:
         """The names below the suffix."""
         return sorted(dn.split(",")[0] for dn, _ in self.read(SUFFIX, scope=ldap3.LEVEL, attributes=["cn"]))
 
-    def replica(self, number, kind="3", again=False, **more):
+    def replica(self, number, kind="3", **more):
         """A replica that others may write to as the replication manager."""
-        if not again:
-            self.ldap.add(MANAGER, ["inetUser", "netscapeServer"], {"userPassword": PASSWORD})
+        self.ldap.add(MANAGER, ["inetUser", "netscapeServer"], {"userPassword": PASSWORD})
         values = {
             "nsDS5ReplicaRoot": SUFFIX,
             "nsDS5ReplicaId": str(number),

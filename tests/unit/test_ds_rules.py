@@ -116,6 +116,7 @@ def test_a_trouble(case):
     assert [f"{each['state']} {each['what']}" for each in here] == case["found"]
     assert not case.get("says") or case["says"] in " ".join(each["evidence"] for each in here)
     assert all(each["remedy"] for each in here)
+    assert case.get("remedy", "") in " ".join(each["remedy"] for each in here)
 
 
 def test_what_is_on_its_way_is_no_fault():
