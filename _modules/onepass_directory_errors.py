@@ -87,6 +87,11 @@ ERRORS = {
             "longer timeout.",
         ),
         (
+            "the name service does not answer in * s",
+            "The nameservers of the host that asks, /etc/resolv.conf, gave no address of that server in time.",
+            "getent ahosts NAME there; a line in its /etc/hosts, or an address in place of the name, needs none.",
+        ),
+        (
             "does not run, or takes no connection: *",
             "Nothing listens there. A server that crashed stays down: its unit has Restart=no.",
             "systemctl status dirsrv@INSTANCE on its host, and the end of its error log.",
