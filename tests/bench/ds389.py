@@ -38,7 +38,7 @@ REPORT, LINES = bench.ROOT / "docs/benchmarks-ds389.md", bench.ROOT / "build/ds3
 NAMES = ("one", "two", "three", "four", "five", "six")
 WRITERS = NAMES[:4]
 ONEPASS, MONITOR, HEALTH = "ds_replica.status", "dsconf replication monitor", "dsctl healthcheck"
-TOOLS, PATIENCE = (ONEPASS, MONITOR, HEALTH), 60
+TOOLS, PATIENCE = (ONEPASS, MONITOR, HEALTH), 30
 CONFIG = "cn=config"
 TASKS = "cn=tasks,cn=config"
 
@@ -51,7 +51,7 @@ def main():
     with estate() as (servers, agreements, home):
         sound = {tool: said(words) for tool, words in commands(home).items()}
         figures = bench.gather(a_round(home) for _ in bench.counted("six replicas", options.rounds))
-        rows, lines = [], []
+        rows, lines = [], [f"== a sound estate / {tool}\n{text}" for tool, text in sound.items()]
         for make in TROUBLES:
             rows += trouble(make, servers, agreements, home, sound, lines)
     LINES.parent.mkdir(exist_ok=True)
@@ -72,8 +72,13 @@ def estate():
         for each in made[:4]:
             each.person(f"from-{each.name}")
         until(lambda: all(len(each.names()) == 4 for each in made), 300)
+        by_name = {each.name: each for each in made}
+        until(
+            lambda: all("Error (0)" in (by_name[source].status(dn) or "") for (source, _), dn in agreements.items()),
+            300,
+        )
         (Path(name) / "minion").write_text(json.dumps({"root_dir": name, **bench.MINION}))
-        yield {each.name: each for each in made}, agreements, Path(name)
+        yield by_name, agreements, Path(name)
 
 
 def commands(home):
@@ -119,6 +124,7 @@ def _said(words):
 
 ENVIRONMENT = {**os.environ, "LC_ALL": "C.UTF-8", "PYTHONDONTWRITEBYTECODE": ""}
 HUNG = f"no end in {PATIENCE} s"
+WRONG = r"(?i)not in sync|reinitialize|Error \([^0]|: session: |Status: Red"
 
 # --- Troubles: made, asked about, unmade. The rows are what is asked: number, words, what names it in whose output ---
 
@@ -285,7 +291,9 @@ def _news(text, sound):
 def _cell(news, pattern):
     if any(re.search(pattern, line) for line in news):
         return "named"
-    return HUNG if HUNG in news else "nothing"
+    if HUNG in news:
+        return HUNG
+    return "that something is wrong" if any(re.search(WRONG, line) for line in news) else "nothing"
 
 
 # --- The report ---
@@ -323,8 +331,9 @@ Whole commands.
 
 ROWS = f"""## What each says of a trouble
 
-Each trouble is made. `named`: a line of the output has to do with it, and a sound estate's has none like it. A command
-that has not ended after {PATIENCE} s is ended."""
+Each trouble is made. `named`: a line of the output has to do with it, and a sound estate's has none like it; `that
+something is wrong`: only that an agreement is not in sync, or has an error. A command that has not ended after
+{PATIENCE} s is ended."""
 
 
 if __name__ == "__main__":
