@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-branch demo-clone demo-openstack test test-3008 test-3006 test-python313 test-site test-labs test-areas test-faults test-fast fast-unit fast-functional lint docs bench findings lab-down clean environments packages all-packages fresh fresh-orders bench-start ci-times
+.PHONY: help demo demo-branch demo-clone demo-openstack test test-3008 test-3006 test-python313 test-site test-labs test-areas test-cloud test-faults test-fast fast-unit fast-functional lint docs bench findings lab-down clean environments packages all-packages fresh fresh-orders bench-start ci-times
 
 # What a login's environment may hold, and would lead elsewhere.
 export LC_ALL := C.UTF-8
@@ -59,13 +59,14 @@ NEEDED := .venv/openstack/done .venv/3008/libvirt .venv/3008/docs .venv/guest/do
 test: environments
 	$(MAKE) --silent --jobs=3 $(NEEDED)
 	$(MAKE) --no-print-directory lint
-	$(MAKE) --no-print-directory --jobs=3 --keep-going docs test-labs test-areas test-site test-python313 test-3008 test-3006
+	$(MAKE) --no-print-directory --jobs=3 --keep-going docs test-labs test-areas test-site test-cloud test-3008 test-3006 test-python313
 
 # Three side by side, the longest first, each line with its part's name in front: what is waited for in one is used by the others.
 SITE_TESTS := $(addprefix tests/integration/test_,demo.py site_faults.py site_runner.py)
 LAB_TESTS := $(addprefix tests/integration/test_,branch_lab.py kvm_lab.py mongodb.py) tests/lab
 LONG_TESTS := tests/integration/test_mongodb_faults.py
-AREA_TESTS := tests/integration $(patsubst %,--ignore=%,$(SITE_TESTS) $(LAB_TESTS) $(LONG_TESTS))
+CLOUD_TESTS := $(wildcard tests/integration/test_neutron_*.py) $(addprefix tests/integration/test_,living_minion.py ways_in.py)
+AREA_TESTS := tests/integration $(patsubst %,--ignore=%,$(SITE_TESTS) $(LAB_TESTS) $(LONG_TESTS) $(CLOUD_TESTS))
 test-3008: ; $(PYTEST_3008) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /'
 test-3006: ; $(PYTEST_3006) tests/unit tests/functional 2>&1 | sed -u 's/^/$@: /'
 test-python313: .venv/python313/done
@@ -73,6 +74,7 @@ test-python313: .venv/python313/done
 test-site: ; $(PYTEST_3008) --durations=25 $(SITE_TESTS) 2>&1 | sed -u 's/^/$@: /'
 test-labs: ; $(PYTEST_3008) --durations=25 $(LAB_TESTS) 2>&1 | sed -u 's/^/$@: /'
 test-areas: ; $(PYTEST_3008) --durations=25 $(AREA_TESTS) 2>&1 | sed -u 's/^/$@: /'
+test-cloud: ; $(PYTEST_3008) --durations=25 $(CLOUD_TESTS) 2>&1 | sed -u 's/^/$@: /'
 
 # Each kind of fault in each phase of a run, over the whole site and over replica sets: an hour or two, and no part of `make test`.
 test-faults: all-packages environments .venv/openstack/done .venv/3008/libvirt .venv/guest/done

@@ -627,7 +627,10 @@ def _server_error(err, where, name, timeout):
         return ServerError(f"{where}: {name}: {err}", None)
     if code is None:
         frozen, cause = _silence(err, where)
-        fault = f"{where} takes connections, but does not answer {name}: it is frozen, or its disk hangs"
+        fault = (
+            f"{where} takes connections, but does not answer {name}: "
+            "it is frozen, its disk hangs, or the network loses much"
+        )
         said = fault if frozen else f"{where}: nothing answers {name} ({cause})"
         return ServerError(said, HOST_UNREACHABLE, frozen)
     label = details.get("codeName", "") if isinstance(details, dict) else ""

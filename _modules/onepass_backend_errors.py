@@ -34,11 +34,12 @@ ERRORS = {
             "'2026-01-01T00:00:00Z'}.",
         ),
         (
-            "* takes connections, but does not answer *: it is frozen, or its disk hangs",
-            "The port is open and nobody reads from it: the process is stopped, or waits for its disk. Its unit is "
-            "active all the same. A set goes on without it as long as most of its members answer.",
-            "ps -o stat,wchan -C mongod on that host: T is stopped (kill -CONT), D waits for the disk (dmesg). Then "
-            "run again.",
+            "* takes connections, but does not answer *: it is frozen, its disk hangs, or the network loses much",
+            "The port is open and no answer comes: the process is stopped, or waits for its disk, and its unit is "
+            "active all the same; or what is sent is lost on the way. A set goes on without it as long as most of its "
+            "members answer.",
+            "ps -o stat,wchan -C mongod on that host: T is stopped (kill -CONT), D waits for the disk (dmesg); S "
+            "waits for its clients: ping that host from here. Then run again.",
         ),
         (
             "; so it has been for * s",

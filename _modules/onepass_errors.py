@@ -182,6 +182,11 @@ ERRORS = {
             "apt-get install graphviz; onepass.status tells the same as text meanwhile.",
         ),
         (
+            "The picture cannot be written: *",
+            "The page was drawn, and the file system took no file at that path, for the reason at the end.",
+            "Name another path, whose folder the one who calls salt-run may write: onepass.graph /srv/www/estate.html",
+        ),
+        (
             "* still runs: salt-run onepass.watch *",
             "A run that has not ended has no first cause yet.",
             "Watch it to its end, then ask onepass.explain again.",

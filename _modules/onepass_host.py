@@ -187,7 +187,7 @@ def told(path):
     try:
         yield
     except OSError as err:
-        raise CommandExecutionError(f"{err.filename or path}: {err.strerror}") from err
+        raise CommandExecutionError(f"{err.filename2 or err.filename or path}: {err.strerror}") from err
 
 
 @contextlib.contextmanager

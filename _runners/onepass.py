@@ -334,8 +334,8 @@ def graph(path: str = "estate.html", title: str = "The estate", state: bool = Fa
     Returns:
         ``written``: the file. With ``state``, ``silent`` and ``fault`` as far as there are any.
 
-    Raises ``CommandExecutionError`` without ``dot``, which lays it out (Debian's package ``graphviz``), and, with the
-    page written, when an area cannot be looked at.
+    Raises ``CommandExecutionError`` without ``dot``, which lays it out (Debian's package ``graphviz``), for a file that
+    cannot be written, and, with the page written, when an area cannot be looked at.
 
     CLI Example:
 
@@ -356,7 +356,11 @@ def graph(path: str = "estate.html", title: str = "The estate", state: bool = Fa
     svgs = [modules["estate_graph.picture"](dot), *rings]
     is_svg = path.endswith(".svg")
     made = modules["estate_graph.stacked"](svgs) if is_svg else modules["estate_graph.page"]("\n".join(svgs), title)
-    modules["onepass_host.write"](path, made)
+    try:
+        with modules["onepass_host.told"](path):
+            modules["onepass_host.write"](path, made)
+    except CommandExecutionError as err:
+        raise Refusal(f"The picture cannot be written: {err}") from None
     silent = [minion for each in seen.values() for minion in each["silent"]]
     faults = [each["fault"] for each in seen.values() if each["fault"]]
     told = {"written": os.path.abspath(path), **_only("silent", silent), **_only("fault", faults)}

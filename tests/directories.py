@@ -209,9 +209,12 @@ class Server:
         return dn
 
     def initialise(self, agreement):
-        """The other server gets all that this one has; waits for the end."""
-        self.set(agreement, nsds5BeginReplicaRefresh="start")
-        until(lambda: self.one(agreement, "nsds5BeginReplicaRefresh") is None)
+        """The other server gets all that this one has; waits for the end. What is dropped, as it is busy, begins anew."""
+        said = "Error (1)"
+        while said.startswith("Error (1)"):
+            self.set(agreement, nsds5BeginReplicaRefresh="start")
+            until(lambda: self.one(agreement, "nsds5BeginReplicaRefresh") is None)
+            said = self.status(agreement, "Init") or ""
 
     def status(self, agreement, of="Update"):
         return self.one(agreement, f"nsds5replicaLast{of}Status")

@@ -5,6 +5,7 @@ import xml.etree.ElementTree
 
 import pytest
 import salt.config
+import salt.exceptions
 import salt.loader
 import yaml
 from salt.exceptions import CommandExecutionError
@@ -59,3 +60,10 @@ def test_without_dot_it_is_said_what_to_install(runner, tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(CommandExecutionError, match="apt-get install graphviz"):
         runner["onepass.graph"](str(tmp_path / "estate.svg"))
+
+
+@pytest.mark.parametrize("path, why", [("", "Is a directory"), ("file/estate.svg", "File exists|Not a directory")])
+def test_a_file_that_cannot_be_written_is_named(path, why, runner, tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(salt.exceptions.NotImplemented, match=rf"cannot be written: {tmp_path}.*: ({why})"):
+        runner["onepass.graph"](f"{tmp_path}/{path}")

@@ -1,5 +1,6 @@
 """A set whose hosts' clocks are minutes apart: each mongod has a clock of its own, by a library before libc's."""
 
+import pymongo.errors
 import pytest
 from salt.exceptions import CommandExecutionError
 
@@ -26,6 +27,19 @@ def members(mongod_binary, tmp_path, pillar):
             member._command[:0] = ["env", *changed]
             member.start()
         yield found
+
+
+def preferred(client, number):
+    """Whether the set prefers that member from now on; it takes no configuration while it writes another one."""
+    config = client.admin.command("replSetGetConfig")["config"]
+    for entry in config["members"]:
+        entry["priority"] = 9 if entry["_id"] == number else 1
+    try:
+        return client.admin.command("replSetReconfig", {**config, "version": config["version"] + 1})["ok"]
+    except pymongo.errors.OperationFailure as err:
+        if err.code != 109:  # ConfigurationInProgress
+            raise
+        return False
 
 
 def login(member):
@@ -57,11 +71,7 @@ def test_a_set_whose_clocks_are_apart_is_born_grows_and_takes_turns(members, mod
 
     # Taken by the clock that is ahead, and still kept when the one that is behind has become the keeper.
     for number in (1, 2):
-        config = login(primary_of(members)).admin.command("replSetGetConfig")["config"]
-        for entry in config["members"]:
-            entry["priority"] = 9 if entry["_id"] == number else 1
-        config["version"] += 1
-        login(primary_of(members)).admin.command("replSetReconfig", config)
+        assert wait_until(lambda number=number: preferred(login(primary_of(members)), number))
         assert wait_until(lambda number=number: primary_of(members) is members[number])
         if number == 1:
             tested["mongo_daemon.take_turn"](*turn(0), timeout=10)
