@@ -209,7 +209,7 @@ class Server:
         return dn
 
     def initialise(self, agreement):
-        """The other server gets all that this one has; waits for the end. What is dropped, as it is busy, begins anew."""
+        """The other server gets all that this one has; waits for the end. Dropped, as it is busy, it begins anew."""
         said = "Error (1)"
         while said.startswith("Error (1)"):
             self.set(agreement, nsds5BeginReplicaRefresh="start")
