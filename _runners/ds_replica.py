@@ -44,7 +44,8 @@ def plan(timeout: int | None = None) -> dict:
     .. versionadded:: 0.1.0
     """
     opts = {**__opts__, "enable_fqdns_grains": False}
-    modules = salt.loader.minion_mods(opts if opts.get("grains") else {**opts, "grains": salt.loader.grains(opts)})
+    opts["grains"] = opts.get("grains") or salt.loader.grains(opts)
+    modules = salt.loader.minion_mods(opts, utils=salt.loader.utils(opts))
     pillar = __salt__["pillar.show_pillar"](__opts__["id"]).get("ds389")
     faults = modules["ds_pillar.faults"](pillar or {})
     if faults:

@@ -24,6 +24,9 @@ from salt.exceptions import CommandExecutionError, SaltInvocationError
 AREAS = {"mongodb": "mongo_pillar", "openstack": "neutron_rules", "ds389": "ds_pillar", "branches": "branch_fleet"}
 # The module of each area that knows what to ask and how to draw it, by questions, seen and drawn.
 ESTATES = {"mongodb": "mongo_estate", "openstack": "neutron_estate", "ds389": "ds_estate", "branches": "branch_estate"}
+# Which of them look for what a run would refuse (doubts, refused), and which ask once more after the answers (again). A
+# function that is looked for and missing makes Salt's loader load all modules, with an error for each that cannot be.
+DOUBTING, ASKING_AGAIN = ("mongodb",), ("ds389",)
 SITE = "orchestrate.site"
 MOST, HOUR = 100, 3600  # faults that are written out; seconds that another run is waited for
 ALL_THE_SAME = "\n  to run after it: wait=True\n  to run beside it, on purpose: beside=True"
@@ -114,8 +117,8 @@ def _judged(modules, wanted: list, pillar: dict) -> tuple:
 def _refused(modules, wanted: list, pillar: dict, timeout: int | None) -> list:
     """What a run would refuse, as the areas that look at the world for that find it."""
     faults = []
-    for area in wanted:
-        if f"{ESTATES[area]}.doubts" in modules:
+    for area in DOUBTING:
+        if area in wanted:
             asked = modules[f"{ESTATES[area]}.doubts"](pillar[area])
             told = [_answer(each, timeout, modules) for each in asked]
             faults += modules[f"{ESTATES[area]}.refused"](told, pillar[area])
@@ -145,7 +148,8 @@ def _opts() -> dict:
 
 
 def _execution_modules():
-    return salt.loader.minion_mods(_opts())
+    opts = _opts()
+    return salt.loader.minion_mods(opts, utils=salt.loader.utils(opts))
 
 
 def _ask(modules, area, function, *arguments):
@@ -380,7 +384,7 @@ def _seen(areas: str | list | None, timeout: int | None, modules) -> dict:
     for area in _areas(areas, pillar):
         estate = ESTATES[area]
         answers = [_answer(each, timeout, modules) for each in modules[f"{estate}.questions"](pillar[area])]
-        more = modules[f"{estate}.again"](answers, pillar[area]) if f"{estate}.again" in modules else []
+        more = modules[f"{estate}.again"](answers, pillar[area]) if area in ASKING_AGAIN else []
         answers += [_answer(each, timeout, modules) for each in more]
         found[area] = modules[f"{estate}.seen"](answers, pillar[area])
     return found

@@ -222,5 +222,5 @@ def _execution_modules():
     if "onepass_begin" not in __context__:
         opts = {**__opts__, "file_client": "local", "enable_fqdns_grains": False, "multiprocessing": True}
         opts["grains"] = opts.get("grains") or salt.loader.grains(opts)
-        __context__["onepass_begin"] = salt.loader.minion_mods(opts)
+        __context__["onepass_begin"] = salt.loader.minion_mods(opts, utils=salt.loader.utils(opts))
     return __context__["onepass_begin"]

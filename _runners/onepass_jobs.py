@@ -461,7 +461,7 @@ def _execution_modules():
         # Without multiprocessing Salt takes the files of running jobs for those of its own threads, and removes them.
         opts = {**__opts__, "file_client": "local", "enable_fqdns_grains": False, "multiprocessing": True}
         opts["grains"] = opts.get("grains") or salt.loader.grains(opts)
-        __context__["onepass_jobs"] = salt.loader.minion_mods(opts)
+        __context__["onepass_jobs"] = salt.loader.minion_mods(opts, utils=salt.loader.utils(opts))
     return __context__["onepass_jobs"]
 
 

@@ -10,7 +10,7 @@ import salt.loader
 import yaml
 from salt.exceptions import CommandExecutionError
 
-from tree import ROOT
+from tree import ROOT, functions, load
 
 
 @pytest.fixture(scope="module")
@@ -54,6 +54,16 @@ def test_an_area_that_cannot_be_looked_at_fails_with_the_page_written(runner, tm
     ):
         runner["onepass.graph"](str(tmp_path / "estate.svg"), state=True)
     assert (tmp_path / "estate.svg").exists()
+
+
+def test_looking_loads_no_module_but_those_that_look(runner, tmp_path, caplog):
+    """All of Salt's are many, and each that does not fit the master would say so on the terminal."""
+    runner["onepass.status"](timeout=1)
+    assert "Module will not be loaded" not in caplog.text
+    has = {area: functions(name).keys() for area, name in load("_runners/onepass.py").ESTATES.items()}
+    for table, name in (("DOUBTING", "doubts"), ("ASKING_AGAIN", "again")):
+        found = [area for area, known in has.items() if any(each.endswith(f".{name}") for each in known)]
+        assert [*getattr(load("_runners/onepass.py"), table)] == found
 
 
 def test_without_dot_it_is_said_what_to_install(runner, tmp_path, monkeypatch):
