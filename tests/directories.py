@@ -133,7 +133,7 @@ class Server:
 
     def stop(self):
         self.process.terminate()
-        self.process.wait(60)
+        self.process.wait(180)
 
     def kill(self):
         """As it ends by itself: it stays down, and begins anew with what its disk has."""
