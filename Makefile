@@ -33,7 +33,7 @@ help:
 	@echo "make lint            ruff, vermin, mypy, yamllint, salt-lint"
 	@echo "make docs            the site, into build/docs; any warning is an error"
 	@echo "make bench           measure, and write docs/benchmarks*.md and docs/scale.md"
-	@echo "make findings        run the surprises of findings/, and say which no longer hold; as root, half an hour"
+	@echo "make findings        run the surprises of findings/, and say which no longer hold; as root, three quarters of an hour"
 	@echo "make fresh COMMAND='make demo'   a command on a new Debian 12 that has nothing but git and make; BOOT=1: systemd runs it"
 	@echo "make fresh-orders    what README and docs tell to type first, each on a new machine: hours"
 	@echo "make clean           remove .venv and what tools left in the tree"

@@ -17,8 +17,14 @@ import ipaddress
 from collections.abc import Iterator
 from pathlib import Path
 
+import onepass_lib
 import yaml
 from salt.exceptions import CommandExecutionError
+
+onepass_lib.look(__file__)
+
+from onepass_lib.branch import schema
+from onepass_lib.core import form, pillar_file
 
 LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 KINDS = {"name": "name", "public": "public address", "address": "address", "mac": "MAC"}
@@ -51,7 +57,7 @@ def check(directory: str | None = None) -> dict:
     files = list(_files(directory))
     found = _all_faults(files)
     if found:
-        raise CommandExecutionError(__salt__["pillar_form.report"]("branch", found))
+        raise CommandExecutionError(form.report("branch", found))
     return {"branches": len(files), "hosts": sum(len(each["sound"]["hosts"]) for each in files)}
 
 
@@ -287,7 +293,7 @@ def _directory(directory: str | None) -> Path:
 def _files(directory: str | None, names: set | None = None) -> Iterator[dict]:
     """Each file with its ``faults``, what it ``holds`` for itself and, if it has no fault, its ``sound`` pillar."""
     root = _directory(directory)
-    for path in map(Path, __salt__["pillar_files.below"]([str(root)])):
+    for path in map(Path, pillar_file.below([str(root)])):
         name = str(path.relative_to(root))
         if names is None or _branch(name) in names:
             yield _file(name, path)
@@ -315,7 +321,7 @@ def _file(name: str, path: Path) -> dict:
         fault = f"is {pillar['name']!r}, but minions of *.{pillar['name']} are not given this file"
         path = _located(name, node, "branch:name")
         found.append({"path": path, "fault": fault, "remedy": f"{expected!r}, or another file name"})
-    sound = pillar if not found else __salt__["branch_schema.sound"](pillar)
+    sound = pillar if not found else schema.sound(pillar)
     holds = __salt__["branch_pillar.addresses"](sound)
     return {"name": name, "faults": found, "holds": holds, "sound": None if found else pillar, "node": node}
 
@@ -331,7 +337,7 @@ def _unread(name: str, err: Exception) -> dict:
         return {"path": name, "fault": "is nested too deep, or holds itself", "remedy": "no alias of what is around it"}
     mark = getattr(err, "problem_mark", None)
     where = f"{name}:{mark.line + 1}:{mark.column + 1}" if mark else f"{name}:1"
-    fault = f"is no plain YAML: {__salt__['pillar_files.reason'](err)}"
+    fault = f"is no plain YAML: {pillar_file.reason(err)}"
     return {"path": where, "fault": fault, "remedy": "data only, no Jinja"}
 
 

@@ -17,7 +17,13 @@ import re
 import socket
 from collections.abc import Iterator
 
+import onepass_lib
 from salt.exceptions import CommandExecutionError
+
+onepass_lib.look(__file__)
+
+from onepass_lib.branch import schema
+from onepass_lib.core import form
 
 LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
 METADATA = ipaddress.ip_address("169.254.169.254")
@@ -53,7 +59,7 @@ def check(pillar: dict | None = None) -> dict:
     """
     found = faults(pillar)
     if found:
-        raise CommandExecutionError(__salt__["pillar_form.report"]("branch", found))
+        raise CommandExecutionError(form.report("branch", found))
     return summary(pillar)
 
 
@@ -78,18 +84,17 @@ def faults(pillar: dict | None = None) -> list:
     .. versionadded:: 0.1.0
     """
     pillar = _pillar(pillar)
-    _need_jsonschema()
     if pillar is None:
         remedy = "this key in a pillar file that top.sls gives to this minion"
         return [{"path": "branch", "fault": "is missing", "remedy": remedy}]
-    found = __salt__["branch_schema.faults"](pillar)
-    sound = __salt__["branch_schema.sound"](pillar) if found else pillar
+    found = schema.faults(pillar)
+    sound = schema.sound(pillar) if found else pillar
     if isinstance(sound, dict):
         rules = [*_rules(sound), *__salt__["branch_guests.rules"](sound)]
         found += [dict(zip(("path", "fault", "remedy"), each, strict=True)) for each in rules]
         dns = __salt__["dnsmasq_fwd.faults"](sound["dns"]) if sound.get("dns") is not None else []
         found += [{**each, "path": f"dns:{each['path']}".rstrip(":")} for each in dns]
-    return __salt__["pillar_form.ordered"]("branch", found)
+    return form.ordered("branch", found)
 
 
 def node(minion_id: str | None = None, pillar: dict | None = None) -> dict:
@@ -243,8 +248,7 @@ def argument_faults(role: str, name: str, arguments: dict) -> list:
 
     .. versionadded:: 0.1.0
     """
-    _need_jsonschema()
-    found = __salt__["branch_schema.argument_faults"](role, {"name": name, **arguments})
+    found = schema.argument_faults(role, {"name": name, **arguments})
     if found or role == "confirmed":
         return found
     neighbours = arguments.get("neighbours") or {}
@@ -268,11 +272,6 @@ def argument_faults(role: str, name: str, arguments: dict) -> list:
         said = said.replace("branch:gateway:link_local", "gateway")
         found.append({"path": place, "fault": said, "remedy": remedy})
     return found
-
-
-def _need_jsonschema() -> None:
-    if "branch_schema.faults" not in __salt__:
-        raise CommandExecutionError("This needs jsonschema 4 in Salt's Python: salt-pip install 'jsonschema>=4.17'")
 
 
 # The pillar in plain types, however malformed it is

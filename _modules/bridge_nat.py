@@ -10,24 +10,27 @@ port of the VM's address (22) leads to the host, whether the VM runs or not; all
     salt '*.rosario' bridge_nat.check
     salt 'ws017.rosario' bridge_nat.status
 
-Texts are made by :py:mod:`bridge_nat_rules`, loaded by :py:mod:`bridge_nat_tables`; :py:mod:`bridge_nat_host` knows
-the bridge, :py:mod:`bridge_nat_flows` a gateway's connections, and :py:mod:`bridge_nat_guard` takes back what nobody
-confirmed. Requires root, iproute2, and nft, or ebtables and iptables; on a gateway conntrack.
+Rules are loaded by :py:mod:`bridge_nat_tables`; :py:mod:`bridge_nat_host` knows the bridge, :py:mod:`bridge_nat_flows`
+a gateway's connections, and :py:mod:`bridge_nat_guard` takes back what nobody confirmed. Requires root, iproute2, and
+nft, or ebtables and iptables; on a gateway conntrack.
 """
 
 import contextlib
-import difflib
-import ipaddress
 import socket
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
+import onepass_lib
 import salt.utils.path
 from salt.exceptions import CommandExecutionError
 
+onepass_lib.look(__file__)
+
+from onepass_lib.bridge_nat import boot, desired, report
+from onepass_lib.bridge_nat import plan as plans
+
 __virtualname__ = "bridge_nat"
 
-LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
 WAYS = ("nft", "ebtables")
 LIBVIRT = ("libvirt-sock", "virtqemud-sock")
 
@@ -86,18 +89,18 @@ def observe(role, name, arguments):
 
     .. versionadded:: 0.1.0
     """
-    keys = list(__salt__["bridge_nat_host.sysctls"](name, True)) if role == "gateway" else []
+    keys = list(desired.sysctls(name, True)) if role == "gateway" else []
     host = __salt__["bridge_nat_host.observe"](keys)
-    __salt__[f"bridge_nat_host.plan_{role}"](name, arguments, host)  # refuses a host that has not even the device
+    plans.host(role, name, arguments, host)  # refuses a host that has not even the device
     loaded = __salt__["bridge_nat_tables.loaded"](arguments["way"] if arguments["way"] != "auto" else "nft")
     way = _way(arguments["way"], loaded)
     device = arguments.get("uplink", name)
     mac = host["links"].get(device, {}).get("mac")
     files = __salt__["bridge_nat_host.read_files"]()
-    texts = __salt__["bridge_nat_rules.texts"](role, name, arguments, way, mac)
+    texts = desired.texts(role, name, arguments, way, mac)
     kept = {path.rpartition("/")[2]: text for path, text in files.items() if "/onepass/bridge_nat/" in path}
     wanted = __salt__["bridge_nat_tables.normal"](texts, role, device, kept)
-    rules = __salt__["bridge_nat_tables.files"](wanted, texts)
+    rules = boot.rules(wanted, texts)
     if wanted != loaded:
         _refuse_wrong_macs(arguments.get("vms", ()))
     return {
@@ -106,7 +109,7 @@ def observe(role, name, arguments):
         "loaded": loaded,
         "wanted": wanted,
         "files": files,
-        "boot": __salt__["bridge_nat_host.files"](role, name, arguments, rules, mac),
+        "boot": boot.files(role, name, arguments, rules, salt.utils.path.which, mac),
         "flows": __salt__["bridge_nat_flows.stale"](arguments, host["links"]) if role == "gateway" else [],
     }
 
@@ -123,7 +126,7 @@ def plan(role, name, arguments, observed):
     Returns:
         List of steps, each with ``do``, ``what``, ``old``, ``new`` and how it is done.
 
-    Raises ``CommandExecutionError`` when the host cannot be brought there: see :py:mod:`bridge_nat_host`.
+    Raises ``CommandExecutionError`` when the host cannot be brought there.
 
     CLI Example:
 
@@ -133,10 +136,7 @@ def plan(role, name, arguments, observed):
 
     .. versionadded:: 0.1.0
     """
-    steps = __salt__[f"bridge_nat_host.plan_{role}"](name, arguments, observed["host"])
-    steps += _rules_step(observed["wanted"], observed["loaded"])
-    steps += __salt__["bridge_nat_flows.plan"](observed["flows"])
-    return steps + __salt__["bridge_nat_host.plan_files"](observed["boot"], observed["files"])
+    return plans.steps(role, name, arguments, observed)
 
 
 def plan_absence(name=None):
@@ -159,15 +159,8 @@ def plan_absence(name=None):
 
     .. versionadded:: 0.1.0
     """
-    loaded = __salt__["bridge_nat_tables.loaded"]("ebtables")
-    steps = _rules_step({}, loaded)
-    steps += __salt__["bridge_nat_host.plan_files"]({}, __salt__["bridge_nat_host.read_files"]())
-    host = __salt__["bridge_nat_host.observe"]()
-    steps += __salt__["bridge_nat_host.plan_neighbours"](None, {}, host["neighbours"])
-    if host["links"].get(name, {}).get("kind") == "bridge":
-        commands = [["ip", "link", "del", "dev", name]]
-        steps.append({"do": "remove", "what": f"bridge {name}", "old": "present", "new": None, "commands": commands})
-    return steps
+    loaded, there = __salt__["bridge_nat_tables.loaded"]("ebtables"), __salt__["bridge_nat_host.read_files"]()
+    return plans.absence(name, loaded, there, __salt__["bridge_nat_host.observe"]())
 
 
 def act(step, within=0):
@@ -193,7 +186,7 @@ def act(step, within=0):
     if within:
         undo = __salt__["bridge_nat_host.undo"](step)
         if "rules" in step:
-            undo["commands"] = __salt__["bridge_nat_tables.replay"](step["loaded"], step["rules"])
+            undo["commands"] = plans.replay(step["loaded"], step["rules"])
         __salt__["bridge_nat_guard.arm"](step["what"], undo, within)
     if "rules" in step:
         return __salt__["bridge_nat_tables.load"](step["rules"], step["loaded"])
@@ -361,9 +354,9 @@ def explain():
     way = arguments["way"] if arguments["way"] != "auto" else "nft"
     return {
         "role": role,
-        "words": __salt__["bridge_nat_rules.words"](role, name, arguments),
-        "blog": __salt__["bridge_nat_rules.blog"](role, name, arguments),
-        "rules": __salt__["bridge_nat_rules.texts"](role, name, arguments, way, "the uplink's MAC"),
+        "words": report.words(role, name, arguments),
+        "blog": report.blog(role, name, arguments),
+        "rules": desired.texts(role, name, arguments, way, "the uplink's MAC"),
     }
 
 
@@ -464,7 +457,7 @@ def adopt(take=False):
     node = _node()
     changes = apply() if take else {}
     loose = __salt__["bridge_nat_tables.loose"](node["role"], node["arguments"])
-    for step in __salt__["bridge_nat_tables.plan_loose"](loose) if take else ():
+    for step in plans.loose(loose) if take else ():
         act(step, node["confirm"]["within"])
         changes.update(__salt__["onepass.changes"]([step]))
     return {"loose": [f"{rule['program']} -t nat {rule['line']}" for rule in loose], "changes": changes}
@@ -501,19 +494,6 @@ def _master():
     uri, port = __opts__.get("master_uri") or "", __opts__.get("master_port", 4506)
     host = uri.removeprefix("tcp://").rpartition(":")[0]
     return [f"{host}:{port}"] if host else []
-
-
-# Steps
-
-
-def _rules_step(wanted, loaded):
-    if wanted == loaded:
-        return []
-    old, new = ("".join(rules.values()).splitlines() for rules in (loaded, wanted))
-    lines = list(difflib.unified_diff(old, new, n=0, lineterm=""))[2:]
-    gone, come = ([line[1:].strip() for line in lines if line[0] == sign and line[1:].strip()] for sign in "-+")
-    step = {"do": "load" if wanted else "remove", "what": "rules", "old": gone or None, "new": come or None}
-    return [{**step, "rules": wanted, "loaded": loaded}]
 
 
 # Virtual machines

@@ -10,13 +10,14 @@ Nobody else's flow is looked at::
 Requires root and ``conntrack``; without that program no flow is found.
 """
 
-import ipaddress
-import re
-
+import onepass_lib
 import salt.utils.path
 from salt.exceptions import CommandExecutionError
 
-LINK_LOCAL = ipaddress.ip_network("169.254.0.0/16")
+onepass_lib.look(__file__)
+
+from onepass_lib.bridge_nat import seen
+from onepass_lib.bridge_nat.desired import LINK_LOCAL
 
 
 def __virtual__():
@@ -48,34 +49,11 @@ def stale(arguments: dict, links: dict | None = None) -> list:
     if not salt.utils.path.which("conntrack"):
         return []
     port = ["-p", "tcp", "--dport", str(arguments["port"])]
-    leaving = [flow for flow in _untranslated("ipv4", "--orig-src", str(LINK_LOCAL)) if _is_elsewhere(flow["dst"])]
+    leaving = _untranslated("ipv4", "--orig-src", LINK_LOCAL)
     coming = _untranslated("ipv4", "--orig-dst", arguments["network"], *port)
     if arguments["network6"]:
         coming += _untranslated("ipv6", "--orig-dst", arguments["network6"], *port)
-    found = leaving + [flow for flow in coming if not ipaddress.ip_address(flow["src"]).is_link_local]
-    own = {address for link in (links or {}).values() for address in _addresses(link)}
-    return [flow for flow in found if flow["dst"] not in own]
-
-
-def plan(flows: list) -> list:
-    """
-    The step that deletes flows, so that their next packet begins one that is translated. Pure.
-
-    flows
-        What :py:func:`stale` answered.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . bridge_nat_flows.plan '[]'
-
-    .. versionadded:: 0.1.0
-    """
-    if not flows:
-        return []
-    old = sorted({f"{flow['src']} to {flow['dst']}, {flow['protocol']}" for flow in flows})
-    return [{"do": "delete", "what": "flows older than the rules", "old": old, "new": None, "flows": flows}]
+    return seen.stale(leaving, coming, links or {})
 
 
 def delete(flows: list) -> None:
@@ -104,23 +82,8 @@ def delete(flows: list) -> None:
                 raise
 
 
-def _addresses(link: dict) -> list:
-    return [address for address, *_ in link["addresses"]] + link["addresses6"]
-
-
 def _untranslated(family: str, *words: str) -> list:
-    found = []
-    for line in __salt__["onepass_host.run"](["conntrack", "-L", "-f", family, *words]).splitlines():
-        fields = re.findall(r"(src|dst|sport|dport)=(\S+)", line)
-        there, back = dict(fields[: len(fields) // 2]), dict(fields[len(fields) // 2 :])
-        if back["dst"] == there["src"]:
-            found.append({"family": family, "protocol": line.split()[0], **there})
-    return found
-
-
-def _is_elsewhere(address: str) -> bool:
-    target = ipaddress.ip_address(address)
-    return not (target.is_link_local or target.is_multicast or address == "255.255.255.255")
+    return seen.untranslated(family, __salt__["onepass_host.run"](["conntrack", "-L", "-f", family, *words]))
 
 
 def _words(flow: dict) -> list:

@@ -17,8 +17,13 @@ import os
 import signal
 from pathlib import Path
 
+import onepass_lib
 import salt.utils.path
 from salt.exceptions import CommandExecutionError
+
+onepass_lib.look(__file__)
+
+from onepass_lib.dnsmasq import texts
 
 WITHIN = 5
 FORWARD = "/proc/sys/net/ipv4/ip_forward"
@@ -53,7 +58,7 @@ def observe(network):
     """
     name, links = network["name"], __salt__["dnsmasq_host.links"]()
     files = {path: __salt__["onepass_host.read"](path) for path in _paths(name)}
-    wanted = __salt__["dnsmasq_texts.files"](network)
+    wanted = texts.files(network)
     if files.get(_config(name)) != wanted[_config(name)]:
         __salt__["dnsmasq_host.syntax"](wanted[_config(name)].splitlines())
     pid = _pid(name)
@@ -63,7 +68,7 @@ def observe(network):
         "ports": [device for device, link in links.items() if link["master"] == network["bridge"]],
         "files": {path: text for path, text in files.items() if text is not None},
         "nat": _loaded(name),
-        "wanted_nat": _normal(name, __salt__["dnsmasq_texts.nat"](network)) if network["nat"] else None,
+        "wanted_nat": _normal(name, texts.nat(network)) if network["nat"] else None,
         "forwards": (__salt__["onepass_host.read"](FORWARD) or "").strip() == "1",
         "pid": pid,
         "config": __salt__["dnsmasq_query.config"](address) if address else None,
@@ -101,7 +106,7 @@ def plan(network, observed, restart=False):
     .. versionadded:: 0.1.0
     """
     _refuse_other(network, observed)
-    name, files = network["name"], __salt__["dnsmasq_texts.files"](network)
+    name, files = network["name"], texts.files(network)
     # Files first: what is there of an interrupted run is told by them.
     steps = _file_steps(files, observed["files"]) + _bridge_steps(network, observed["link"])
     if network["nat"] and not observed["forwards"]:
@@ -147,7 +152,7 @@ def plan_absence(name, force=False):
     if _pid(name) or _enabled(name):
         steps.append(_step("stop", f"dnsmasq of {name}", "running", None, "stop"))
     if _loaded(name):
-        table = __salt__["dnsmasq_texts.table"](name)
+        table = texts.table(name)
         argv = ["nft", "delete", "table", "ip", table]
         steps.append(_step("remove", f"NAT of {name}", "loaded", None, "commands", commands=[argv]))
     if links.get(bridge, {}).get("kind") == "bridge":
@@ -203,14 +208,14 @@ def card(name):
     text = __salt__["onepass_host.read"](_config(name))
     if text is None:
         raise CommandExecutionError(f"There is no network {name} of ours: no {_config(name)}")
-    root, bridge = __salt__["dnsmasq_texts.place"](name), _setting(text, "interface")
+    root, bridge = texts.place(name), _setting(text, "interface")
     address = _address(text, __salt__["dnsmasq_host.links"]().get(bridge))
     lines = (__salt__["onepass_host.read"](f"{root}/addnhosts") or "").splitlines()
     reserved = [line.split(",") for line in (__salt__["onepass_host.read"](f"{root}/hostsfile") or "").splitlines()]
     leases = [line.split() for line in (__salt__["onepass_host.read"](_leases(name)) or "").splitlines()]
     pid = _pid(name)
     seen = __salt__["dnsmasq_query.config"](address) if pid and address else None
-    stale = seen != __salt__["dnsmasq_texts.config_mark"](text)
+    stale = seen != texts.config_mark(text)
     return {
         "running": bool(pid),
         "address": address,
@@ -262,7 +267,7 @@ def leases(mac):
 
 
 def _config(name):
-    return f"{__salt__['dnsmasq_texts.place'](name)}/dnsmasq.conf"
+    return f"{texts.place(name)}/dnsmasq.conf"
 
 
 def _unit(name):
@@ -270,11 +275,11 @@ def _unit(name):
 
 
 def _service(name):
-    return __salt__["dnsmasq_texts.unit_name"](name)
+    return texts.unit_name(name)
 
 
 def _paths(name):
-    root = __salt__["dnsmasq_texts.place"](name)
+    root = texts.place(name)
     return [
         *(f"{root}/{each}" for each in ("addnhosts", "hostsfile", "servers", "nat.nft", "dnsmasq.conf")),
         _unit(name),
@@ -310,7 +315,7 @@ def _loaded(name):
     """Our nft table as nft lists it, or ``None``."""
     if not salt.utils.path.which("nft"):
         return None
-    table = __salt__["dnsmasq_texts.table"](name)
+    table = texts.table(name)
     if f"ip {table}" not in __salt__["onepass_nft.tables"]():
         return None
     return __salt__["onepass_nft.run"](f"list table ip {table}")
@@ -334,7 +339,7 @@ def _step(verb, what, old, new, how, needs="nothing", **more):
 
 
 def _forwarding(network):
-    return next(argv for argv in __salt__["dnsmasq_texts.commands"](network) if argv[0] == "sysctl")
+    return next(argv for argv in texts.commands(network) if argv[0] == "sysctl")
 
 
 def _refuse_other(network, observed):
@@ -357,7 +362,7 @@ def _refuse_other(network, observed):
 
 def _bridge_steps(network, link):
     bridge, address = network["bridge"], network["address"]
-    make, give, up = __salt__["dnsmasq_texts.commands"](network)[:3]
+    make, give, up = texts.commands(network)[:3]
     had = link["addresses"] if link else []
     steps = [] if link else [_step("create", f"bridge {bridge}", None, "present", "commands", commands=[make])]
     if had != [address]:
@@ -388,19 +393,19 @@ def _lines(old, new):
 
 def _nat_step(network, observed):
     name, what = network["name"], f"NAT of {network['name']}"
-    table = __salt__["dnsmasq_texts.table"](name)
+    table = texts.table(name)
     gone = [["nft", "add", "table", "ip", table], ["nft", "delete", "table", "ip", table]]
     if not network["nat"]:
         return _step("remove", what, "loaded", None, "commands", commands=gone)
     old, new = _lines(observed["nat"], observed["wanted_nat"])
-    load = [argv for argv in __salt__["dnsmasq_texts.commands"](network) if argv[0] == "nft"]
+    load = [argv for argv in texts.commands(network) if argv[0] == "nft"]
     return _step("load", what, old, new, "commands", commands=load)
 
 
 def _daemon_steps(network, files, observed):
-    name, root = network["name"], __salt__["dnsmasq_texts.place"](network["name"])
-    mark = __salt__["dnsmasq_texts.config_mark"](files[_config(name)])
-    generation = __salt__["dnsmasq_texts.marked"](files[f"{root}/servers"])
+    name, root = network["name"], texts.place(network["name"])
+    mark = texts.config_mark(files[_config(name)])
+    generation = texts.marked(files[f"{root}/servers"])
     more = {"config": mark, "mark": generation, "address": network["gateway"]}
     what = f"dnsmasq of {name}"
     if not observed["pid"]:
@@ -424,7 +429,7 @@ def _commands(step):
 
 def _write(step):
     for folder in ("hosts.d", "dhcp-hosts.d") if step["text"] is not None else ():
-        root = Path(__salt__["dnsmasq_texts.place"](step["name"]))
+        root = Path(texts.place(step["name"]))
         (root / folder).mkdir(parents=True, exist_ok=True)
     __salt__["onepass_host.write"](step["path"], step["text"])
     if step["path"].endswith(".service") and __salt__["onepass_host.has_systemd"]():

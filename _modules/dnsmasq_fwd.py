@@ -19,12 +19,18 @@ import ipaddress
 import json
 import socket
 
+import onepass_lib
 from salt.exceptions import CommandExecutionError
+
+onepass_lib.look(__file__)
+
+from onepass_lib.core import form
+from onepass_lib.dnsmasq import definition, desired, texts
+from onepass_lib.dnsmasq import refuse as rules
 
 __virtualname__ = "dnsmasq_fwd"
 
 MODULES = {"network": "dnsmasq_libvirt", "bridge": "dnsmasq_bridge"}
-MARK = "onepass.test"
 REACHED = ("REACHABLE", "STALE", "DELAY", "PERMANENT")
 WITHIN = 4
 DISCARD = 9
@@ -95,9 +101,7 @@ def faults(network):
 
     .. versionadded:: 0.1.0
     """
-    if "dnsmasq_model.faults" not in __salt__:
-        raise CommandExecutionError("This needs jsonschema 4 in Salt's Python: salt-pip install 'jsonschema>=4.17'")
-    found = __salt__["dnsmasq_model.faults"](network)
+    found = rules.faults(network)
     if isinstance(network, dict) and network.get("backend") == "bridge" and not network.get("bridge"):
         name = network.get("name")
         if isinstance(name, str) and len(name) > 15:
@@ -145,11 +149,11 @@ def render(network=None):
     """
     whole = _wanted(network)
     if whole["backend"] == "bridge":
-        return __salt__["dnsmasq_texts.files"](whole)
-    servers = __salt__["dnsmasq_texts.servers"](whole)
+        return texts.files(whole)
+    servers = texts.servers(whole)
     return {
-        "network.xml": __salt__["dnsmasq_xml.xml"](whole),
-        __salt__["dnsmasq_xml.servers_file"](whole["name"]): servers,
+        "network.xml": definition.xml(whole),
+        definition.servers_file(whole["name"]): servers,
     }
 
 
@@ -300,11 +304,11 @@ def status(name=None, backend=None):
     """
     backend, card = _card(name, backend)
     upstreams = __salt__["dnsmasq_query.upstreams"](card["address"]) if card["running"] else None
-    mark = __salt__["dnsmasq_texts.marked"](card["servers"])
+    mark = texts.marked(card["servers"])
     return {
         "backend": backend,
         **{key: card[key] for key in ("running", "bridge", "address", "domain")},
-        "forwarders": __salt__["dnsmasq_texts.forwarders"](card["servers"]),
+        "forwarders": texts.forwarders(card["servers"]),
         "answers": upstreams is not None,
         "read": bool(mark and mark in (upstreams or {})),
         **{key: card[key] for key in ("names", "leases", "pending")},
@@ -335,9 +339,7 @@ def forwarders(name=None, backend=None, timeout=2.0):
     _, card = _card(name, backend)
     counted = __salt__["dnsmasq_query.upstreams"](card["address"]) or {} if card["running"] else {}
     own = __salt__["dnsmasq_query.config"](card["address"]) if card["running"] else None
-    return {
-        line: _forwarder(line, own, counted, timeout) for line in __salt__["dnsmasq_texts.forwarders"](card["servers"])
-    }
+    return {line: _forwarder(line, own, counted, timeout) for line in texts.forwarders(card["servers"])}
 
 
 def hosts(name=None, backend=None):
@@ -465,12 +467,12 @@ def _refuse(network, area):
     found = faults(network)
     if found:
         below = [dict(each, path=f"{area}:{each['path']}".rstrip(":")) for each in found]
-        raise CommandExecutionError(__salt__["pillar_form.report"](area, below))
+        raise CommandExecutionError(form.report(area, below))
 
 
 def _complete(network):
     _refuse(network, "network")
-    whole = __salt__["dnsmasq_model.complete"](network)
+    whole = desired.complete(network)
     if whole["backend"] == "bridge" and not whole["bridge"]:
         whole["bridge"] = whole["name"]
     return whole
@@ -480,8 +482,8 @@ def _refuse_both(network):
     """One address on two bridges cuts guests off; each backend has a file as long as a network of its is there."""
     name = network["name"]
     files = {
-        "network": __salt__["dnsmasq_xml.servers_file"](name),
-        "bridge": f"{__salt__['dnsmasq_texts.place'](name)}/dnsmasq.conf",
+        "network": definition.servers_file(name),
+        "bridge": f"{texts.place(name)}/dnsmasq.conf",
     }
     for backend, path in files.items():
         if backend != network["backend"] and __salt__["onepass_host.read"](path) is not None:
@@ -493,7 +495,7 @@ def _checked(name):
     """The name, fit to become a part of paths."""
     wrong = name_faults(name)
     if wrong:
-        raise CommandExecutionError(__salt__["pillar_form.report"]("network", wrong))
+        raise CommandExecutionError(form.report("network", wrong))
     return name
 
 
@@ -530,7 +532,7 @@ def _forwarder(line, own, counted, timeout):
     health = __salt__["dnsmasq_query.health"](address, int(port), domain or ".", timeout)
     loop = False
     if health["evidence"] != "no answer" and own and not domain:
-        said = __salt__["dnsmasq_query.ask"](MARK, address, "TXT", port=int(port), timeout=timeout)
+        said = __salt__["dnsmasq_query.ask"](desired.MARK, address, "TXT", port=int(port), timeout=timeout)
         loop = said["answers"] == [own]
     return {**health, "loop": loop, **counted.get(upstream, {"queries": None, "failed": None})}
 

@@ -15,7 +15,12 @@ Requires libvirt's Python binding, root, and iproute2.
 import contextlib
 import xml.etree.ElementTree as ET
 
+import onepass_lib
 from salt.exceptions import CommandExecutionError
+
+onepass_lib.look(__file__)
+
+from onepass_lib.dnsmasq import definition, texts
 
 try:
     import libvirt
@@ -52,7 +57,7 @@ def observe(network):
         A complete network: :py:func:`dnsmasq_model.complete`.
 
     Returns:
-        ``xml`` (the definition, or ``None``), ``defined`` and ``live`` (:py:func:`dnsmasq_xml.read` of it, or
+        ``xml`` (the definition, or ``None``), ``defined`` and ``live`` (``definition.read`` of it, or
         ``None``), ``unfit`` (what libvirt's parser says against the wanted one, or ``None``), ``autostart``,
         ``servers`` (the file's text), ``answers`` (whether dnsmasq does), ``served`` (whether it has read the file),
         ``ports`` (of the bridge), ``others`` (what :py:func:`dnsmasq_host.others` answered, of addresses that the
@@ -71,28 +76,28 @@ def observe(network):
     name = network["name"]
     with _network(name) as (connection, found):
         xml = found.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE) if found else None
-        live = __salt__["dnsmasq_xml.read"](found.XMLDesc(0)) if found and found.isActive() else None
+        live = definition.read(found.XMLDesc(0)) if found and found.isActive() else None
         kept = bool(found and found.isPersistent())
         autostart = bool(kept and found.autostart())
         taps = _taps(connection, name) if found else {}
     links = __salt__["dnsmasq_host.links"]()
-    bridge = __salt__["dnsmasq_xml.read"](xml)["bridge"] if xml else None
+    bridge = definition.read(xml)["bridge"] if xml else None
     here, has = (live["bridge"], live["frame"]["address"]) if live else (bridge, None)
-    wanted = __salt__["dnsmasq_xml.frame"](network)["options"]
+    wanted = definition.frame(network)["options"]
     if not live or live["frame"]["options"] != wanted:
         __salt__["dnsmasq_host.syntax"](wanted, BESIDE)
-    servers = __salt__["onepass_host.read"](__salt__["dnsmasq_xml.servers_file"](name))
+    servers = __salt__["onepass_host.read"](definition.servers_file(name))
     address = live and (live["frame"]["address"] or "").partition("/")[0]
     seen = __salt__["dnsmasq_query.upstreams"](address, WITHIN) if address else None
     return {
         "xml": xml,
-        "defined": __salt__["dnsmasq_xml.read"](xml) if kept else None,
+        "defined": definition.read(xml) if kept else None,
         "live": live,
-        "unfit": _unfit(__salt__["dnsmasq_xml.xml"](network, xml)),
+        "unfit": _unfit(definition.xml(network, xml)),
         "autostart": autostart,
         "servers": servers,
         "answers": seen is not None,
-        "served": __salt__["dnsmasq_texts.marked"](servers) in (seen or {}),
+        "served": texts.marked(servers) in (seen or {}),
         "ports": sorted(device for device, link in links.items() if bridge and link["master"] == bridge),
         "others": "" if has == network["address"] else __salt__["dnsmasq_host.others"](network["network"], here),
         "detached": {tap: guest for tap, guest in taps.items() if links.get(tap, {}).get("master") != bridge},
@@ -133,8 +138,8 @@ def plan(network, observed, restart=False):
             f"{network['network']} of {network['name']} is in use on this host already, by {observed['others']}: "
             f"give another address"
         )
-    xml = __salt__["dnsmasq_xml.xml"](network, observed["xml"])
-    wanted, live = __salt__["dnsmasq_xml.read"](xml), observed["live"]
+    xml = definition.xml(network, observed["xml"])
+    wanted, live = definition.read(xml), observed["live"]
     again = bool(live) and _restart_step(network["name"], live, wanted, observed["answers"])
     if again and observed["ports"] and not restart:
         raise CommandExecutionError(_refusal(again, observed["ports"]))
@@ -183,13 +188,13 @@ def plan_absence(name, force=False):
     ports = [device for device, link in __salt__["dnsmasq_host.links"]().items() if bridge and link["master"] == bridge]
     if ports and not force:
         raise CommandExecutionError(f"{', '.join(ports)} are on the network {name}: move them first, or force: True")
-    file = __salt__["dnsmasq_xml.servers_file"](name)
+    file = definition.servers_file(name)
     text = __salt__["onepass_host.read"](file)
     steps = [_step("stop", f"network {name}", "running", None, "stop")] if active else []
     if kept:
         steps.append(_step("remove", f"definition of {name}", "defined", None, "undefine"))
     if text is not None:
-        old = __salt__["dnsmasq_texts.forwarders"](text)
+        old = texts.forwarders(text)
         steps.append(_step("remove", f"forwarders of {name}", old, None, "servers", file=file, text=None, mark=None))
     return [{"name": name, **step} for step in steps]
 
@@ -268,8 +273,8 @@ def card(name):
         if not found:
             raise CommandExecutionError(f"libvirt has no network {name}; virsh net-list --all names those that it has")
         running = bool(found.isActive())
-        now = __salt__["dnsmasq_xml.read"](found.XMLDesc(0))
-        defined = __salt__["dnsmasq_xml.read"](found.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE))
+        now = definition.read(found.XMLDesc(0))
+        defined = definition.read(found.XMLDesc(libvirt.VIR_NETWORK_XML_INACTIVE))
         leases = found.DHCPLeases() if running else []
     return {
         "running": running,
@@ -279,7 +284,7 @@ def card(name):
         "names": now["entries"]["names"],
         "reservations": now["entries"]["reservations"],
         "pending": _differing(now["frame"], defined["frame"])[1] if running else {},
-        "servers": __salt__["onepass_host.read"](__salt__["dnsmasq_xml.servers_file"](name)),
+        "servers": __salt__["onepass_host.read"](definition.servers_file(name)),
         "leases": [{"name": each["hostname"], "address": each["ipaddr"], "mac": each["mac"]} for each in leases],
     }
 
@@ -376,10 +381,10 @@ def _refusal(step, ports):
 
 
 def _servers_steps(network, observed, again):
-    name, forwarders = network["name"], __salt__["dnsmasq_texts.forwarders"]
-    text, what = __salt__["dnsmasq_texts.servers"](network), f"forwarders of {network['name']}"
-    file = __salt__["dnsmasq_xml.servers_file"](name)
-    mark = __salt__["dnsmasq_texts.marked"](text)
+    name, forwarders = network["name"], texts.forwarders
+    text, what = texts.servers(network), f"forwarders of {network['name']}"
+    file = definition.servers_file(name)
+    mark = texts.marked(text)
     # A dnsmasq that was not started with the file cannot read it again.
     knows = observed["live"] and f"servers-file={file}" in observed["live"]["frame"]["options"]
     mark = mark if knows and not again else None
@@ -492,8 +497,8 @@ def _update(step):
 
     def execute(verb, kind, values):
         whole = values[:1] if (verb, kind) == ("remove", "names") else values  # a name may have another address too
-        xml = __salt__["dnsmasq_xml.host_xml"](kind, *whole)
-        place = -1 if kind == "names" else __salt__["dnsmasq_xml.place"](found.XMLDesc(0))
+        xml = definition.host_xml(kind, *whole)
+        place = -1 if kind == "names" else definition.place(found.XMLDesc(0))
         found.update(verbs[verb], sections[kind], place, xml, libvirt.VIR_NETWORK_UPDATE_AFFECT_LIVE)
         done.append((verb, kind, values))
 
@@ -511,7 +516,7 @@ def _update(step):
 
 def _element_updates(xml, verb, address, name):
     """All names of an address are one element for libvirt: it goes, and comes back with those that stay."""
-    had = __salt__["dnsmasq_xml.names_of"](xml, address)
+    had = definition.names_of(xml, address)
     gets = [each for each in had if each.lower() != name] + ([name] if verb == "add" else [])
     return [[word, [address, *names]] for word, names in (("remove", had), ("add", gets)) if names]
 

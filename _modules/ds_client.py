@@ -48,6 +48,8 @@ SCHEMES = {"ldapi": None, "ldap": 389, "ldaps": 636}
 LOGIN = ("bind_dn", "password", "ca_file")
 # What a search answers where there is nothing, where the login may not look, and where a suffix is being initialised.
 GONE, REFUSED, ELSEWHERE = 32, (1, 50, 53), (10, 11, 51, 52)
+# Limits of time and number: ldap3 raises nothing for them, and has a part of the entries.
+CUT = (3, 4)
 
 
 class Silence(CommandExecutionError):
@@ -305,6 +307,8 @@ def _search(connection, base, filter="(objectClass=*)", scope="base", attributes
         return [], None if err.result == GONE else f"{err.description} {err.message or ''}".strip()
     if connection.result["result"] in ELSEWHERE:
         return [], f"{connection.result['description']}, the suffix is not served now"
+    if connection.result["result"] in CUT:
+        return [], f"{connection.result['description']}: more than this login may read"
     found = [each for each in connection.response if each["type"] == "searchResEntry"]
     return [{"dn": each["dn"], "values": _texts(each["raw_attributes"])} for each in found], None
 

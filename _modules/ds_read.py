@@ -44,7 +44,7 @@ TREE = (
     *("nsds5replicatransportinfo", "nsds5replicabindmethod", "nsds5replicaenabled", "nsds5beginreplicarefresh"),
     *("nsds5replicalastupdatestatus", "nsds5replicalastupdatestatusjson", "nsds5replicalastinitstatus"),
     *("nsds5replicalastinitstatusjson", "nsds5replicalastinitstart", "nsds5replicalastinitend"),
-    "nsds5replicalastupdatestart",
+    *("nsds5replicalastupdatestart", "nsds5replicachangessentsincestartup"),
 )
 VECTOR = "(&(nsuniqueid=ffffffff-ffffffff-ffffffff-ffffffff)(objectClass=nsTombstone))"
 # Without its class an entry that lost a name is not found; a parent that replication had to make anew has another one.
@@ -101,7 +101,7 @@ def observe(server, login=None, timeout=5):
         that it is ahead of this host); ``started`` (when, by its own clock); ``settings``; ``ports`` (on its own host:
         what they answer); ``certificate``; ``managers`` (who may replicate to it: ``expires``, ``locked``) and
         ``suffixes``, by names in small letters, each with ``state``, ``replica``, ``ruv``, ``agreements``,
-        ``conflicts``, ``entries`` (how many), ``empty`` and ``readonly``. What the
+        ``conflicts`` (``hidden``: why not all of them), ``entries`` (how many), ``empty`` and ``readonly``. What the
         login may not see is ``None``.
 
     CLI Example:
@@ -119,6 +119,8 @@ def observe(server, login=None, timeout=5):
         with __salt__["ds_client.session"](server, known, timeout) as ask:
             for part in _itself(ask):
                 seen.update(part)
+            if seen["fault"]:
+                return seen
             seen["suffixes"] = _suffixes(ask)
             seen["managers"] = _managers(ask, seen["suffixes"])
         if seen["settings"]:
@@ -130,13 +132,16 @@ def observe(server, login=None, timeout=5):
 
 def _itself(ask):
     """In parts, so that of a server that is late those are known that came."""
-    entry = _one(ask("", "(objectClass=*)", "base", ["vendorversion"]))
-    yield {"version": _first(entry, "vendorversion")}
+    answer, mute = ask("", "(objectClass=*)", "base", ["vendorversion"])
+    if mute:  # which is there for everybody
+        yield {"fault": f"it lets the login in, and answers it nothing: {mute}", "kind": "mute"}
+        return
+    version = _first(_one((answer, mute)), "vendorversion")
+    yield {"version": version}
     monitor = _one(ask("cn=monitor", "(objectClass=*)", "base", ["currenttime", "starttime", "version"]))
     clock, started = (__salt__["ds_values.moment"](_first(monitor, name)) for name in ("currenttime", "starttime"))
     yield {"clock": None if clock is None else round(clock - time.time()), "started": started}
-    if not _first(entry, "vendorversion"):
-        yield {"version": _first(monitor, "version")}
+    yield {"version": version or _first(monitor, "version")}
     config = _one(ask("cn=config", "(objectClass=*)", "base", [*SETTINGS.values()]))
     yield {"settings": {key: _first(config, name) for key, name in SETTINGS.items()} if config else None}
 
@@ -182,11 +187,12 @@ def _held(ask, suffix):
     """What the suffix itself tells: its vector, its conflicts, and whether there is anything below its entry."""
     vectors, fault = ask(suffix, VECTOR, "subtree", ["nsds50ruv"])
     values = vectors[0]["values"].get("nsds50ruv", []) if vectors else []
-    (conflicts, hidden), (glue, _) = (ask(suffix, each, "subtree", ["nsds5replconflict"]) for each in CONFLICTS)
+    (conflicts, hidden), (glue, more) = (ask(suffix, each, "subtree", ["nsds5replconflict"]) for each in CONFLICTS)
     top = _one(ask(suffix, "(objectClass=*)", "base", ["numsubordinates"]))
     return {
         "entries": _entries(ask, suffix, top),
-        "fault": fault or hidden,
+        "fault": fault or hidden if top is None else None,  # else it is served, and a limit was met
+        "hidden": hidden or more,
         "ruv": __salt__["ds_values.ruv"](values) if values else None,
         "conflicts": list(dict.fromkeys(each["dn"] for each in [*conflicts, *glue])),
         "empty": top is None or _first(top, "numsubordinates") in (None, "0"),
@@ -235,8 +241,15 @@ def _agreement(values):
         "update": read(_first(values, f"{update}json") or _first(values, update)),
         "initial": read(_first(values, f"{initial}json") or _first(values, initial)),
         "update_began": __salt__["ds_values.moment"](_first(values, "nsds5replicalastupdatestart")),
+        "skipped": _skipped(values),
         "initial_began": __salt__["ds_values.moment"](_first(values, "nsds5replicalastinitstart")),
     }
+
+
+def _skipped(values):
+    """How many changes it left out, told as ``1:8/2``: of replica 1, eight were sent."""
+    told = _first(values, "nsds5replicachangessentsincestartup") or ""
+    return sum(int(each.rpartition("/")[2]) for each in told.split() if each.rpartition("/")[2].isdecimal())
 
 
 def _managers(ask, suffixes):

@@ -21,6 +21,11 @@ CLEAN = "when all replicas are reachable: dsconf INSTANCE repl-tasks cleanallruv
 FIT = "the agreement's transport and port do not fit: LDAP with 389, LDAPS with 636, STARTTLS with 389"
 SINCE = "of some replica the target tells no change since it was initialised"
 NOTHING = {"version": None, "settings": None, "managers": {}, "suffixes": {}, "ports": {}}
+LIMITS = "give the login's entry limits of its own: nsSizeLimit, nsLookThroughLimit, nsTimeLimit: -1"
+LOGIN = (
+    "passwordLockout is on: a login that failed here does that, until the next write here; "
+    "passwordIsGlobalPolicy: on, on all servers, sends such counts"
+)
 NOT_READ = "its target was not read; name it among the servers"
 
 
@@ -58,7 +63,7 @@ def conditions(seen, now):
             where, others = {**place, "suffix": suffix}, _others(one, suffix, seen)
             found += [{**where, **each} for each in _replica(one, held, others, now)]
             for agreement in held["agreements"]:
-                mine = _agreement(agreement, suffix, held, seen)
+                mine = _agreement(agreement, suffix, held, seen, one)
                 found += [{**where, "agreement": agreement["name"], **each} for each in mine]
     return found
 
@@ -330,6 +335,8 @@ def _remedy_of_silence(kind):
         "refused": "see whether it runs: systemctl status dirsrv@INSTANCE; a crashed one is not restarted by itself",
         "silent": "ps -o stat,wchan -C ns-slapd on its host: T is stopped (kill -CONT), D waits for its disk",
         "untrusted": "give the login the signer's certificate (ca_file), and the name that stands in the certificate",
+        "mute": "change the login's password, if passwordMustChange is on; or nsslapd-minssf is more than this "
+        "connection has: nsslapd-localssf is what ldapi counts for",
         "login": "correct bind_dn and password; is the account locked, or its password expired?",
     }.get(kind, "see the server's own log, /var/log/dirsrv/slapd-INSTANCE/errors")
 
@@ -453,6 +460,8 @@ def _tidy(one, held):
         evidence = f"{len(held['conflicts'])}: {shown}"
         remedy = "dsconf INSTANCE repl-conflict list and list-glue, compare, then swap, convert or delete"
         yield _broken("conflicts", evidence, remedy)
+    elif held.get("hidden"):
+        yield _unseen("conflicts", held["hidden"], LIMITS)
     else:
         yield _ok("conflicts", "none")
     if held["replica"]["cleaning"]:
@@ -469,15 +478,15 @@ def _tidy(one, held):
 # An agreement
 
 
-def _agreement(agreement, suffix, held, seen):
+def _agreement(agreement, suffix, held, seen, one):
     yield from _initialisation(agreement)
     if not agreement["enabled"]:
         yield _broken("enabled", "is disabled: nothing is sent", "dsconf INSTANCE repl-agmt enable, or delete it")
     server, seconds = target_of(agreement, seen), lag(agreement, suffix, held, seen)
     if server:
         yield from _transport(agreement, server["settings"])
-    yield _sync(agreement, held, _held(server, suffix), seconds)
-    yield from _session(agreement, seconds)
+    found = [_sync(agreement, held, _held(server, suffix), seconds), *_session(agreement, seconds)]
+    yield from map(_of_a_login, found) if _may_be_a_login(agreement, one) else found
 
 
 def _transport(agreement, settings):
@@ -509,12 +518,33 @@ def _sync(agreement, held, target, seconds):
         last = agreement["initial"] and agreement["initial"]["message"]
         told = f"; of the last initialisation it is said: {last}" if last else ""
         return _broken("in sync", f"its target has data of another generation{told}", remedy)
+    if _lacks(held, target, seconds) and _left_out(agreement, held):
+        evidence = f"{seconds} s behind, by changes that its agreement leaves out (nsDS5ReplicatedAttributeList)"
+        return _unseen("in sync", evidence, "write an entry here, and look again")
     if _lacks(held, target, seconds):
         remedy = KICK if _is_green(agreement) else "see the agreement's session"
         return _broken("in sync", f"its target is {seconds} s behind", remedy)
     if seconds is None:
         return _unseen("in sync", SINCE, "write an entry at that replica, and look again")
     return _ok("in sync", f"{seconds} s behind")
+
+
+def _left_out(agreement, held):
+    """A session left changes out, and began after the last one of all."""
+    changes = (held.get("had") or held["ruv"])["replicas"].values()
+    last = max((_time(each["max"]) for each in changes if each["max"]), default=0)
+    return bool(agreement.get("skipped")) and _is_green(agreement) and (agreement["update_began"] or 0) >= last
+
+
+def _may_be_a_login(agreement, one):
+    """A failed login that its server counted: the vector tells of it, the changelog does not."""
+    update, settings = agreement["update"], one["settings"]
+    here = settings is not None and settings["lockout"] == "on"
+    return bool(update) and here and update["replication"] == 16 and update["ldap"] in (0, None)
+
+
+def _of_a_login(condition):
+    return {**condition, "remedy": LOGIN, "soon": True} if condition["state"] == "broken" else condition
 
 
 def _is_green(agreement):

@@ -19,9 +19,14 @@ import posixpath
 import re
 import uuid
 
+import onepass_lib
 import salt.utils.yaml
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ed25519, rsa
+
+onepass_lib.look(__file__)
+
+from onepass_lib.core.parts import DEVICE
 
 __virtualname__ = "libvirt_identity"
 
@@ -104,7 +109,6 @@ OWN_NAME = (
     r"""(?m)^(\s*(?:DHCP_HOSTNAME|dhcp-hostname|Hostname|myhostname|id)\s*[:=]\s*["']?)"""
     r"""%s(\.[A-Za-z0-9.-]+)?(["']?[ \t]*)$"""
 )
-DEVICE = re.compile(r"(?!\.{1,2}$)[A-Za-z0-9_][A-Za-z0-9_.-]{0,14}")
 
 
 def __virtual__():
@@ -591,7 +595,7 @@ def _is_timeout(value) -> bool:
 
 
 def _is_device(value) -> bool:
-    return isinstance(value, str) and bool(DEVICE.fullmatch(value))
+    return isinstance(value, str) and bool(re.fullmatch(DEVICE, value))
 
 
 OPTIONAL = (

@@ -11,6 +11,13 @@ what is malformed is left out. See what a host of the example site would get::
 
 import hashlib
 
+import onepass_lib
+
+onepass_lib.look(__file__)
+
+from onepass_lib.core import form
+from onepass_lib.mongo import schema
+
 __virtualname__ = "mongo_config"
 
 DEFAULT_TIMEOUT = 300
@@ -316,8 +323,8 @@ def _digest(source, source_hash):
 
 
 def _sound(pillar):
-    if "mongo_schema.sound" in __salt__:
-        return __salt__["mongo_schema.sound"](pillar)
+    if form.HAS_JSONSCHEMA:
+        return schema.sound(pillar)
     return pillar if isinstance(pillar, dict) else {}
 
 

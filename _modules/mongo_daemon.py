@@ -54,7 +54,7 @@ def observe(unit, files):
 
     .. versionadded:: 0.1.0
     """
-    shown = __salt__["service.show"](unit)
+    shown = _shown(unit)
     running = shown.get("ActiveState") == "active"
     now = time.time()
     started = now - time.monotonic() + int(shown.get("ExecMainStartTimestampMonotonic") or 0) / 1e6
@@ -269,9 +269,16 @@ def _restart(unit):
         raise CommandExecutionError(f"{unit} does not start; journalctl -u {unit} says why")
 
 
+def _shown(unit):
+    """What systemd tells of a unit."""
+    if "service.show" not in __salt__:
+        raise CommandExecutionError(f"{unit}: this host is not run by systemd, which keeps the daemons")
+    return __salt__["service.show"](unit)
+
+
 def _serves(unit, connection):
     state = _state(connection)
-    unit_state = __salt__["service.show"](unit).get("SubState")
+    unit_state = _shown(unit).get("SubState")
     if state == "DOWN" and unit_state != "running":
         raise CommandExecutionError(f"{unit} does not stay up; its own log or journalctl -u {unit} says why")
     return state in READY, state
@@ -298,7 +305,7 @@ def _refuse_elsewhere(ports, turn, connection):
 
 def _ports(unit):
     """Where a unit's process listens, as soon as it does; none when it never does, and then nobody has need of it."""
-    pid = int(__salt__["service.show"](unit).get("MainPID") or 0)
+    pid = int(_shown(unit).get("MainPID") or 0)
 
     def listening():
         own = [each for each in psutil.net_connections("tcp") if (each.pid, each.status) == (pid, psutil.CONN_LISTEN)]

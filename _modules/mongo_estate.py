@@ -8,6 +8,12 @@ Every area has a module of these three functions; the runner ``onepass`` asks fo
     salt-call --local -m . --pillar-root pillar --id r1.dc mongo_estate.drawn
 """
 
+import onepass_lib
+
+onepass_lib.look(__file__)
+
+from onepass_lib.mongo import schema
+
 __virtualname__ = "mongo_estate"
 
 GOOD = ("PRIMARY", "SECONDARY", "ARBITER")
@@ -243,7 +249,7 @@ def drawn(pillar=None):
     .. versionadded:: 0.1.0
     """
     # It is drawn whether it was checked or not: without what is malformed.
-    pillar = __salt__["mongo_schema.sound"](__salt__["onepass.given"]("mongodb", pillar))
+    pillar = schema.sound(__salt__["onepass.given"]("mongodb", pillar))
     site, port = __salt__["mongo_pillar.site"](pillar), 27017
     sets = [
         {"id": each["name"], "title": _title(each), "rows": [[_host(each, port)] for each in each["members"] if each]}

@@ -15,7 +15,13 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 
+import onepass_lib
 from salt.exceptions import CommandExecutionError
+
+onepass_lib.look(__file__)
+
+from onepass_lib.core import form
+from onepass_lib.mongo import schema
 
 DEFAULT_PORT = 27017
 ONE_ARBITER_FROM = 5.3
@@ -96,12 +102,10 @@ def faults(pillar: dict | None = None, passwords: bool = True) -> list:
     pillar = _pillar(pillar)
     if pillar is None:
         return _faults([("mongodb", "is missing", "this key in a pillar file that top.sls gives to this minion")])
-    if "mongo_schema.faults" not in __salt__:
-        raise CommandExecutionError("This needs jsonschema 4 in Salt's Python: salt-pip install 'jsonschema>=4.17'")
-    found = __salt__["mongo_schema.faults"](pillar)
+    found = schema.faults(pillar)
     if isinstance(pillar, dict):
-        found += _cross_faults(__salt__["mongo_schema.sound"](pillar), passwords)
-    return __salt__["pillar_form.ordered"]("mongodb", found)
+        found += _cross_faults(schema.sound(pillar), passwords)
+    return form.ordered("mongodb", found)
 
 
 def report(found: list) -> str:
@@ -119,7 +123,7 @@ def report(found: list) -> str:
 
     .. versionadded:: 0.1.0
     """
-    return __salt__["pillar_form.report"]("mongodb", found)
+    return form.report("mongodb", found)
 
 
 def node(minion_id: str | None = None, pillar: dict | None = None) -> dict:

@@ -80,6 +80,13 @@ ERRORS = {
             "Correct bind_dn and password; see the account's lock and expiry.",
         ),
         (
+            "it lets the login in, and answers it nothing: *",
+            "The login is taken, and each search after it refused. Minimum SSF not met: nsslapd-minssf is more than "
+            "the connection has; ldapi counts for 71, whoever asks. No words of the server's: the password has to be "
+            "changed first, as passwordMustChange is on.",
+            "nsslapd-localssf: as much as nsslapd-minssf, for ldapi; or change the login's password.",
+        ),
+        (
             "is there, but does not answer in * s",
             "Connections are taken by the kernel, and nobody reads them: the process is stopped, its disk "
             "hangs, or it is busy beyond measure.",
@@ -245,6 +252,13 @@ ERRORS = {
             "LDAP error: *Connect error",
             "Error -11: StartTLS did not come about, mostly because of the certificate's name or signer.",
             "ds_replica.check on the source's host tells which one it is.",
+        ),
+        (
+            "Replication error acquiring replica: *Incremental update connection error. Backing off",
+            "Error 16: the session ended before all was sent. With passwordLockout on a single failed login does "
+            "it: it is counted in the update vector, and not sent; so it stays until the next write there.",
+            "Nothing, if somebody mistyped a password there; the next write ends it. passwordIsGlobalPolicy: on, on "
+            "all servers, sends such counts. Else see the target's log.",
         ),
         (
             "Unable to receive the response for a startReplication extended operation to consumer. Will retry later",

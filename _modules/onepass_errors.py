@@ -32,6 +32,20 @@ ERRORS = {
             "Read the first line, and the example at the end. A text with blanks needs quotes; of arguments that have "
             "no place of their own give the name too: path=pillar/openstack.sls.",
         ),
+        (
+            "FileNotFoundError: *No such file or directory: '*/master/proc/*",
+            "Salt 3008's salt-run wants a directory that salt-master makes at its first start, also for what asks no "
+            "minion; 3006 does not.",
+            "Start salt-master once.",
+        ),
+    ],
+    "What libvirt itself says": [
+        (
+            "Network is already in use by interface *",
+            "The bridge is there, and no network of libvirt's owns it: somebody else made it, or a hook in "
+            "/etc/libvirt/hooks failed at `started`, which ends the start and leaves the bridge and its dnsmasq.",
+            "Mend the hook; then ip link delete that bridge, end its dnsmasq, and run again.",
+        ),
     ],
     "All areas": [
         (
@@ -317,6 +331,12 @@ ERRORS = {
             "* does not start a daemon with *: somebody else has made it",
             "The unit has a name of the formula's, but starts something else: another program or person wrote it.",
             "Look at it (systemctl cat), and remove it by hand if it is not needed.",
+        ),
+        (
+            "*: this host is not run by systemd, which keeps the daemons",
+            "The formula gives each daemon a unit of systemd's, and /run/systemd/system is not there: a container "
+            "without an init, or a distribution with another one.",
+            "Run the minion where systemd is process 1, a container that boots among them.",
         ),
         (
             "* does not stop; journalctl -u * says why",

@@ -7,7 +7,7 @@ To check the whole site, from the master::
 
     salt-run onepass.check
 
-Requires on the master what the execution modules of the areas require (``mongo_schema``: ``jsonschema`` 4).
+Requires on the master what the execution modules of the areas require (``mongo_pillar``: ``jsonschema`` 4).
 """
 
 import contextlib

@@ -80,6 +80,7 @@ AGREEMENT = {
     "refresh": TOLD,
     "update": SAID,
     "initial": SAID,
+    **dict.fromkeys(("update_began?", "initial_began?", "skipped?"), COUNT),
 }
 # A suffix of a directory server.
 HELD = {
@@ -89,6 +90,7 @@ HELD = {
     "entries": COUNT,
     "empty": bool,
     "conflicts": [_text],
+    "hidden?": TOLD,
     "replica": (
         {"id": int, "role": _text, "managers": [_text], "cleaning": [_text], "purge_delay": COUNT},
         NOTHING,

@@ -65,6 +65,17 @@ class Server:
         """The names below the suffix."""
         return sorted(dn.split(",")[0] for dn, _ in self.read(SUFFIX, scope=ldap3.LEVEL, attributes=["cn"]))
 
+    def vector(self):
+        """The update vector, a line for each replica and the generation."""
+        rows = "(&(nsuniqueid=ffffffff-ffffffff-ffffffff-ffffffff)(objectClass=nsTombstone))"
+        [(_, found)] = self.read(SUFFIX, rows, ldap3.SUBTREE, ["nsds50ruv"])
+        return sorted(found["nsds50ruv"])
+
+    def last_change(self, number):
+        """The number of a replica's last change, or None."""
+        [row] = [row.split() for row in self.vector() if row.startswith(f"{{replica {number} ")]
+        return row[4] if len(row) > 4 else None
+
     def supplier(self, number):
         """A replica that others may write to as the replication manager."""
         self.ldap.add(MANAGER, ["inetUser", "netscapeServer"], {"userPassword": PASSWORD})

@@ -21,8 +21,8 @@ import own
 
 import bench
 
-sys.path.insert(0, str(bench.ROOT / "tests"))
-import tree  # noqa: E402
+sys.path.insert(0, str(bench.ROOT / "_modules"))
+from onepass_lib.bridge_nat import desired  # noqa: E402
 
 REPORT = bench.ROOT / "docs/benchmarks-branches.md"
 OWN, ONEPASS, SALT, ANSIBLE = "bridge_nat's own time", "bridge_nat by salt-call", "Salt's iptables.append", "Ansible"
@@ -76,9 +76,8 @@ def a_round(ansible):
 
 def bare(count):
     arguments = {**own.workstation(count), "port": 22, "network6": None}
-    rules = tree.load("_modules/bridge_nat_rules.py")
-    text = rules.texts("workstation", "virbr0", arguments, "nft", "02:00:00:00:00:01")["nft"]
-    tables = "".join(f"table {family} bridge_nat\ndelete table {family} bridge_nat\n" for family in rules.FAMILIES)
+    text = desired.texts("workstation", "virbr0", arguments, "nft", "02:00:00:00:00:01")["nft"]
+    tables = "".join(f"table {family} bridge_nat\ndelete table {family} bridge_nat\n" for family in desired.FAMILIES)
     with namespace() as inside, tempfile.NamedTemporaryFile("w", suffix=".nft") as file:
         file.write(tables + text)
         file.flush()

@@ -1,8 +1,14 @@
 """``salt-run onepass.solution`` through Salt's loader: for people, for programs, and for a sentence of nobody's."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import salt.config
 import salt.loader
+import salt.version
 from salt.exceptions import CommandExecutionError
 
 from tree import ROOT
@@ -43,3 +49,15 @@ def test_what_is_not_the_bundles_is_an_error(solution):
 
 def test_without_a_master_the_same_is_answered(modules):
     assert modules.onepass.solution(MESSAGE)["error"] == "no minion has the id"
+
+
+def test_a_master_that_never_ran_is_told_by_salts_own_words(modules, tmp_path):
+    """Salt 3006 answers all the same."""
+    (tmp_path / "master").write_text(json.dumps({"root_dir": str(tmp_path), "user": "root", "log_level": "error"}))
+    words = [Path(sys.executable).with_name("salt-run"), "-c", tmp_path, "--out=json", "test.arg", "1"]
+    said = subprocess.run(words, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True).stdout.strip()
+    last = said.splitlines()[-1]
+    if salt.version.__saltstack_version__ >= "3008":
+        assert modules.onepass.solution(last)["solution"] == "Start salt-master once."
+    else:
+        assert '"args"' in said

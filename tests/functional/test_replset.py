@@ -115,6 +115,17 @@ def test_options_and_settings_drift_is_mended(replset, states):
     assert config["settings"]["electionTimeoutMillis"] == 5000
 
 
+def test_a_configuration_without_a_term_is_changed_like_any_other(replset, states):
+    """That of a set whose configuration somebody forced has none."""
+    members, wanted = replset(1)
+    run(states, wanted)
+    config = seen_config(members[0])
+    admin_client(members[0]).admin.command("replSetReconfig", {**config, "version": config["version"] + 1}, force=True)
+    assert "term" not in seen_config(members[0])
+    assert list(run(states, wanted, settings={"electionTimeoutMillis": 5000})) == ["settings of s1"]
+    assert seen_config(members[0])["settings"]["electionTimeoutMillis"] == 5000
+
+
 def test_the_primary_can_be_removed(replset, states):
     members, wanted = replset(3)
     run(states, wanted)

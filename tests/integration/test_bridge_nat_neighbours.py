@@ -205,6 +205,18 @@ def test_a_zone_that_drops_all_does_not_close_the_hosts_port(up):
         networks.run("firewall-cmd", "--set-default-zone=public")
 
 
+@nft_only
+def test_a_zone_that_is_not_permanent_ends_with_a_reload(up):
+    words = ["firewall-cmd", "--zone=trusted", f"--change-interface={BRIDGE}"]
+    for more, after in (([], ""), (["--permanent"], "trusted")):
+        networks.run(*words)
+        networks.run(*words, *more)
+        networks.run("firewall-cmd", "--reload")
+        assert neighbours.said("firewall-cmd", f"--get-zone-of-interface={BRIDGE}") == after
+    for more in ([], ["--permanent"]):
+        networks.run("firewall-cmd", "--zone=trusted", f"--remove-interface={BRIDGE}", *more)
+
+
 # libvirt
 
 

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 import pytest
+from onepass_lib.dnsmasq import definition
 from salt.exceptions import CommandExecutionError
 
 import networks
@@ -447,12 +448,13 @@ def test_a_libvirtd_that_is_down_is_told(lab, running, testmode):
 
 
 @pytest.mark.parametrize("backend", ["network"], indirect=True)
-def test_a_libvirtd_that_freezes_in_the_middle_is_waited_for_no_longer(lab, running, libvirt, modules):
-    def frozen(xml):
+def test_a_libvirtd_that_freezes_in_the_middle_is_waited_for_no_longer(lab, running, libvirt, modules, monkeypatch):
+    def frozen(xml, read=definition.read):
         libvirt.send_signal(signal.SIGSTOP)
-        return modules.dnsmasq_xml.read(xml)
+        return read(xml)
 
-    module = tree.load("_modules/dnsmasq_libvirt.py", __salt__={**dict(modules), "dnsmasq_xml.read": frozen})
+    monkeypatch.setattr(definition, "read", frozen)
+    module = tree.load("_modules/dnsmasq_libvirt.py", __salt__=dict(modules))
     begun = time.monotonic()
     try:
         with pytest.raises(CommandExecutionError, match="libvirt, network lab: .*(keepalive|connection)"):

@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
+from onepass_lib.dnsmasq import definition
 from salt.exceptions import CommandExecutionError
 from test_dnsmasq_fwd import BRIDGE, GATEWAY, LAB, MAC, ask, backend, host, lab, libvirt, running, upstreams, wire
 
@@ -199,15 +200,15 @@ def test_an_address_that_others_reserved_is_refused(lab):
 
 
 @pytest.mark.usefixtures("libvirt")
-def test_what_libvirts_parser_refuses_is_told_by_the_dry_run(modules):
+def test_what_libvirts_parser_refuses_is_told_by_the_dry_run(modules, monkeypatch):
     whole = modules.dnsmasq_model.complete(LAB)
-    xml = modules.dnsmasq_xml.xml(whole).replace("<dns>", "<dns enable='no'>")
+    xml = definition.xml(whole).replace("<dns>", "<dns enable='no'>")
     for text, said in (
         (xml, "XML error: Extra data in disabled network 'lab'"),
         (xml.replace(" enable='no'", ""), None),
     ):
-        salt = {**dict(modules), "dnsmasq_xml.xml": lambda *_, text=text: text}
-        module = tree.load("_modules/dnsmasq_libvirt.py", __salt__=salt)
+        monkeypatch.setattr(definition, "xml", lambda *_, text=text: text)
+        module = tree.load("_modules/dnsmasq_libvirt.py", __salt__=dict(modules))
         assert module.observe(whole)["unfit"] == said
 
 

@@ -188,6 +188,50 @@ def test_a_login_is_not_sent_without_tls_that_is_trusted(modules, estate, pillar
     assert "/nowhere, the login's ca_file, is no file" in line
 
 
+def test_a_part_of_an_answer_is_not_taken_for_all(modules, estate, pillar, pki):
+    """What is over a login's limit of number ldap3 cuts off, and raises nothing."""
+    pillar({"ds389": {"login": {"bind_dn": LOGIN, "password": PASSWORD, "ca_file": str(pki[0])}}})
+    one, names = estate["one"], [f"ou=part{number},{SUFFIX}" for number in range(20)]
+    for name in names:
+        one.ldap.add(name, ["organizationalUnit"])
+        one.ldap.add(f"ou=below,{name}", ["organizationalUnit"])
+
+    def entries():
+        servers = modules.ds_replica.status("ldaps://one.dc:4891", login="ds389:login", timeout=30)["servers"]
+        return servers["one.dc:3891"]["suffixes"][SUFFIX]["entries"]
+
+    all_of_them = entries()
+    one.set(LOGIN, nsSizeLimit="15")
+    assert (all_of_them > 40, entries()) == (True, None)
+    one.set(LOGIN, nsSizeLimit="-1")
+    for name in names:
+        one.ldap.delete(f"ou=below,{name}")
+        one.ldap.delete(name)
+
+
+def test_a_login_that_is_let_in_and_answered_nothing(modules, estate, pillar, pki):
+    one = estate["one"]
+    one.set("cn=config", passwordMustChange="on")
+    one.ldap.add("cn=new,cn=config", ["person"], {"sn": "new", "userPassword": PASSWORD})
+    pillar({"ds389": {"login": {"bind_dn": "cn=new,cn=config", "password": PASSWORD, "ca_file": str(pki[0])}}})
+    [line] = modules.ds_replica.status("ldaps://one.dc:4891", login="ds389:login", timeout=30)["needs"]
+    assert "answers it nothing: unwillingToPerform; change the login's password, if passwordMustChange is on" in line
+    one.set("cn=config", passwordMustChange="off")
+
+
+def test_root_on_the_host_is_not_safe_enough(modules, estate):
+    """nsslapd-minssf lets ldapi in, which counts for 71, and refuses all that it asks."""
+    one = estate["one"]
+    one.set("cn=config", **{"nsslapd-minssf": "128"})
+    server = ldap3.Server("one.dc", 4891, use_ssl=True, get_info=ldap3.NONE)
+    [line] = modules.ds_replica.status("ldapi:///run/slapd-one.socket", timeout=30)["needs"]
+    with ldap3.Connection(server, "cn=Directory Manager", PASSWORD, raise_exceptions=True) as safe:
+        safe.modify("cn=config", {"nsslapd-minssf": [(ldap3.MODIFY_REPLACE, ["0"])]})
+    assert "Minimum SSF not met" in line
+    assert "nsslapd-localssf" in line
+    assert one._connected()
+
+
 # What is green, and is not well
 
 
@@ -212,6 +256,47 @@ def test_a_transport_that_does_not_fit_its_port(status, estate):
     dn = estate["one"].agreement(estate["three"], "odd", nsDS5ReplicaPort="4893", nsDS5ReplicaEnabled="off")
     assert "LDAP is spoken to port 4893" in told(status, "one.dc", "odd: transport")
     estate["one"].ldap.delete(dn)
+
+
+def test_changes_that_an_agreement_leaves_out_are_counted(modules, status, estate):
+    one, dn = estate["one"], estate["agreements"]["one", "three"]
+    estate["two"].set(estate["agreements"]["two", "three"], nsds5ReplicaEnabled="off")
+    excluded = {"nsDS5ReplicatedAttributeList": "(objectclass=*) $ EXCLUDE description"}
+    one.set(dn, **excluded, nsds5ReplicaStripAttrs="modifiersname modifytimestamp")
+    kick(one, dn)
+    one.person("described")
+    until(lambda: "cn=described" in estate["three"].names())
+    time.sleep(1)
+    one.set(f"cn=described,{SUFFIX}", description="left out")
+
+    def skipped():
+        held = modules.ds_read.observe("ldapi:///run/slapd-one.socket", timeout=30)["suffixes"][SUFFIX]
+        return {each["name"]: each["skipped"] for each in held["agreements"]}
+
+    until(lambda: skipped() == {"to two": 0, "to three": 1}, 60)
+    found = agreement(status()[0], "one", "three")
+    assert found["lag"] > 0
+    assert "Error (0)" in found["says"]
+    one.set(dn, nsDS5ReplicatedAttributeList=[], nsds5ReplicaStripAttrs=[])
+    estate["two"].set(estate["agreements"]["two", "three"], nsds5ReplicaEnabled="on")
+    kick(one, dn)
+    one.person("after-it")
+    well(status)
+
+
+def test_a_failed_login_is_not_taken_for_a_broken_agreement(status, estate):
+    """It is counted, which moves the vector, and not sent, which ends the session."""
+    one = estate["one"]
+    one.set("cn=config", passwordLockout="on")
+    one.person("teller", userPassword=PASSWORD)
+    until(lambda: "cn=teller" in estate["three"].names())
+    wrong = ldap3.Connection(ldap3.Server("one.dc", one.port, get_info=ldap3.NONE), f"cn=teller,{SUFFIX}", "mistyped")
+    assert not wrong.bind()
+    line = told(status, "one.dc", "to two: session: Error (16)")
+    assert "a login that failed here does that, until the next write here" in line
+    one.set("cn=config", passwordLockout="off")
+    one.person("next")
+    well(status)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import io
+import json
 import os
 import re
 import shutil
@@ -83,6 +84,12 @@ def written(*paths):
     return {str(path): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths}
 
 
+def length(image):
+    """As long as the guest sees its disk."""
+    words = ["qemu-img", "info", "--force-share", "--output=json", image]
+    return json.loads(subprocess.run(words, check=True, capture_output=True).stdout)["virtual-size"]
+
+
 def trusted(hypervisor):
     path = hypervisor.root / "known_hosts"
     return path.read_text().splitlines() if path.exists() else []
@@ -127,6 +134,7 @@ def test_a_clone_is_itself_in_the_running_guest(hypervisor, modules):
     assert one["machine_id"] != TEMPLATE_ID
     base = hypervisor.pool / "tiny.g1.img"
     assert written(base)[str(base)] == before, "the template was written to"
+    assert {length(hypervisor.pool / f"{name}.qcow2") for name in made} == {length(base)}
     assert all((hypervisor.pool / f"{name}.qcow2").stat().st_blocks * 512 < 1 << 20 for name in made)
     assert modules.libvirt_clone.audit() == {"shared": [], "pinned": {}, "unread": {}}
     assert modules.libvirt_clone.known_hosts() == modules.libvirt_clone.known_hosts("vm1", "vm2") == trusted(hypervisor)

@@ -10,7 +10,7 @@ from pathlib import Path
 import jsonschema
 import pytest
 import yaml
-from onepass_lib.core import pillar_file
+from onepass_lib.core import form, pillar_file
 from salt.exceptions import CommandExecutionError
 
 import tree
@@ -28,7 +28,6 @@ SALT.update(tree.functions("dnsmasq_fwd", __salt__=SALT))
 SALT.update(tree.functions("branch_schema", __salt__=SALT))
 SALT.update(tree.functions("branch_guests", __salt__=SALT, __grains__={"id": "hq"}))
 SALT.update(tree.functions("branch_pillar", __salt__=SALT, __grains__={"id": "hq"}, __pillar__={}))
-SALT.update(tree.functions("pillar_files"))
 SALT.update(tree.functions("branch_fleet", __salt__=SALT, __opts__={}, __pillar__={}))
 faults, node = SALT["branch_pillar.faults"], SALT["branch_pillar.node"]
 
@@ -64,10 +63,9 @@ def test_all_faults_are_told_at_once():
     ]
 
 
-def test_without_jsonschema_it_is_said_what_to_install():
-    common = tree.functions("onepass")
-    bare = {**common, **tree.functions("branch_pillar", __salt__=common)}
-    states = tree.load("_states/bridge_nat.py", __salt__=bare, __opts__={"test": False})
+def test_without_jsonschema_it_is_said_what_to_install(monkeypatch):
+    monkeypatch.setattr(form, "HAS_JSONSCHEMA", False)
+    states = tree.load("_states/bridge_nat.py", __salt__=SALT, __opts__={"test": False})
     for ret in (states.gateway("eth0", "169.254.0.1", "192.0.2.30", "10.20.30.0/24"), states.confirmed("x")):
         assert (ret["result"], ret["changes"]) == (False, {})
         assert "salt-pip install 'jsonschema" in ret["comment"]
@@ -275,13 +273,11 @@ def test_a_malformed_pillar_is_told_and_keeps_no_other_area_from_its_run(pillar,
 def test_a_directory_of_everything_is_a_fault(tmp_path, monkeypatch):
     fleet(tmp_path, 3)
     monkeypatch.setattr(pillar_file, "MOST", 2)
-    salt = {**SALT, "pillar_files.below": pillar_file.below}
-    module = tree.load("_modules/branch_fleet.py", __salt__=salt, __opts__={}, __pillar__={})
     pillar = {"rings": [["b000"]], "directory": str(tmp_path)}
-    [found] = module.faults(pillar)
+    [found] = SALT["branch_fleet.faults"](pillar)
     assert found["path"] == "branches:directory"
     assert found["fault"] == f"{tmp_path} holds more than 2 files and folders: it is no folder of pillar files alone"
-    assert module.branches(pillar) == []
+    assert SALT["branch_fleet.branches"](pillar) == []
 
 
 def test_a_file_that_cannot_be_read_is_a_fault_of_its_own(tmp_path):

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from onepass_lib.bridge_nat import desired, plan, report
 from salt.exceptions import CommandExecutionError
 
 import tree
@@ -31,8 +32,6 @@ GATEWAY = {
     "port": 22,
 }
 LINK = {"mac": "02:00:00:00:00:01", "kind": None, "master": None, "up": True, "addresses": [], "addresses6": []}
-host = tree.load("_modules/bridge_nat_host.py", __opts__={})
-rules = tree.load("_modules/bridge_nat_rules.py")
 
 
 def observed(case):
@@ -47,7 +46,7 @@ def observed(case):
     return {
         "links": {name: link for name, link in links.items() if link},
         "routes": case.get("routes", routes),
-        "sysctl": {**host.sysctls("eth0"), **case.get("sysctl", {})},
+        "sysctl": {**desired.sysctls("eth0"), **case.get("sysctl", {})},
         "neighbours": case.get("neighbours", []),
         "libvirt": case.get("libvirt", []),
     }
@@ -56,8 +55,8 @@ def observed(case):
 def planned(case):
     arguments = {**(GATEWAY if case.get("role") == "gateway" else HOST), **case.get("arguments", {})}
     if case.get("role") == "gateway":
-        return host.plan_gateway("eth0", arguments, observed(case))
-    return host.plan_workstation("virbr0", arguments, observed(case))
+        return plan.gateway("eth0", arguments, observed(case))
+    return plan.workstation("virbr0", arguments, observed(case))
 
 
 @pytest.mark.parametrize("case", CASES, ids=lambda case: case["case"])
@@ -84,27 +83,28 @@ def test_a_plan_does_not_change_what_it_is_made_from():
     case = CASES[1]
     seen = observed(case)
     before = copy.deepcopy(seen)
-    host.plan_workstation("virbr0", HOST, seen)
+    plan.workstation("virbr0", HOST, seen)
     assert seen == before
 
 
 @pytest.mark.parametrize("way,programs", [("nft", ["nft"]), ("ebtables", ["ebtables", "iptables"])])
 def test_texts_hold_each_vm_once_where_it_belongs(way, programs):
-    found = rules.texts("workstation", "virbr0", HOST, way, "02:00:00:00:00:01")
+    found = desired.texts("workstation", "virbr0", HOST, way, "02:00:00:00:00:01")
     assert list(found) == programs
     for text in found.values():
         assert "10.20.30.17" in text
-    assert rules.digest(found) == rules.digest(dict(reversed(found.items())))
-    assert rules.digest(found) != rules.digest(rules.texts("workstation", "virbr0", {**HOST, "port": 2222}, way, "x"))
+    other = desired.texts("workstation", "virbr0", {**HOST, "port": 2222}, way, "x")
+    assert desired.digest(found) == desired.digest(dict(reversed(found.items())))
+    assert desired.digest(found) != desired.digest(other)
 
 
 def test_the_blogs_own_lines():
-    assert rules.blog("workstation", "virbr0", HOST) == [
+    assert report.blog("workstation", "virbr0", HOST) == [
         "ebtables -t nat -A PREROUTING -p arp --arp-opcode Request --arp-ip-dst 10.20.30.17 -j arpreply "
         "--arpreply-mac 52:54:00:bf:57:bb",
         "iptables -t nat -A PREROUTING -i virbr0 -p tcp -d 10.20.30.17 --dport 22 -j REDIRECT",
     ]
-    assert rules.blog("gateway", "eth0", GATEWAY) == [
+    assert report.blog("gateway", "eth0", GATEWAY) == [
         "iptables -t nat -A POSTROUTING -o eth0 -d 10.20.30.0/24 -p tcp --dport 22 -j SNAT --to 169.254.0.1",
         "iptables -t nat -A POSTROUTING ! -o eth0 -s 169.254.0.0/16 -j SNAT --to 192.0.2.30",
     ]

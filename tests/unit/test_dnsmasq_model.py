@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 import yaml
+from onepass_lib.dnsmasq import definition, desired, texts
 
 from tree import load
 
@@ -123,8 +124,8 @@ def test_a_backend_and_a_way_are_one_of_some(modules, value):
 
 
 @pytest.fixture
-def lab(modules):
-    return modules.dnsmasq_model.complete(GOOD)
+def lab():
+    return desired.complete(GOOD)
 
 
 def test_values_are_in_normal_form(lab):
@@ -137,28 +138,28 @@ def test_values_are_in_normal_form(lab):
     "address, reverse",
     [("10.1.2.3/8", "10.in-addr.arpa"), ("10.1.2.3/16", "1.10.in-addr.arpa"), ("10.1.2.3/20", None)],
 )
-def test_the_reverse_zone_is_local_where_it_is_one(modules, address, reverse):
-    lab = modules.dnsmasq_model.complete({"name": "lab", "domain": "lab.example", "address": address})
+def test_the_reverse_zone_is_local_where_it_is_one(address, reverse):
+    lab = desired.complete({"name": "lab", "domain": "lab.example", "address": address})
     assert lab["reverse"] == reverse
-    assert modules.dnsmasq_xml.frame(lab)["local_reverse"] is bool(reverse)
+    assert definition.frame(lab)["local_reverse"] is bool(reverse)
 
 
-def test_the_mark_of_a_generation_follows_from_all_that_is_read_again(modules, lab):
-    texts = [
-        modules.dnsmasq_texts.servers(lab),
-        modules.dnsmasq_texts.servers({**lab, "forwarders": lab["forwarders"][::-1]}),
-        modules.dnsmasq_texts.servers(lab, "192.168.150.5 web\n"),
+def test_the_mark_of_a_generation_follows_from_all_that_is_read_again(lab):
+    made = [
+        texts.servers(lab),
+        texts.servers({**lab, "forwarders": lab["forwarders"][::-1]}),
+        texts.servers(lab, "192.168.150.5 web\n"),
     ]
-    marks = [modules.dnsmasq_texts.marked(text) for text in texts]
+    marks = [texts.marked(text) for text in made]
     assert len(set(marks)) == 3
     assert all(re.fullmatch(r"127\.\d+\.\d+\.\d+#\d+", mark) for mark in marks)
-    assert modules.dnsmasq_texts.forwarders(texts[0]) == ["9.9.9.9#53", "10.0.0.53#5353 for bank.example"]
+    assert texts.forwarders(made[0]) == ["9.9.9.9#53", "10.0.0.53#5353 for bank.example"]
 
 
-def test_xml_reads_back_as_what_it_was_made_from(modules, lab):
-    read = modules.dnsmasq_xml.read(modules.dnsmasq_xml.xml(lab))
-    assert read["frame"] == modules.dnsmasq_xml.frame(lab)
-    assert read["entries"] == modules.dnsmasq_xml.entries(lab)
+def test_xml_reads_back_as_what_it_was_made_from(lab):
+    read = definition.read(definition.xml(lab))
+    assert read["frame"] == definition.frame(lab)
+    assert read["entries"] == definition.entries(lab)
     assert read["own"] == ["web"]
 
 
@@ -180,8 +181,8 @@ OTHERS = """
 """
 
 
-def test_what_others_put_into_a_network_stays(modules, lab):
-    xml = modules.dnsmasq_xml.xml(lab, OTHERS)
+def test_what_others_put_into_a_network_stays(lab):
+    xml = definition.xml(lab, OTHERS)
     for kept in (
         "6c7be0e4",
         "1024",
@@ -195,23 +196,23 @@ def test_what_others_put_into_a_network_stays(modules, lab):
     ):
         assert kept in xml
     assert "8.8.8.8" not in xml
-    read = modules.dnsmasq_xml.read(xml)
+    read = definition.read(xml)
     assert read["entries"]["names"] == {"clone": ["192.168.150.77"], "web": ["192.168.150.5"]}
     assert set(read["entries"]["reservations"]) == {"52:54:00:00:00:77", "52:54:00:bf:57:bb"}
     assert read["entries"]["ranges"] == [["192.168.150.10", "192.168.150.200", 3600]]
-    assert modules.dnsmasq_xml.read(modules.dnsmasq_xml.xml(lab, xml)) == read
+    assert definition.read(definition.xml(lab, xml)) == read
 
 
-def test_a_name_of_ours_goes_when_it_is_not_wanted_any_more(modules, lab):
-    before = modules.dnsmasq_xml.xml(lab, OTHERS)
-    after = modules.dnsmasq_xml.read(modules.dnsmasq_xml.xml({**lab, "hosts": {}}, before))
+def test_a_name_of_ours_goes_when_it_is_not_wanted_any_more(lab):
+    before = definition.xml(lab, OTHERS)
+    after = definition.read(definition.xml({**lab, "hosts": {}}, before))
     assert after["entries"]["names"] == {"clone": ["192.168.150.77"]}
     assert set(after["entries"]["reservations"]) == {"52:54:00:00:00:77"}
 
 
-def test_a_reservation_without_a_name_is_an_entry_too(modules):
-    ((mac, each),) = modules.dnsmasq_xml.read(OTHERS.replace(" name='clone'", ""))["entries"]["reservations"].items()
-    xml = modules.dnsmasq_xml.host_xml("reservations", mac, *each)
+def test_a_reservation_without_a_name_is_an_entry_too():
+    ((mac, each),) = definition.read(OTHERS.replace(" name='clone'", ""))["entries"]["reservations"].items()
+    xml = definition.host_xml("reservations", mac, *each)
     assert xml == '<host mac="52:54:00:00:00:77" ip="192.168.150.77" />'
 
 
@@ -240,24 +241,24 @@ SHARED = """
         ),
     ],
 )
-def test_names_that_share_an_address_are_one_element_and_others_keep_theirs(modules, hosts, names):
-    xml = modules.dnsmasq_xml.xml(modules.dnsmasq_model.complete({**GOOD, "hosts": hosts}), SHARED)
-    read = modules.dnsmasq_xml.read(xml)
+def test_names_that_share_an_address_are_one_element_and_others_keep_theirs(hosts, names):
+    xml = definition.xml(desired.complete({**GOOD, "hosts": hosts}), SHARED)
+    read = definition.read(xml)
     assert read["entries"]["names"] == names
     assert set(read["entries"]["reservations"]) == {"printer", "scanner"}
     assert read["frame"]["dns"] is True
     assert xml.count('ip="192.168.150.5"') == 1
-    assert modules.dnsmasq_xml.names_of(xml, "fd00::9") == ["web"]
+    assert definition.names_of(xml, "fd00::9") == ["web"]
     for kept in ("fd00:7::100", "n1", "fd00:7::10"):
         assert kept in xml
-    assert modules.dnsmasq_xml.place(xml) == 1
+    assert definition.place(xml) == 1
 
 
 @pytest.mark.parametrize("nat, forward", [(True, "nat"), (False, None)])
-def test_without_nat_there_is_no_way_out(modules, nat, forward):
-    lab = modules.dnsmasq_model.complete({**GOOD, "nat": nat, "backend": "bridge", "bridge": "virbr7"})
-    assert modules.dnsmasq_xml.frame(lab)["forward"] == forward
-    files = modules.dnsmasq_texts.files(lab)
+def test_without_nat_there_is_no_way_out(nat, forward):
+    lab = desired.complete({**GOOD, "nat": nat, "backend": "bridge", "bridge": "virbr7"})
+    assert definition.frame(lab)["forward"] == forward
+    files = texts.files(lab)
     assert any(path.endswith("nat.nft") for path in files) is nat
     unit = next(text for path, text in files.items() if path.endswith(".service"))
     assert ("nft -f" in unit) is nat
@@ -271,11 +272,11 @@ def planned_by(modules):
     return load("_modules/dnsmasq_libvirt.py", __salt__=modules).plan
 
 
-def observed(modules, given, **more):
+def observed(given, **more):
     """A running libvirt network as this model makes it."""
-    whole = modules.dnsmasq_model.complete(given)
-    xml = modules.dnsmasq_xml.xml({**whole, "bridge": "virbr7"})
-    read = modules.dnsmasq_xml.read(xml)
+    whole = desired.complete(given)
+    xml = definition.xml({**whole, "bridge": "virbr7"})
+    read = definition.read(xml)
     seen = {
         "xml": xml,
         "defined": read,
@@ -286,7 +287,7 @@ def observed(modules, given, **more):
         "answers": True,
         "served": True,
     }
-    return {**seen, "servers": modules.dnsmasq_texts.servers(whole), "detached": {}, "ports": ["vnet0"], **more}
+    return {**seen, "servers": texts.servers(whole), "detached": {}, "ports": ["vnet0"], **more}
 
 
 PLANS = [
@@ -322,16 +323,16 @@ PLANS = [
 
 @pytest.mark.parametrize("change, steps", PLANS, ids=lambda value: str(value)[:40])
 def test_a_plan_says_what_each_step_needs(modules, change, steps):
-    wanted = modules.dnsmasq_model.complete({**GOOD, **change})
-    planned = planned_by(modules)(wanted, observed(modules, GOOD), restart=True)
+    wanted = desired.complete({**GOOD, **change})
+    planned = planned_by(modules)(wanted, observed(GOOD), restart=True)
     assert [(step["do"], step["what"], step["needs"]) for step in planned] == steps
 
 
 def test_what_is_given_up_goes_last_where_libvirt_lets_it(modules):
     hosts = {"web": {"address": "192.168.150.6", "mac": "52:54:00:bf:57:bb"}}
     dhcp = {"start": "192.168.150.10", "end": "192.168.150.99"}
-    wanted = modules.dnsmasq_model.complete({**GOOD, "hosts": hosts, "dhcp": dhcp})
-    planned = planned_by(modules)(wanted, observed(modules, GOOD))
+    wanted = desired.complete({**GOOD, "hosts": hosts, "dhcp": dhcp})
+    planned = planned_by(modules)(wanted, observed(GOOD))
     verbs = {step["what"]: [each[0] for each in step["updates"]] for step in planned if "updates" in step}
     assert verbs == {
         "reservations in lab": ["remove", "add"],  # an address is reserved once
@@ -368,38 +369,38 @@ OTHER_KINDS = [
 @pytest.mark.parametrize("inside, said", OTHER_KINDS, ids=lambda value: value[:60])
 @pytest.mark.parametrize("place", ["defined", "live"])
 def test_a_network_of_another_kind_is_refused(modules, inside, said, place):
-    read = modules.dnsmasq_xml.read(f"<network><name>lab</name>{inside}</network>")
-    seen = observed(modules, GOOD, **{place: read})
+    read = definition.read(f"<network><name>lab</name>{inside}</network>")
+    seen = observed(GOOD, **{place: read})
     with pytest.raises(Exception, match=said):
-        planned_by(modules)(modules.dnsmasq_model.complete(GOOD), seen, restart=True)
+        planned_by(modules)(desired.complete(GOOD), seen, restart=True)
 
 
 def test_what_libvirts_parser_refuses_is_refused_before_anything_is_written(modules):
-    seen = observed(modules, GOOD, unfit="XML error: no")
+    seen = observed(GOOD, unfit="XML error: no")
     with pytest.raises(Exception, match="libvirt does not take the definition of lab: XML error: no"):
-        planned_by(modules)(modules.dnsmasq_model.complete(GOOD), seen)
+        planned_by(modules)(desired.complete(GOOD), seen)
 
 
 def test_a_restart_is_refused_while_guests_are_there(modules):
-    wanted = modules.dnsmasq_model.complete({**GOOD, "domain": "other.example", "hosts": {}})
+    wanted = desired.complete({**GOOD, "domain": "other.example", "hosts": {}})
     with pytest.raises(
         Exception, match=r"vnet0 lose their link.*domain: 'lab.example', not 'other.example'.*restart: T"
     ):
-        planned_by(modules)(wanted, observed(modules, GOOD))
-    planned = planned_by(modules)(wanted, observed(modules, GOOD, ports=[]))
+        planned_by(modules)(wanted, observed(GOOD))
+    planned = planned_by(modules)(wanted, observed(GOOD, ports=[]))
     assert "restart" in [step["do"] for step in planned]
 
 
 def test_a_tap_that_is_off_the_bridge_is_attached(modules):
-    wanted = modules.dnsmasq_model.complete(GOOD)
+    wanted = desired.complete(GOOD)
     for live in ({}, {"live": None, "served": False}):
-        seen = observed(modules, GOOD, detached={"vnet3": "vm1"}, **live)
+        seen = observed(GOOD, detached={"vnet3": "vm1"}, **live)
         step = planned_by(modules)(wanted, seen)[-1]
         assert (step["do"], step["what"], step["new"]) == ("attach", "vnet3 of vm1", "virbr7")
 
 
 def test_a_network_whose_dnsmasq_does_not_answer_is_restarted(modules):
-    seen, wanted = observed(modules, GOOD, answers=False, served=False), modules.dnsmasq_model.complete(GOOD)
+    seen, wanted = observed(GOOD, answers=False, served=False), desired.complete(GOOD)
     with pytest.raises(Exception, match="dnsmasq: 'does not answer', not 'running'"):
         planned_by(modules)(wanted, seen)
     (step,) = planned_by(modules)(wanted, seen, restart=True)

@@ -117,6 +117,7 @@ def test_a_trouble(case):
     assert not case.get("says") or case["says"] in " ".join(each["evidence"] for each in here)
     assert all(each["remedy"] for each in here)
     assert case.get("remedy", "") in " ".join(each["remedy"] for each in here)
+    assert not case.get("soon") or all(each["soon"] for each in here)
 
 
 def test_what_is_on_its_way_is_no_fault():

@@ -5,6 +5,7 @@ import fnmatch
 
 import pytest
 import yaml
+from onepass_lib.core import form
 
 from tree import ROOT, functions, load
 
@@ -101,9 +102,11 @@ def test_a_log_of_the_sites_own_is_rotated_by_the_site(given):
     assert daemon["config"]["systemLog"].get("logRotate") == given.get("logRotate")
 
 
-def test_options_that_are_no_sections_are_left_to_the_check():
+@pytest.mark.parametrize("has_jsonschema, left", [(True, None), (False, 5)])
+def test_options_that_are_no_sections_are_left_to_the_check(monkeypatch, has_jsonschema, left):
+    monkeypatch.setattr(form, "HAS_JSONSCHEMA", has_jsonschema)
     [daemon] = settings("s1a.dc", options={"net": 5, "storage": {"wiredTiger": None}})["daemons"]
-    assert daemon["config"]["net"] == 5
+    assert daemon["config"]["net"] == left
     assert daemon["config"]["storage"] == {"dbPath": "/var/lib/mongodb/s1", "wiredTiger": None}
 
 

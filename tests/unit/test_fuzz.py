@@ -112,7 +112,6 @@ def estate(minion_opts, module_loaders):
 
 def mongodb(estate, pillar):
     found = estate.judged("mongo_pillar", pillar)
-    estate.asked("mongo_schema.faults", pillar)
     estate.asked("mongo_pillar.places", pillar)
     estate.drawn("mongo_estate", pillar)
     hosts = estate.asked("mongo_pillar.hosts", pillar)
@@ -134,7 +133,6 @@ def openstack(estate, pillar):
 
 def branch(estate, pillar):
     found = estate.judged("branch_pillar", pillar)
-    estate.asked("branch_schema.faults", pillar)
     hosts = {"gateway": "gw.cordoba", "workstations": ["ws001.cordoba"]}
     hosts = hosts if found else estate.asked("branch_pillar.hosts", pillar)
     for minion in (hosts["gateway"], *hosts["workstations"][:2]):

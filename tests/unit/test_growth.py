@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from onepass_lib.dnsmasq import desired, texts
 from salt.exceptions import CommandExecutionError
 
 import tree
@@ -54,17 +55,14 @@ def test_the_guard_keeps_one_change_and_the_last_that_was_taken_back(tmp_path, m
 
 
 def test_a_networks_files_are_the_same_ones_every_day_and_gone_with_it(tmp_path, monkeypatch):
-    texts = tree.load("_modules/dnsmasq_texts.py")
     monkeypatch.setattr(texts, "FILES", str(tmp_path / "etc"))
     monkeypatch.setattr(texts, "UNITS", str(tmp_path / "units"))
-    salt = {f"dnsmasq_texts.{name}": getattr(texts, name) for name in ("files", "place", "unit_name", "commands")}
-    bridge = tree.load("_modules/dnsmasq_bridge.py", __salt__=salt)
-    model = tree.load("_modules/dnsmasq_model.py", __salt__={})
+    bridge = tree.load("_modules/dnsmasq_bridge.py")
     names, there = [], {}
     for day in range(YEAR):
         hosts = {f"guest-{day}-{number}": {"address": f"192.168.150.{9 + number}"} for number in range(day % 5)}
         given = {"name": "lab", "bridge": "br7", "domain": "lab.example", "address": "192.168.150.1/24", "hosts": hosts}
-        network = model.complete({**given, "nat": day % 2 == 0, "forwarders": [{"address": f"9.9.9.{day % 250}"}]})
+        network = desired.complete({**given, "nat": day % 2 == 0, "forwarders": [{"address": f"9.9.9.{day % 250}"}]})
         wanted = texts.files(network)
         for step in bridge._file_steps(wanted, there):
             HOST["onepass_host.write"](step["path"], step["text"])

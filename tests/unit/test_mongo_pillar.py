@@ -6,9 +6,10 @@ import re
 from pathlib import Path
 
 import jsonschema
-import onepass_lib.core.form
 import pytest
 import yaml
+from onepass_lib.core import form
+from onepass_lib.mongo import schema
 from salt.exceptions import CommandExecutionError
 
 import tree
@@ -65,18 +66,11 @@ def expected(case):
 @pytest.fixture(scope="module")
 def pillar():
     own = tree.functions("onepass", __pillar__={})
-    form = tree.functions("pillar_form", __salt__=own)
     rules = tree.functions(
         "mongo_rules", __salt__={**tree.functions("mongo_values"), **tree.functions("mongo_index_options")}
     )
-    salt = {**rules, **tree.functions("mongo_options"), **tree.functions("mongo_schema", __salt__=form), **form, **own}
+    salt = {**rules, **tree.functions("mongo_options"), **own}
     return tree.load("_modules/mongo_pillar.py", __salt__=salt, __grains__={"id": "hq"}, __pillar__={})
-
-
-@pytest.fixture(scope="module")
-def schema():
-    form = tree.functions("pillar_form", __salt__=tree.functions("onepass", __pillar__={}))
-    return tree.load("_modules/mongo_schema.py", __salt__=form)
 
 
 # Bad pillars
@@ -165,7 +159,7 @@ def test_the_example_without_its_secrets_misses_just_them(pillar):
 
 
 def test_without_jsonschema_it_is_said_what_to_install(pillar, monkeypatch):
-    monkeypatch.setattr(pillar, "__salt__", tree.functions("onepass"))
+    monkeypatch.setattr(form, "HAS_JSONSCHEMA", False)
     with pytest.raises(CommandExecutionError, match="salt-pip install 'jsonschema"):
         pillar.faults(GOOD)
     assert pillar.node("r1.dc", GOOD)["roles"] == ["router"]
@@ -331,25 +325,17 @@ def parts(value):
         yield from parts(each)
 
 
-def test_schema_is_legal_and_explains_itself(schema):
+def test_schema_is_legal_and_explains_itself():
     jsonschema.Draft202012Validator.check_schema(schema.SCHEMA)
     named = [each for part in parts(schema.SCHEMA) for each in part.get("properties", {}).values()]
     assert len(named) > 60
     assert all("$ref" in each or "if" in each or each.get("description") for each in named)
 
 
-def test_every_kind_of_fault_has_its_words(schema):
+def test_every_kind_of_fault_has_its_words():
     silent = {"$schema", "$defs", "title", "description", "properties", "items", "propertyNames"}
     used = {key for part in parts(schema.SCHEMA) if "description" in part for key in part}
-    assert used - silent <= set(onepass_lib.core.form.EXPLAIN)
-
-
-def test_schema_module_says_what_it_needs(schema, monkeypatch):
-    assert schema.__virtual__() == "mongo_schema"
-    monkeypatch.setattr(schema, "__salt__", {})
-    loaded, reason = schema.__virtual__()
-    assert not loaded
-    assert "salt-pip install" in reason
+    assert used - silent <= set(form.EXPLAIN)
 
 
 def test_the_other_site_of_the_how_tos_has_no_fault_and_renders(module_loaders):

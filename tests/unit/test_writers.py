@@ -14,17 +14,17 @@ import salt.serializers.yaml
 import yaml
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
+from onepass_lib.bridge_nat import boot
+from onepass_lib.bridge_nat import desired as rules
+from onepass_lib.core.parts import DEVICE, END, LABEL
+from onepass_lib.dnsmasq import definition, desired, refuse, texts
+from onepass_lib.mongo.schema import PROGRAMS
+from salt.utils.path import which
 from test_branch_pillar import SALT
 
 import tree
 
-TEXTS, MODEL, SCHEMA, BRANCH, RULES = (
-    tree.load(f"_modules/{name}.py")
-    for name in ("dnsmasq_texts", "dnsmasq_model", "mongo_schema", "branch_schema", "bridge_nat_rules")
-)
-HOST = tree.load("_modules/bridge_nat_host.py", __opts__={})
 DOMAIN = tree.load("_modules/libvirt_xml.py", __salt__=tree.functions("libvirt_forms"))
-XML = tree.load("_modules/dnsmasq_xml.py", __salt__=tree.functions("dnsmasq_texts"))
 IDENTITY = tree.load("_modules/libvirt_identity.py", __salt__={})
 RESOLVER = tree.load("_modules/dnsmasq_resolver.py", __salt__={})
 UNIT = jinja2.Template((tree.ROOT / "salt/mongodb/files/mongodb.service").read_text(), keep_trailing_newline=True)
@@ -51,7 +51,7 @@ def said(*words, stdin=None):
     return done.returncode, done.stdout + done.stderr
 
 
-names = st.lists(fitting(MODEL.LABEL), min_size=1, max_size=3).map(".".join).filter(lambda name: len(name) < 200)
+names = st.lists(fitting(LABEL), min_size=1, max_size=3).map(".".join).filter(lambda name: len(name) < 200)
 macs = st.integers(0, 2**40 - 1).map(lambda number: ":".join(re.findall("..", f"52{number:010x}")))
 hosts = st.fixed_dictionaries(
     {"address": st.integers(10, 99).map(lambda n: f"192.168.150.{n}")}, optional={"mac": macs}
@@ -63,7 +63,7 @@ forwarders = st.fixed_dictionaries(
 networks = st.fixed_dictionaries(
     {
         "name": fitting(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,49}"),
-        "bridge": fitting(MODEL.DEVICE),
+        "bridge": fitting(DEVICE),
         "domain": names,
         "address": st.just("192.168.150.1/24"),
         "hosts": st.dictionaries(names, hosts, max_size=4),
@@ -74,8 +74,8 @@ networks = st.fixed_dictionaries(
             st.none(), st.just({"start": "192.168.150.100", "end": "192.168.150.199", "lease": "999999d"})
         ),
     }
-).filter(lambda network: not SALT["dnsmasq_model.faults"](network))
-many = st.lists(networks, min_size=6, max_size=6).map(lambda each: [MODEL.complete(network) for network in each])
+).filter(lambda network: not refuse.faults(network))
+many = st.lists(networks, min_size=6, max_size=6).map(lambda each: [desired.complete(network) for network in each])
 
 
 @needs("dnsmasq")
@@ -83,15 +83,15 @@ many = st.lists(networks, min_size=6, max_size=6).map(lambda each: [MODEL.comple
 @given(complete=many)
 def test_dnsmasq_takes_the_files_of_a_network(complete):
     for network in complete:
-        texts = TEXTS.files(network)
-        [config] = [text for path, text in texts.items() if path.endswith("/dnsmasq.conf")]
-        [servers] = [text for path, text in texts.items() if path.endswith("/servers")]
+        files = texts.files(network)
+        [config] = [text for path, text in files.items() if path.endswith("/dnsmasq.conf")]
+        [servers] = [text for path, text in files.items() if path.endswith("/servers")]
         lines = [line for line in config.splitlines() if not line.startswith("servers-file=")]
         code, words = said("dnsmasq", "--test", "--conf-file=-", stdin="\n".join([*lines, *servers.splitlines()]))
         assert code == 0, f"{words}: {network}"
-        told = [each.split("/")[-1].split("#")[0] for each in TEXTS.forwarders(servers)]
+        told = [each.split("/")[-1].split("#")[0] for each in texts.forwarders(servers)]
         assert len(told) == len(network["forwarders"])
-        [names_file] = [text for path, text in texts.items() if path.endswith("/addnhosts")]
+        [names_file] = [text for path, text in files.items() if path.endswith("/addnhosts")]
         assert [line.split() for line in names_file.splitlines()] == [
             [host["address"], name] for name, host in network["hosts"].items()
         ]
@@ -101,7 +101,7 @@ def test_dnsmasq_takes_the_files_of_a_network(complete):
 @few
 @given(complete=many)
 def test_nft_takes_the_way_out_and_each_network_has_its_own_table(complete):
-    tables = {network["name"]: TEXTS.nat(network) for network in complete}
+    tables = {network["name"]: texts.nat(network) for network in complete}
     code, words = said("unshare", "-rn", "nft", "-f", "-", stdin="".join(tables.values()))
     if "Operation not permitted" in words:
         pytest.skip("no namespace can be made here")
@@ -111,14 +111,14 @@ def test_nft_takes_the_way_out_and_each_network_has_its_own_table(complete):
 
 @needs("systemd-analyze")
 @few
-@given(complete=many, programs=st.lists(fitting(SCHEMA.PROGRAMS[1:].removesuffix(SCHEMA.END)), min_size=6, max_size=6))
+@given(complete=many, programs=st.lists(fitting(PROGRAMS[1:].removesuffix(END)), min_size=6, max_size=6))
 def test_systemd_takes_the_units_and_runs_the_program_that_is_meant(tmp_path_factory, complete, programs):
     root, meant = tmp_path_factory.mktemp("units"), {}
     for number, (network, directory) in enumerate(zip(complete, programs, strict=True)):
         program = f"{directory.rstrip('/')}/mongod"
         meant[f"mongodb-{number}.service"] = program
         (root / f"mongodb-{number}.service").write_text(UNIT.render(what="x", program=program, config="/etc/x.conf"))
-        [unit] = [text for path, text in TEXTS.files(network).items() if path.endswith(".service")]
+        [unit] = [text for path, text in texts.files(network).items() if path.endswith(".service")]
         (root / f"dnsmasq-{number}.service").write_text(unit)
         where = network["name"], network["domain"], network["gateway"], network["network"]
         [resolver] = RESOLVER.texts("resolved", *where, {})["wanted"].values()
@@ -136,13 +136,13 @@ def test_systemd_takes_the_units_and_runs_the_program_that_is_meant(tmp_path_fac
 def test_libvirts_parser_reads_the_network_that_is_meant(complete):
     connection = pytest.importorskip("libvirt").open("test:///default")
     for network in complete:
-        text = XML.xml(network)
-        assert XML.read(text)["frame"] == XML.frame(network)
+        text = definition.xml(network)
+        assert definition.read(text)["frame"] == definition.frame(network)
         defined = connection.networkDefineXML(text)
-        told = XML.read(defined.XMLDesc())
+        told = definition.read(defined.XMLDesc())
         defined.undefine()
-        assert told["entries"] == XML.entries(network), text
-        assert {**told["frame"], "options": None} == {**XML.frame(network), "options": None}, text
+        assert told["entries"] == definition.entries(network), text
+        assert {**told["frame"], "options": None} == {**definition.frame(network), "options": None}, text
 
 
 @needs("ssh-keygen")
@@ -182,9 +182,7 @@ v4 = st.integers(int(ipaddress.ip_address("10.0.0.1")), int(ipaddress.ip_address
 v6 = st.integers(1, 2**64 - 1).map(lambda number: str(ipaddress.IPv6Address((0x20010DB8 << 96) + number)))
 # What iproute2 would take for a word of its own, but for "dev" before it.
 WORDS = ("up", "down", "br", "a", "master", "type", "dev", "m", "vf", "n")
-devices = st.one_of(st.sampled_from(WORDS), fitting(BRANCH.DEVICE_PATTERN)).filter(
-    lambda name: name not in ("lo", "all", "default")
-)
+devices = st.one_of(st.sampled_from(WORDS), fitting(DEVICE)).filter(lambda name: name not in ("lo", "all", "default"))
 workstations = st.fixed_dictionaries(
     {
         "names": st.lists(devices, min_size=2, max_size=2, unique=True),
@@ -241,7 +239,7 @@ def holds(tree, part):
 def test_nft_has_the_addresses_ports_and_devices_that_are_meant(some):
     for given_values in some:
         name, arguments = workstation(given_values)
-        text = RULES.texts("workstation", name, arguments, "nft", given_values["mac"])["nft"]
+        text = rules.texts("workstation", name, arguments, "nft", given_values["mac"])["nft"]
         show = "nft -f - && nft -j list ruleset && nft list chain netdev bridge_nat uplink"
         listed, chain = apart(show, arguments["uplink"], stdin=text).split("\n", 1)
         listed = json.loads(listed)["nftables"]
@@ -260,7 +258,7 @@ def test_nft_has_the_addresses_ports_and_devices_that_are_meant(some):
         assert holds(listed, {"left": {"meta": {"key": "iifname"}}, "op": "==", "right": name})
         assert holds(listed, {"left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": arguments["port"]})
         name, arguments = gateway(given_values)
-        text = RULES.texts("gateway", name, arguments, "nft")["nft"]
+        text = rules.texts("gateway", name, arguments, "nft")["nft"]
         listed = json.loads(apart("nft -f - && nft -j list ruleset", name, stdin=text))["nftables"]
         assert holds(listed, {"left": {"meta": {"key": "oifname"}}, "op": "==", "right": name})
         assert holds(listed, {"left": {"payload": {"protocol": "tcp", "field": "dport"}}, "right": arguments["port"]})
@@ -272,16 +270,16 @@ def test_nft_has_the_addresses_ports_and_devices_that_are_meant(some):
 @few
 @given(some=SOME)
 def test_at_boot_devices_and_settings_are_the_ones_that_are_meant(some):
-    links, settings_file = f"{HOST.ETC}/links.ip", HOST.SYSCTL
+    links, settings_file = f"{boot.ETC}/links.ip", boot.SYSCTL
     for given_values in some:
         name, arguments = workstation(given_values)
-        text = HOST.files("workstation", name, arguments, {}, given_values["mac"])[links]
+        text = boot.files("workstation", name, arguments, {}, which, given_values["mac"])[links]
         show = 'ip -force -batch - && ip -j link show dev "$2" && ip -j link show dev "$1"'
         bridge, port = map(json.loads, apart(show, arguments["uplink"], name, stdin=text).splitlines())
         assert (bridge[0]["address"], "UP" in bridge[0]["flags"]) == (given_values["mac"], True), text
         assert (port[0].get("master"), "UP" in port[0]["flags"]) == (name, True), text
         name, arguments = gateway(given_values)
-        text = HOST.files("gateway", name, arguments, {})[settings_file]
+        text = boot.files("gateway", name, arguments, {}, which)[settings_file]
         show = (
             'sysctl -q -p /dev/stdin && cd /proc/sys/net/ipv4 && cat ip_forward "conf/$1/"{arp_announce,send_redirects}'
         )
@@ -295,8 +293,8 @@ def test_systemd_takes_the_unit_of_a_branchs_host(tmp_path_factory, some):
     root = tmp_path_factory.mktemp("bridge")
     for number, given_values in enumerate(some):
         for role, made in (("workstation", workstation(given_values)), ("gateway", gateway(given_values))):
-            rules = dict.fromkeys(("rules.nft", "uplink.nft", "rules.iptables", "rules.ebtables"), "")
-            unit = HOST.files(role, *made, rules, given_values["mac"])[HOST.UNIT]
+            files = dict.fromkeys(("rules.nft", "uplink.nft", "rules.iptables", "rules.ebtables"), "")
+            unit = boot.files(role, *made, files, which, given_values["mac"])[boot.UNIT]
             (root / f"{role}-{number}.service").write_text(unit)
     _, words = said("systemd-analyze", "verify", "--man=no", *(str(path) for path in sorted(root.iterdir())))
     wrong = [line for line in words.splitlines() if str(root) in line]

@@ -6,13 +6,12 @@ What no schema can say (two projects on one VLAN, a gateway outside its CIDR) is
 """
 
 import copy
-from collections.abc import Iterable
 from typing import Any
 
 from onepass_lib.core import form
+from onepass_lib.core.parts import END, document, flag, listing, number, one_of, or_null, part, record, text
 from onepass_lib.core.steps import Fault
 
-END = r"$(?!\n)"
 SHORT, LONG = f"(?s)^.{{1,64}}{END}", f"(?s)^.{{1,255}}{END}"
 # Keys that people know from elsewhere.
 ALIASES = {
@@ -42,82 +41,49 @@ QUOTAS = (
 )
 
 
-# The schema, from the inside out. Each part's description says what would be right, and is the remedy of its faults.
+# The schema, from the inside out.
 
-
-def _a(description: str, **constraints: Any) -> dict[str, Any]:
-    return {"description": description, **constraints}
-
-
-def _text(description: str, **constraints: Any) -> dict[str, Any]:
-    return _a(description, type="string", **{"minLength": 1, **constraints})
-
-
-def _number(description: str, lowest: int, highest: int) -> dict[str, Any]:
-    return _a(description, type="integer", minimum=lowest, maximum=highest)
-
-
-def _flag(description: str) -> dict[str, Any]:
-    return _a(description, type="boolean")
-
-
-def _one_of(description: str, *values: Any) -> dict[str, Any]:
-    return _a(description, enum=list(values))
-
-
-def _list(description: str, items: dict, **constraints: Any) -> dict[str, Any]:
-    return _a(description, type="array", items=items, **constraints)
-
-
-def _object(description: str, properties: dict, required: Iterable[str] = ()) -> dict[str, Any]:
-    return _a(description, type="object", properties=properties, required=list(required), additionalProperties=False)
-
-
-def _or_null(part: dict) -> dict[str, Any]:
-    return {**_a(part["description"]), "if": {"type": "null"}, "else": part}
-
-
-VLAN = _number("a VLAN id, 1 to 4094, a plain decimal number without quotes", 1, 4094)
-RANGE = _text("ids in quotes: '4000-4094'", pattern=f"^[0-9]{{1,4}}-[0-9]{{1,4}}{END}")
-ADDRESS = _text("an IP address")
-NAME = _text("a name of up to 255 characters", pattern=LONG)
-POOL = _text(
+VLAN = number("a VLAN id, 1 to 4094, a plain decimal number without quotes", 1, 4094)
+RANGE = text("ids in quotes: '4000-4094'", pattern=f"^[0-9]{{1,4}}-[0-9]{{1,4}}{END}")
+ADDRESS = text("an IP address")
+NAME = text("a name of up to 255 characters", pattern=LONG)
+POOL = text(
     "the first and the last address: 10.0.12.10-10.0.12.99", pattern=rf"^[0-9A-Fa-f:.]+ *- *[0-9A-Fa-f:.]+{END}"
 )
 
-ROUTER = _object(
+ROUTER = record(
     "a router whose interface is the gateway",
     {
-        "name": _text("the router's name, default <project>-router", pattern=LONG),
-        "external": _text("the external network that it leads to, by name; without it it leads nowhere"),
+        "name": text("the router's name, default <project>-router", pattern=LONG),
+        "external": text("the external network that it leads to, by name; without it it leads nowhere"),
     },
 )
-QUOTA = _object(
-    "the project's quota in Neutron", {name: _number("how many, -1: no limit", -1, 2**31 - 1) for name in QUOTAS}
+QUOTA = record(
+    "the project's quota in Neutron", {name: number("how many, -1: no limit", -1, 2**31 - 1) for name in QUOTAS}
 )
 
 # What stands above the projects as a default, or in a project's row.
 EITHER = {
-    "physical_network": _text("the physical network that carries the VLANs, such as physnet1", pattern=SHORT),
-    "dns_nameservers": _list("up to five addresses, in the order in which they are asked", ADDRESS),
-    "dhcp": _flag("whether Neutron serves DHCP, default true"),
-    "mtu": _number("bytes, 68 to 65535, default the physical network's", 68, 65535),
-    "on_drift": _one_of(
+    "physical_network": text("the physical network that carries the VLANs, such as physnet1", pattern=SHORT),
+    "dns_nameservers": listing("up to five addresses, in the order in which they are asked", ADDRESS),
+    "dhcp": flag("whether Neutron serves DHCP, default true"),
+    "mtu": number("bytes, 68 to 65535, default the physical network's", 68, 65535),
+    "on_drift": one_of(
         "refuse (default), or move: the VLAN id of a living network is changed in place", "refuse", "move"
     ),
-    "adopt": _flag("true takes over, and renames, the project's network that has the VLAN already, default false"),
+    "adopt": flag("true takes over, and renames, the project's network that has the VLAN already, default false"),
 }
 
-ROW = _object(
+ROW = record(
     "a project's row",
     {
         **EITHER,
         "vlan": VLAN,
-        "cidr": _text("the subnet with its prefix: 10.0.12.0/24"),
-        "network": _text("the network's name, default <project>-net", pattern=LONG),
-        "gateway": _or_null(_text("the gateway's address, default the first of the CIDR; null for none")),
-        "pools": _list("list of address ranges: [10.0.12.10-10.0.12.99]", POOL, minItems=1),
-        "ipv6": _one_of(
+        "cidr": text("the subnet with its prefix: 10.0.12.0/24"),
+        "network": text("the network's name, default <project>-net", pattern=LONG),
+        "gateway": or_null(text("the gateway's address, default the first of the CIDR; null for none")),
+        "pools": listing("list of address ranges: [10.0.12.10-10.0.12.99]", POOL, minItems=1),
+        "ipv6": one_of(
             "slaac, dhcpv6-stateless or dhcpv6-stateful: how guests get their IPv6 addresses; without it Neutron tells "
             "them nothing",
             "slaac",
@@ -126,43 +92,43 @@ ROW = _object(
         ),
         "router": ROUTER,
         "quota": QUOTA,
-        "share_with": _list("projects that may use the network, by name; '*' for all", NAME, uniqueItems=True),
+        "share_with": listing("projects that may use the network, by name; '*' for all", NAME, uniqueItems=True),
     },
     required=("vlan", "cidr"),
 )
 
-TABLE = _object(
+TABLE = record(
     "the table of projects",
     {
         **EITHER,
-        "cloud": _text("the cloud's name in clouds.yaml"),
-        "clouds_yaml": _text(
+        "cloud": text("the cloud's name in clouds.yaml"),
+        "clouds_yaml": text(
             "path of clouds.yaml, default /etc/openstack/clouds.yaml", pattern=rf"^/[^\x00-\x1f\x7f]*{END}"
         ),
-        "minion": _text(
+        "minion": text(
             "the id of the minion that talks to the cloud, default the master itself", pattern=rf"^[A-Za-z0-9._-]+{END}"
         ),
-        "domain": _text("the projects' domain, by name or id, default that of the login's project"),
-        "overlap": _one_of("deny (default), warn of, or allow CIDRs that overlap", "deny", "warn", "allow"),
-        "reserved": _list(
+        "domain": text("the projects' domain, by name or id, default that of the login's project"),
+        "overlap": one_of("deny (default), warn of, or allow CIDRs that overlap", "deny", "warn", "allow"),
+        "reserved": listing(
             "VLAN ids that no project may have: [1, '4000-4094']",
             {"if": {"type": "string"}, "then": RANGE, "else": VLAN},
         ),
-        "allow_vlan_1": _flag("true allows VLAN 1, the switches' default, default false"),
-        "create_projects": _flag("false: a project has to be there already, default true"),
-        "rollback": _flag("true: a run that fails, not only by a refusal, removes what it has created, default false"),
-        "projects": _a(
+        "allow_vlan_1": flag("true allows VLAN 1, the switches' default, default false"),
+        "create_projects": flag("false: a project has to be there already, default true"),
+        "rollback": flag("true: a run that fails, not only by a refusal, removes what it has created, default false"),
+        "projects": part(
             "the projects, by name",
             type="object",
             additionalProperties=ROW,
             minProperties=1,
-            propertyNames=_a("a name of 1 to 64 characters", pattern=SHORT),
+            propertyNames=part("a name of 1 to 64 characters", pattern=SHORT),
         ),
     },
     required=("cloud", "projects"),
 )
 
-SCHEMA = {"$schema": "https://json-schema.org/draft/2020-12/schema", "title": "openstack", **TABLE}
+SCHEMA = document("openstack", TABLE)
 
 
 def schema() -> dict[str, Any]:

@@ -1,23 +1,22 @@
 """
 libvirt's XML of a network with names: made, read to a normal form, changed without losing what others put there.
 
-.. versionadded:: 0.1.0
-
-Pure. A network is what :py:func:`dnsmasq_model.complete` answers; the forwarders are not in the XML but in a file that
-it names (:py:mod:`dnsmasq_texts`)::
-
-    salt-call --local -m . dnsmasq_xml.read '<network><name>lab</name></network>'
+A network is what ``desired.complete`` answers; the forwarders are not in the XML but in a file that it names
+(``texts``).
 """
 
 import hashlib
 import ipaddress
 import json
 import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from typing import Any
+
+from onepass_lib.dnsmasq.desired import MARK
 
 FILES = "/var/lib/libvirt/dnsmasq"
 METADATA = "urn:onepass:dnsmasq_fwd"
 DNSMASQ = "http://libvirt.org/schemas/network/dnsmasq/1.0"
-MARK = "onepass.test"
 SECONDS = {"seconds": 1, "minutes": 60, "hours": 3600, "days": 86400}
 DEFAULT_LEASE = 3600
 
@@ -25,29 +24,12 @@ ET.register_namespace("dnsmasq", DNSMASQ)
 ET.register_namespace("onepass", METADATA)
 
 
-def __virtual__():
-    return "dnsmasq_xml"
-
-
 def servers_file(name: str) -> str:
-    """
-    Where a libvirt network's forwarders are: in the one directory that its dnsmasq may read under AppArmor too.
-
-    name
-        The network's name.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . dnsmasq_xml.servers_file lab
-
-    .. versionadded:: 0.1.0
-    """
+    """Where a libvirt network's forwarders are: in the one directory that its dnsmasq may read under AppArmor too."""
     return f"{FILES}/{name}.servers"
 
 
-def frame(network: dict) -> dict:
+def frame(network: dict) -> dict[str, Any]:
     """
     What of a libvirt network can only be changed by its restart, in normal form.
 
@@ -56,14 +38,6 @@ def frame(network: dict) -> dict:
 
     Returns:
         ``address``, ``bridge``, ``dns``, ``domain``, ``forward``, ``local_only``, ``local_reverse`` and ``options``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . sys.doc dnsmasq_xml.frame
-
-    .. versionadded:: 0.1.0
     """
     return {
         "address": network["address"],
@@ -77,7 +51,7 @@ def frame(network: dict) -> dict:
     }
 
 
-def entries(network: dict) -> dict:
+def entries(network: dict) -> dict[str, Any]:
     """
     What of a libvirt network can be changed while it runs, in normal form.
 
@@ -87,14 +61,6 @@ def entries(network: dict) -> dict:
     Returns:
         ``names`` (name to a list of addresses), ``reservations`` (MAC to ``[name, address]``) and ``ranges`` (list of
         ``[start, end, seconds]``).
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . sys.doc dnsmasq_xml.entries
-
-    .. versionadded:: 0.1.0
     """
     dhcp, hosts = network["dhcp"], network["hosts"]
     return {
@@ -104,7 +70,7 @@ def entries(network: dict) -> dict:
     }
 
 
-def read(xml: str) -> dict:
+def read(xml: str) -> dict[str, Any]:
     """
     A libvirt network's XML in the same normal form.
 
@@ -112,17 +78,9 @@ def read(xml: str) -> dict:
         What libvirt answered, of the running network or of its definition.
 
     Returns:
-        ``frame`` (as :py:func:`frame`, with ``forwarders`` if the XML itself has some), ``entries`` (as
-        :py:func:`entries`), ``own`` (the names that a state of ours put there), ``bridge`` and ``addresses`` (all of
+        ``frame`` (as ``frame``, with ``forwarders`` if the XML itself has some), ``entries`` (as
+        ``entries``), ``own`` (the names that a state of ours put there), ``bridge`` and ``addresses`` (all of
         IPv4). What is of IPv6 is not read.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . dnsmasq_xml.read '<network><name>lab</name></network>'
-
-    .. versionadded:: 0.1.0
     """
     root = ET.fromstring(xml)
     domain, address, dns = root.find("domain"), _own_ip(root), root.find("dns")
@@ -158,14 +116,6 @@ def xml(network: dict, existing: str | None = None) -> str:
         A complete network.
     existing
         The definition to change. Default: a new one, with the spanning tree protocol off.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . sys.doc dnsmasq_xml.xml
-
-    .. versionadded:: 0.1.0
     """
     root = ET.fromstring(existing) if existing else _blank(network)
     had = read(existing)["own"] if existing else []
@@ -190,19 +140,11 @@ def host_xml(kind: str, *values: str) -> str:
         address) or ``ranges`` (start, end, seconds).
     values
         The entry's values.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . dnsmasq_xml.host_xml names 192.168.150.20 web
-
-    .. versionadded:: 0.1.0
     """
     return ET.tostring(ELEMENTS[kind](*values), encoding="unicode")
 
 
-def names_of(xml: str, address: str) -> list:
+def names_of(xml: str, address: str) -> list[str | None]:
     """
     The names that an address has in a libvirt network: they are one element, and change together.
 
@@ -210,14 +152,6 @@ def names_of(xml: str, address: str) -> list:
         What libvirt answered, of the running network or of its definition.
     address
         The address.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . dnsmasq_xml.names_of '<network><name>lab</name></network>' 192.168.150.20
-
-    .. versionadded:: 0.1.0
     """
     hosts = [each for each in ET.fromstring(xml).findall("dns/host") if each.get("ip") == address]
     return [name.text for host in hosts for name in host.findall("hostname")]
@@ -229,14 +163,6 @@ def place(xml: str) -> int:
 
     xml
         What libvirt answered, of the running network or of its definition.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . dnsmasq_xml.place '<network><ip address="192.168.150.1" prefix="24"/></network>'
-
-    .. versionadded:: 0.1.0
     """
     return [_is_ipv4(each) for each in ET.fromstring(xml).findall("ip")].index(True)
 
@@ -254,17 +180,17 @@ def _blank(network: dict) -> ET.Element:
     return root
 
 
-def _is_ipv4(element: ET.Element) -> bool:
+def _is_ipv4(element: Any) -> bool:
     return element.get("family", "ipv4") == "ipv4"
 
 
-def _own_ip(root: ET.Element):
+def _own_ip(root: Any) -> Any:
     return next(filter(_is_ipv4, root.findall("ip")), None)
 
 
-def _names(root: ET.Element) -> dict:
+def _names(root: Any) -> dict[str, Any]:
     """Name to its IPv4 addresses."""
-    found = {}
+    found: dict[str, list] = {}
     for host in root.findall("dns/host"):
         if ":" not in host.get("ip"):
             for name in host.findall("hostname"):
@@ -272,37 +198,39 @@ def _names(root: ET.Element) -> dict:
     return {name: sorted(addresses) for name, addresses in found.items()}
 
 
-def _interface(element: ET.Element) -> str:
+def _interface(element: Any) -> str:
     length = element.get("prefix") or ipaddress.ip_network(f"0.0.0.0/{element.get('netmask')}").prefixlen
     return f"{element.get('address')}/{length}"
 
 
-def _reservation(element: ET.Element) -> tuple:
+def _reservation(element: Any) -> tuple[str, list]:
     """By its MAC or, as others' may have none, by its name."""
     return (element.get("mac") or element.get("name")).lower(), [element.get("name"), element.get("ip")]
 
 
-def _range(element: ET.Element) -> list:
+def _range(element: Any) -> list:
     lease = element.find("lease")
     seconds = int(lease.get("expiry")) * SECONDS[lease.get("unit", "minutes")] if lease is not None else DEFAULT_LEASE
     return [element.get("start"), element.get("end"), seconds]
 
 
-def _put(root: ET.Element, tag: str, attributes: dict | None) -> None:
+def _put(root: Any, tag: str, attributes: dict | None) -> None:
     """Set attributes of a part, made if it is missing; ``None`` removes the part."""
     found = root.find(tag)
     if attributes is None:
-        return root.remove(found) if found is not None else None
+        if found is not None:
+            root.remove(found)
+        return
     if found is not None and tag == "forward" and found.get("mode", "nat") != attributes["mode"]:
         root.remove(found)
         found = None
     if found is None:
         found = ET.SubElement(root, tag)
-    return found.attrib.update(attributes)
+    found.attrib.update(attributes)
 
 
-def _put_names(root: ET.Element, network: dict, had: list) -> None:
-    dns = root.find("dns")
+def _put_names(root: Any, network: dict, had: list) -> None:
+    dns: Any = root.find("dns")
     dns = ET.SubElement(root, "dns") if dns is None else dns
     dns.attrib.pop("enable", None)
     for each in dns.findall("forwarder"):
@@ -322,15 +250,15 @@ def _put_names(root: ET.Element, network: dict, had: list) -> None:
             dns.remove(host)
 
 
-def _put_address(root: ET.Element, network: dict, had: list) -> None:
-    address = _own_ip(root)
+def _put_address(root: Any, network: dict, had: list) -> None:
+    address: Any = _own_ip(root)
     address = ET.SubElement(root, "ip") if address is None else address
     address.attrib.pop("prefix", None)
     address.attrib.pop("localPtr", None)
     address.attrib.update(address=network["gateway"], netmask=network["netmask"])
     if frame(network)["local_reverse"]:
         address.set("localPtr", "yes")
-    dhcp = address.find("dhcp")
+    dhcp: Any = address.find("dhcp")
     if dhcp is None and network["dhcp"]:
         dhcp = ET.SubElement(address, "dhcp")
     if dhcp is not None and not network["dhcp"]:
@@ -347,7 +275,7 @@ def _put_address(root: ET.Element, network: dict, had: list) -> None:
     dhcp.extend(_reservation_element(mac, *each) for mac, each in macs.items())
 
 
-def _put_options(root: ET.Element, options: list) -> None:
+def _put_options(root: Any, options: list) -> None:
     for each in root.findall(f"{{{DNSMASQ}}}options"):
         root.remove(each)
     holder = ET.SubElement(root, f"{{{DNSMASQ}}}options")
@@ -355,7 +283,7 @@ def _put_options(root: ET.Element, options: list) -> None:
         ET.SubElement(holder, f"{{{DNSMASQ}}}option", value=option)
 
 
-def _put_metadata(root: ET.Element, names: list) -> None:
+def _put_metadata(root: Any, names: list) -> None:
     holder = root.find("metadata")
     if holder is None:
         holder = ET.Element("metadata")
@@ -385,4 +313,8 @@ def _range_element(start: str, end: str, seconds: int) -> ET.Element:
     return element
 
 
-ELEMENTS = {"names": _name_element, "reservations": _reservation_element, "ranges": _range_element}
+ELEMENTS: dict[str, Callable[..., Any]] = {
+    "names": _name_element,
+    "reservations": _reservation_element,
+    "ranges": _range_element,
+}

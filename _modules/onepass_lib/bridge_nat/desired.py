@@ -1,31 +1,31 @@
 """
-The rules of the branch trick as texts: for nft, and for ebtables and iptables where nft cannot; and in words.
+The rules of the branch trick as texts: for nft, and for ebtables and iptables where nft cannot; and a gateway's
+settings and neighbours.
 
-.. versionadded:: 0.1.0
-
-Pure functions of their arguments: nothing is read, nothing is loaded. On a workstation three things have to happen to a
-packet for the host's port of a VM's address: ARP for the address is answered with the VM's MAC though the VM be down,
-the frame is pulled out of the bridge, and its destination becomes the host. On the gateway both directions are
-translated. All of it lives in tables and chains called ``bridge_nat``; nobody else's are written to. To see them::
-
-    salt-call --local -m . --pillar-root pillar --id ws017.rosario bridge_nat.explain
+On a workstation three things have to happen to a packet for the host's port of a VM's address: ARP for the address is
+answered with the VM's MAC though the VM be down, the frame is pulled out of the bridge, and its destination becomes the
+host. On the gateway both directions are translated. All of it lives in tables and chains called ``bridge_nat``; nobody
+else's are written to.
 """
 
 import hashlib
+import ipaddress
+from collections.abc import Iterable
 
 NAME = "bridge_nat"
 FAMILIES = ("netdev", "bridge", "ip", "ip6")
+XT = ("iptables", "ip6tables", "ebtables")  # in this order, so that a frame that is pulled out finds its redirect
+HOOKS = {"workstation": "PREROUTING", "gateway": "POSTROUTING"}
 LINK_LOCAL = "169.254.0.0/16"
 LINK_LOCAL6 = "fe80::1"
 ASKED, SCRATCH = "@nh,192,32", "@nh,144,32"  # of an ARP request: arp daddr ip, and four bytes of arp daddr ether
 REMEMBERED = "30d"  # how long the address of an answered request or of a login stays in its set
+OURS = "169"  # the routing protocol number that marks neighbour entries as ours
+# Program to text.
+Rules = dict[str, str]
 
 
-def __virtual__():
-    return "bridge_nat_rules"
-
-
-def texts(role: str, name: str, arguments: dict, way: str, mac: str | None = None) -> dict:
+def texts(role: str, name: str, arguments: dict, way: str, mac: str | None = None) -> Rules:
     """
     The wanted rules, as the programs take them.
 
@@ -34,7 +34,7 @@ def texts(role: str, name: str, arguments: dict, way: str, mac: str | None = Non
     name
         The bridge, or the gateway's device towards the branch.
     arguments
-        Those of the state, with defaults filled in: see :py:func:`branch_pillar.node`.
+        Those of the state, with defaults filled in: see the states of ``bridge_nat``.
     way
         ``nft`` or ``ebtables``.
     mac
@@ -43,15 +43,6 @@ def texts(role: str, name: str, arguments: dict, way: str, mac: str | None = Non
     Returns:
         Program to text: ``nft``; or ``ebtables``, ``iptables`` and ``ip6tables``, without those that have no rules.
         What a chain holds, without the jump to it.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . bridge_nat_rules.texts gateway eth0 '{link_local: 169.254.0.1, public: 192.0.2.30,
-            network: 10.20.30.0/24, network6: null, port: 22}' nft
-
-    .. versionadded:: 0.1.0
     """
     made = {
         ("workstation", "nft"): lambda: {"nft": _workstation_nft(name, arguments, mac)},
@@ -62,93 +53,63 @@ def texts(role: str, name: str, arguments: dict, way: str, mac: str | None = Non
     return {program: text for program, text in made.items() if text}
 
 
-def digest(wanted: dict) -> str:
+def digest(wanted: Rules) -> str:
     """
     A hash of texts, by which their normal form is found again.
 
     wanted
-        What :py:func:`texts` answered.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . bridge_nat_rules.digest '{nft: ""}'
-
-    .. versionadded:: 0.1.0
+        What ``texts`` answered.
     """
     return hashlib.sha256("\0".join(f"{program}\0{wanted[program]}" for program in sorted(wanted)).encode()).hexdigest()
 
 
-def words(role: str, name: str, arguments: dict) -> list:
+def with_jumps(wanted: Rules, role: str) -> Rules:
+    """The same with the jump to each chain of ours."""
+    return {
+        program: text if program == "nft" else f"-A {HOOKS[role]} -j {NAME}\n{text}" for program, text in wanted.items()
+    }
+
+
+def emptied(families: Iterable[str]) -> str:
+    """A table is there, thus can be deleted, thus can be made anew: all in the transaction of what follows."""
+    return "".join(f"table {family} {NAME}\ndelete table {family} {NAME}\n" for family in families)
+
+
+def sysctls(lan: str, six: bool = False) -> dict[str, str]:
     """
-    What the rules do, a sentence each.
+    Kernel settings of a gateway: it forwards, names its branch address in ARP, and tells hosts of no shorter way.
 
-    role, name, arguments
-        As for :py:func:`texts`.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . bridge_nat_rules.words gateway eth0 '{link_local: 169.254.0.1, public: 192.0.2.30,
-            network: 10.20.30.0/24, network6: null, port: 22}'
-
-    .. versionadded:: 0.1.0
+    lan
+        The gateway's device towards the branch.
+    six
+        Whether the branch has IPv6. Default ``False``.
     """
-    port = arguments["port"]
-    if role == "gateway":
-        seen = f"comes to the host from {arguments['link_local']}, the only kind of address that a host can answer to"
-        known = [
-            f"{address} has the MAC {mac}: nobody is asked, for nobody answers while the VM is down."
-            for address, mac in (arguments.get("neighbours") or {}).items()
-        ]
-        return known + [
-            f"A connection through {name} to port {port} of {arguments['network']} {seen}.",
-            f"What a host sends to anywhere but {name} leaves with {arguments['public']}: headquarters has no route to "
-            f"{LINK_LOCAL}.",
-            f"What would still leave with an address of {LINK_LOCAL} is dropped: it began before the rules did.",
-        ]
-    told = []
-    for vm in arguments["vms"]:
-        told += [
-            f"ARP for {vm['ip']} that arrives on {arguments['uplink']} is answered with {vm['mac']}, also while "
-            f"{vm['name']} is down.",
-            f"A frame from {arguments['uplink']} for port {port} of {vm['ip']} is pulled out of the bridge {name}, and "
-            f"the host ({arguments['link_local']}) answers in place of {vm['name']}; all other ports are the VM's.",
-        ]
-    return told
+    return {
+        "net.ipv4.ip_forward": "1",
+        f"net.ipv4.conf.{lan.replace('.', '/')}.arp_announce": "2",
+        "net.ipv4.conf.all.send_redirects": "0",
+        f"net.ipv4.conf.{lan.replace('.', '/')}.send_redirects": "0",
+        **({"net.ipv6.conf.all.forwarding": "1"} if six else {}),
+    }
 
 
-def blog(role: str, name: str, arguments: dict) -> list:
+def neighbours(name: str, wanted: dict[str, str]) -> list[dict[str, str]]:
     """
-    The loose commands of 2013 that did the same, for comparison; not executed by anybody.
+    A gateway's permanent neighbour entries, as ``ip -j`` has them, with the mark that they are ours.
 
-    role, name, arguments
-        As for :py:func:`texts`.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . bridge_nat_rules.blog gateway eth0 '{link_local: 169.254.0.1, public: 192.0.2.30,
-            network: 10.20.30.0/24, network6: null, port: 22}'
-
-    .. versionadded:: 0.1.0
+    name
+        The gateway's device towards the branch.
+    wanted
+        IPv6 address to MAC.
     """
-    port = arguments["port"]
-    if role == "gateway":
-        to_host = f"-o {name} -d {arguments['network']} -p tcp --dport {port} -j SNAT --to {arguments['link_local']}"
-        from_host = f"! -o {name} -s {LINK_LOCAL} -j SNAT --to {arguments['public']}"
-        return [f"iptables -t nat -A POSTROUTING {rest}" for rest in (to_host, from_host)]
-    told = []
-    for vm in arguments["vms"]:
-        arp = f"-p arp --arp-opcode Request --arp-ip-dst {vm['ip']} -j arpreply --arpreply-mac {vm['mac']}"
-        told += [
-            f"ebtables -t nat -A PREROUTING {arp}",
-            f"iptables -t nat -A PREROUTING -i {name} -p tcp -d {vm['ip']} --dport {port} -j REDIRECT",
-        ]
-    return told
+    said = {str(ipaddress.ip_address(address)): mac.lower() for address, mac in wanted.items()}
+    return [{"dst": address, "lladdr": mac, "dev": name, "protocol": OURS} for address, mac in said.items()]
+
+
+def neighbour_words(entry: dict[str, str]) -> list[str]:
+    """The command that makes a neighbour entry."""
+    words = ["ip", "neighbour", "replace", entry["dst"], "lladdr", entry["lladdr"], "dev", entry["dev"]]
+    return [*words, "nud", "permanent", *(["protocol", entry["protocol"]] if "protocol" in entry else [])]
 
 
 # nft
@@ -162,7 +123,7 @@ def _chain(name: str, *lines: str) -> str:
     return f"\tchain {name} {{\n" + "".join(f"\t\t{line}\n" for line in lines) + "\t}"
 
 
-def _set(kind: str, name: str, type_: str, elements: list) -> str:
+def _set(kind: str, name: str, type_: str, elements: list[str]) -> str:
     return f"\t{kind} {name} {{\n\t\ttype {type_}\n\t\telements = {{ {', '.join(elements)} }}\n\t}}"
 
 
@@ -171,7 +132,7 @@ def _memory(name: str, type_: str) -> str:
     return f"\tset {name} {{\n\t\ttype {type_}\n\t\tflags dynamic,timeout\n\t\ttimeout {REMEMBERED}\n\t}}"
 
 
-def _workstation_nft(bridge: str, arguments: dict, mac: str) -> str:
+def _workstation_nft(bridge: str, arguments: dict, mac: str | None) -> str:
     vms, uplink, port = arguments["vms"], arguments["uplink"], arguments["port"]
     with6 = [vm["ip6"] for vm in vms if vm.get("ip6")]
     ips = _set("set", "vms", "ipv4_addr", [vm["ip"] for vm in vms])
@@ -197,7 +158,7 @@ def _redirect(bridge: str, field: str, vms: str, port: int) -> str:
     return _chain("pre", "type nat hook prerouting priority dstnat - 5; policy accept;", rule)
 
 
-def _responder(uplink: str, vms: list, ips: str) -> str:
+def _responder(uplink: str, vms: list[dict], ips: str) -> str:
     """The request is turned round in place; the asked address waits where the answer will have the asker's MAC.
 
     ``fwd to iif``, never to the device's name: that would be frozen as an index, and lost when the device is made anew.
@@ -253,13 +214,15 @@ def _gateway_nft(lan: str, arguments: dict) -> str:
 # ebtables and iptables: one chain of our own in each nat table
 
 
-def _own_chain(policy: str, rules: list) -> str:
+def _own_chain(policy: str, rules: list[str]) -> str:
     return "".join(f"{line}\n" for line in ["*nat", f":{NAME} {policy}", *rules, "COMMIT"]) if rules else ""
 
 
-def _workstation_ebtables(bridge: str, arguments: dict) -> dict:
+def _workstation_ebtables(bridge: str, arguments: dict) -> Rules:
     uplink, port, vms = arguments["uplink"], arguments["port"], arguments["vms"]
-    frames, packets, packets6 = [], [], []
+    frames: list[str] = []
+    packets: list[str] = []
+    packets6: list[str] = []
     to_host = f"--dport {port} -j REDIRECT"
     for vm in vms:
         arp = f"-p ARP --arp-op Request --arp-ip-dst {vm['ip']} -j arpreply --arpreply-mac {vm['mac']}"
@@ -277,7 +240,7 @@ def _workstation_ebtables(bridge: str, arguments: dict) -> dict:
     }
 
 
-def _gateway_iptables(lan: str, arguments: dict) -> dict:
+def _gateway_iptables(lan: str, arguments: dict) -> Rules:
     to_host = f"-A {NAME} -o {lan} -p tcp -m tcp --dport {arguments['port']}"
     rules = [
         f"{to_host} -d {arguments['network']} -j SNAT --to-source {arguments['link_local']}",

@@ -1,12 +1,7 @@
 """
 The files that a network with names becomes: forwarders, dnsmasq's configuration, names, NAT, the unit. Texts only.
 
-.. versionadded:: 0.1.0
-
-Nothing here asks the world. All functions take a network as :py:func:`dnsmasq_model.complete` answers it. To see what
-a network becomes::
-
-    salt-call --local -m . dnsmasq_fwd.render '{name: lab, domain: lab.example, address: 192.168.150.1/24}'
+All functions take a network as ``desired.complete`` answers it.
 
 A file that dnsmasq reads again at SIGHUP says in itself which generation it is: a nameserver of loopback that is asked
 for ``onepass.test`` only, its address made from the contents. What dnsmasq answers to ``servers.bind`` tells then
@@ -15,13 +10,10 @@ whether the running one has read the file: no memory is kept, an interrupted cha
 
 import hashlib
 
+from onepass_lib.dnsmasq.desired import MARK
+
 FILES = "/etc/onepass/dnsmasq_fwd"
 UNITS = "/etc/systemd/system"
-MARK = "onepass.test"
-
-
-def __virtual__():
-    return "dnsmasq_texts"
 
 
 # Forwarders, for both backends
@@ -35,14 +27,6 @@ def servers(network: dict, *beside: str) -> str:
         A complete network.
     beside
         Texts that dnsmasq reads again at the same time; they are part of the generation.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . dnsmasq_texts.servers '{forwarders: [{address: 9.9.9.9, port: 53, domain: null}]}'
-
-    .. versionadded:: 0.1.0
     """
     lines = [f"server={_upstream(each)}\n" for each in network["forwarders"]]
     text = "# Written by Onepass: changes are lost.\n" + "".join(lines)
@@ -50,59 +34,20 @@ def servers(network: dict, *beside: str) -> str:
 
 
 def mark(text: str) -> str:
-    """
-    The address of loopback that stands for a text, as dnsmasq shows a nameserver: ``127.93.12.7#40112``.
-
-    text
-        Any text.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . dnsmasq_texts.mark text='server=9.9.9.9'
-
-    .. versionadded:: 0.1.0
-    """
+    """The address of loopback that stands for a text, as dnsmasq shows a nameserver: ``127.93.12.7#40112``."""
     digest = hashlib.sha256(text.encode()).digest()
     port = 1024 + int.from_bytes(digest[3:7], "big") % 64000
     return f"127.{digest[0]}.{digest[1]}.{1 + digest[2] % 254}#{port}"
 
 
 def marked(text: str | None) -> str | None:
-    """
-    The mark in a file of forwarders, or ``None``.
-
-    text
-        The file's text; ``None`` if there is no file.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . dnsmasq_texts.marked text='server=/onepass.test/127.1.2.3#5000'
-
-    .. versionadded:: 0.1.0
-    """
+    """The mark in a file of forwarders, or ``None``."""
     begin = f"server=/{MARK}/"
     return next((line.removeprefix(begin) for line in (text or "").splitlines() if line.startswith(begin)), None)
 
 
-def forwarders(text: str | None) -> list:
-    """
-    What a file of forwarders says, as lines: ``10.0.0.53#5353 for bank.example``; without the mark.
-
-    text
-        The file's text; ``None`` if there is no file.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . dnsmasq_texts.forwarders text='server=/bank.example/10.0.0.53#5353'
-
-    .. versionadded:: 0.1.0
-    """
+def forwarders(text: str | None) -> list[str]:
+    """What a file of forwarders says, as lines: ``10.0.0.53#5353 for bank.example``; without the mark."""
     found = []
     for line in (text or "").splitlines():
         if line.startswith("server=") and MARK not in line:
@@ -120,56 +65,17 @@ def _upstream(forwarder: dict) -> str:
 
 
 def place(name: str) -> str:
-    """
-    Where the stand-alone backend's files are.
-
-    name
-        The network's name.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . dnsmasq_texts.place lab
-
-    .. versionadded:: 0.1.0
-    """
+    """Where the stand-alone backend's files are."""
     return f"{FILES}/{name}"
 
 
 def unit_name(name: str) -> str:
-    """
-    The systemd unit of a stand-alone network.
-
-    name
-        The network's name.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . dnsmasq_texts.unit_name lab
-
-    .. versionadded:: 0.1.0
-    """
+    """The systemd unit of a stand-alone network."""
     return f"onepass-dnsmasq-{name}.service"
 
 
-def files(network: dict) -> dict:
-    """
-    All files of a stand-alone network: path to text. The unit alone brings back bridge, NAT and dnsmasq at boot.
-
-    network
-        A complete network with its ``bridge``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . sys.doc dnsmasq_texts.files
-
-    .. versionadded:: 0.1.0
-    """
+def files(network: dict) -> dict[str, str]:
+    """All files of a stand-alone network: path to text. The unit alone brings back bridge, NAT and dnsmasq at boot."""
     root, hosts = place(network["name"]), network["hosts"].items()
     names = "".join(f"{host['address']} {name}\n" for name, host in hosts)
     reservations = "".join(f"{host['mac']},{host['address']},{name}\n" for name, host in hosts if host["mac"])
@@ -189,34 +95,13 @@ def config_mark(text: str | None) -> str | None:
 
     text
         The configuration's text; ``None`` if there is no file.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . dnsmasq_texts.config_mark text='txt-record=onepass.test,0c9f'
-
-    .. versionadded:: 0.1.0
     """
     begin = f"txt-record={MARK},"
     return next((line.removeprefix(begin) for line in (text or "").splitlines() if line.startswith(begin)), None)
 
 
 def nat(network: dict) -> str:
-    """
-    The table that translates what guests send to other networks.
-
-    network
-        A complete network with its ``bridge``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . sys.doc dnsmasq_texts.nat
-
-    .. versionadded:: 0.1.0
-    """
+    """The table that translates what guests send to other networks."""
     subnet = network["network"]
     outside = f"ip daddr != {{ {subnet}, 224.0.0.0/24, 255.255.255.255 }}"
     rules = f"\t\tip saddr {subnet} {outside} masquerade\n"
@@ -225,38 +110,12 @@ def nat(network: dict) -> str:
 
 
 def table(name: str) -> str:
-    """
-    The nft table of a stand-alone network.
-
-    name
-        The network's name.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . dnsmasq_texts.table lab
-
-    .. versionadded:: 0.1.0
-    """
+    """The nft table of a stand-alone network."""
     return f"dnsmasq_fwd_{name}"
 
 
-def commands(network: dict) -> list:
-    """
-    What makes the bridge, its address, and the way out: argument lists, each harmless when it was done before.
-
-    network
-        A complete network with its ``bridge``.
-
-    CLI Example:
-
-    .. code-block:: bash
-
-        salt-call --local -m . sys.doc dnsmasq_texts.commands
-
-    .. versionadded:: 0.1.0
-    """
+def commands(network: dict) -> list[list[str]]:
+    """What makes the bridge, its address, and the way out: argument lists, each harmless when it was done before."""
     bridge, name = network["bridge"], table(network["name"])
     out = [
         ["sysctl", "-q", "-w", "net.ipv4.ip_forward=1"],
@@ -303,7 +162,7 @@ def _config(network: dict, root: str) -> str:
 
 
 def _unit(network: dict, root: str) -> str:
-    def run(words):
+    def run(words: list[str]) -> str:
         may_fail = "-" if words[1:3] == ["link", "add"] else ""
         return f"ExecStartPre={may_fail}{' '.join(words)}\n"
 
