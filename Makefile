@@ -104,6 +104,7 @@ bench bench-start: environments .venv/bench/done .venv/openstack/done .venv/3008
 	.venv/3008/bin/python tests/bench/branches.py $(ONCE)
 	.venv/3008/bin/python tests/bench/names.py $(ONCE)
 	.venv/3008/bin/python tests/bench/clones.py $(ONCE)
+	.venv/3008/bin/python tests/bench/ds389.py $(ONCE)
 	.venv/3008/bin/python tests/bench/vlans.py $(ONCE) $(if $(ONCE),--without-peer)
 	.venv/3008/bin/python tests/bench/scale.py $(if $(ONCE),--minions 10)
 

@@ -32,6 +32,11 @@ try:
     import ldap3
     from ldap3.core.exceptions import LDAPCertificateError, LDAPException, LDAPExceptionError, LDAPOperationResult
 
+    class Found(ldap3.Server):
+        """A server whose name was looked up already, and is not looked up again."""
+
+        address_info = ()
+
     HAS_LDAP3 = True
 except ImportError:
     HAS_LDAP3 = False
@@ -172,9 +177,7 @@ def session(server, login, timeout=5):
     where, deadline = address(server), time.monotonic() + timeout
     if "ca_file" in login:
         _refuse_unreadable(login["ca_file"])
-    if where["port"] and (fault := __salt__["ds_probe.name_fault"](where["host"], where["port"], timeout)):
-        raise Silence(f"{server} does not run, or takes no connection: {fault}", "refused")
-    connection = _connection(where, login, timeout)
+    connection = _connection(_place(server, where, login, timeout), login, timeout)
     watch = threading.Timer(max(0, deadline - time.monotonic()), _cut, [connection])
     watch.daemon = True
     watch.start()
@@ -225,17 +228,24 @@ def _refuse_unreadable(file):
         raise Silence(f"{file}, the login's ca_file, is no file of certificates: {err}", "untrusted") from err
 
 
-def _connection(where, login, timeout):
-    tls = None
-    if where["scheme"] != "ldapi":
-        trust = {"ca_certs_file": login["ca_file"]} if "ca_file" in login else {}
-        tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, sni=where["host"], **trust)
-    there = f"ldapi://{where['host']}" if where["scheme"] == "ldapi" else where["host"]
-    port = {"port": where["port"]} if where["port"] else {}
-    ssl_first = {"use_ssl": where["scheme"] == "ldaps", "tls": tls} if tls else {}
-    server = ldap3.Server(there, **port, **ssl_first, get_info=ldap3.NONE, connect_timeout=timeout)
+def _place(server, where, login, timeout):
+    """What ldap3 connects to; its certificate is judged by the name that was given."""
+    if where["scheme"] == "ldapi":
+        return ldap3.Server(f"ldapi://{where['host']}", get_info=ldap3.NONE, connect_timeout=timeout)
+    look = __salt__["ds_probe.addresses"](where["host"], where["port"], timeout)
+    if look["fault"]:
+        raise Silence(f"{server} does not run, or takes no connection: {look['fault']}", "refused")
+    trust = {"ca_certs_file": login["ca_file"]} if "ca_file" in login else {}
+    tls = ldap3.Tls(validate=ssl.CERT_REQUIRED, sni=where["host"], **trust)
+    how = {"use_ssl": where["scheme"] == "ldaps", "tls": tls, "get_info": ldap3.NONE, "connect_timeout": timeout}
+    place = Found(where["host"], where["port"], **how)
+    place.address_info = [[*each, None, None] for each in look["found"]]
+    return place
+
+
+def _connection(place, login, timeout):
     how = {"authentication": ldap3.ANONYMOUS}
-    if not tls:
+    if place.ipc:
         how = {"authentication": ldap3.SASL, "sasl_mechanism": ldap3.EXTERNAL, "sasl_credentials": ""}
     elif "bind_dn" in login:
         how = {"authentication": ldap3.SIMPLE, "user": login["bind_dn"], "password": login["password"]}
@@ -247,7 +257,7 @@ def _connection(where, login, timeout):
         "auto_range": False,
         "return_empty_attributes": False,
     }
-    return ldap3.Connection(server, **how, **quiet, read_only=True, receive_timeout=max(1, int(timeout)))
+    return ldap3.Connection(place, **how, **quiet, read_only=True, receive_timeout=max(1, int(timeout)))
 
 
 def _open(connection, where, login):
@@ -281,7 +291,8 @@ def _begin_tls(connection, where):
 
 
 def _cut(connection):
-    """Whoever waits for a byte of that connection is told that there is none any more."""
+    """Whoever waits for a byte is told that none comes any more; no other address of the server has its turn."""
+    connection.server.connect_timeout = 0.01
     with contextlib.suppress(OSError, AttributeError):
         connection.socket.shutdown(2)
 

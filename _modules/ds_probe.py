@@ -121,21 +121,13 @@ def certificate(host, number, timeout=3):
 
     .. versionadded:: 0.1.0
     """
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-    with (
-        contextlib.suppress(OSError, ValueError),
-        socket.create_connection((host, number), timeout) as plain,
-        context.wrap_socket(plain, server_hostname=host) as wrapped,
-    ):
-        found = x509.load_der_x509_certificate(wrapped.getpeercert(binary_form=True))
-        return {"days": _days(found), "subject": found.subject.rfc4514_string()}
-    return None
+    look = addresses(host, number, timeout)
+    return None if look["fault"] else _certificate(look["found"], host, timeout)
 
 
-def name_fault(host, number, timeout=3):
+def addresses(host, number, timeout=3):
     """
-    Why a host's name leads to no address; the system's own look-up knows no time.
+    Where a host's name leads, looked up once and within a time: the system's own look-up knows none.
 
     host, number
         The host and its port.
@@ -143,30 +135,57 @@ def name_fault(host, number, timeout=3):
         Seconds. Default 3.
 
     Returns:
-        Text; ``None`` when there is an address.
+        ``fault`` (``None``, or why there is no address) and ``found``, as ``socket.getaddrinfo`` answers it.
 
     CLI Example:
 
     .. code-block:: bash
 
-        salt-call --local -m . ds_probe.name_fault ds1.dc 636
+        salt-call --local -m . ds_probe.addresses ds1.dc 636
 
     .. versionadded:: 0.1.0
     """
-    faults = [f"the name service does not answer in {timeout} s"]
-    look = threading.Thread(target=_look_up, args=[host, number, faults], daemon=True)
+    answers = [{"fault": f"the name service does not answer in {timeout} s", "found": []}]
+    look = threading.Thread(target=_look_up, args=[host, number, answers], daemon=True)
     look.start()
     look.join(timeout)
-    return faults[-1]
+    return answers[-1]
 
 
-def _look_up(host, number, faults):
+def _look_up(host, number, answers):
     try:
-        socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)
+        found = socket.getaddrinfo(host, number, type=socket.SOCK_STREAM)
     except (OSError, UnicodeError) as err:
-        faults.append(getattr(err, "strerror", None) or str(err))
+        answers.append({"fault": getattr(err, "strerror", None) or str(err), "found": []})
     else:
-        faults.append(None)
+        answers.append({"fault": None, "found": [(int(each[0]), int(each[1]), *each[2:]) for each in found]})
+
+
+def _connected(found, timeout):
+    """By the first address that takes a connection; all of them share the time."""
+    fault = None
+    for *_, place in found:
+        try:
+            plain = socket.create_connection(place[:2], timeout / len(found))
+        except OSError as err:
+            fault = err
+        else:
+            plain.settimeout(timeout)
+            return plain
+    raise fault
+
+
+def _certificate(found, host, timeout):
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    with (
+        contextlib.suppress(OSError, ValueError),
+        _connected(found, timeout) as plain,
+        context.wrap_socket(plain, server_hostname=host) as wrapped,
+    ):
+        shown = x509.load_der_x509_certificate(wrapped.getpeercert(binary_form=True))
+        return {"days": _days(shown), "subject": shown.subject.rfc4514_string()}
+    return None
 
 
 def _days(found):
@@ -184,14 +203,15 @@ def _trusting(directory):
 
 
 def _tried(host, number, transport, context, timeout):
-    if fault := name_fault(host, number, timeout):
-        return "unknown", fault
+    look = addresses(host, number, timeout)
+    if look["fault"]:
+        return "unknown", look["fault"]
     try:
-        with socket.create_connection((host, number), timeout) as plain:
+        with _connected(look["found"], timeout) as plain:
             if transport == "TCP":
                 return "ok", ""
             if transport == "LDAP":
-                return _answered(plain, host, number, timeout)
+                return _answered(plain, look["found"], host, timeout)
             if transport not in ("LDAPS", "SSL") and not _begun(plain):
                 return "plain", "it refuses StartTLS"
             with context.wrap_socket(plain, server_hostname=host):
@@ -208,7 +228,7 @@ def _tried(host, number, transport, context, timeout):
         return "off", err.strerror or str(err)
 
 
-def _answered(plain, host, number, timeout):
+def _answered(plain, found, host, timeout):
     """A port of TLS ends such a talk without a word, or waits for more."""
     plain.sendall(SEARCH)
     try:
@@ -217,7 +237,7 @@ def _answered(plain, host, number, timeout):
         said = None
     if said == SEARCH[:1]:
         return "ok", ""
-    if certificate(host, number, timeout):
+    if _certificate(found, host, timeout):
         return "tls", ""
     return ("silent", f"{timeout} s") if said is None else ("broken", "")
 

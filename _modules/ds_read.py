@@ -98,10 +98,11 @@ def observe(server, login=None, timeout=5):
 
     Returns:
         ``server``; ``fault`` and ``kind`` (``None``, or why it could not be asked); ``version``; ``clock`` (seconds
-        that it is ahead of this host); ``settings``; ``ports`` (on its own host: what they answer); ``certificate``;
-        ``managers`` (who may replicate to it: ``expires``, ``locked``) and ``suffixes``, by names in small letters,
-        each with ``state``, ``replica``, ``ruv``, ``agreements``, ``conflicts`` (``hidden``: why not all of them),
-        ``entries`` (how many), ``empty`` and ``readonly``. What the login may not see is ``None``.
+        that it is ahead of this host); ``started`` (when, by its own clock); ``settings``; ``ports`` (on its own host:
+        what they answer); ``certificate``; ``managers`` (who may replicate to it: ``expires``, ``locked``) and
+        ``suffixes``, by names in small letters, each with ``state``, ``replica``, ``ruv``, ``agreements``,
+        ``conflicts`` (``hidden``: why not all of them), ``entries`` (how many), ``empty`` and ``readonly``. What the
+        login may not see is ``None``.
 
     CLI Example:
 
@@ -112,11 +113,12 @@ def observe(server, login=None, timeout=5):
     .. versionadded:: 0.1.0
     """
     seen = {"server": server, "fault": None, "kind": None, "version": None, "clock": None, "settings": None}
-    seen.update(managers={}, suffixes={}, ports={}, certificate=None)
+    seen.update(started=None, managers={}, suffixes={}, ports={}, certificate=None)
     known = __salt__["ds_client.credentials"](login) if not server.startswith("ldapi:") else {}
     try:
         with __salt__["ds_client.session"](server, known, timeout) as ask:
-            seen.update(_itself(ask))
+            for part in _itself(ask):
+                seen.update(part)
             if seen["fault"]:
                 return seen
             seen["suffixes"] = _suffixes(ask)
@@ -129,23 +131,25 @@ def observe(server, login=None, timeout=5):
 
 
 def _itself(ask):
+    """In parts, so that of a server that is late those are known that came."""
     answer, mute = ask("", "(objectClass=*)", "base", ["vendorversion"])
     if mute:  # which is there for everybody
-        return {"fault": f"it lets the login in, and answers it nothing: {mute}", "kind": "mute"}
-    monitor = _one(ask("cn=monitor", "(objectClass=*)", "base", ["currenttime", "version"]))
-    clock = __salt__["ds_values.moment"](_first(monitor, "currenttime"))
+        yield {"fault": f"it lets the login in, and answers it nothing: {mute}", "kind": "mute"}
+        return
+    version = _first(_one((answer, mute)), "vendorversion")
+    yield {"version": version}
+    monitor = _one(ask("cn=monitor", "(objectClass=*)", "base", ["currenttime", "starttime", "version"]))
+    clock, started = (__salt__["ds_values.moment"](_first(monitor, name)) for name in ("currenttime", "starttime"))
+    yield {"clock": None if clock is None else round(clock - time.time()), "started": started}
+    yield {"version": version or _first(monitor, "version")}
     config = _one(ask("cn=config", "(objectClass=*)", "base", [*SETTINGS.values()]))
-    return {
-        "version": _first(_one((answer, mute)), "vendorversion") or _first(monitor, "version"),
-        "clock": None if clock is None else round(clock - time.time()),
-        "settings": {key: _first(config, name) for key, name in SETTINGS.items()} if config else None,
-    }
+    yield {"settings": {key: _first(config, name) for key, name in SETTINGS.items()} if config else None}
 
 
 def _ports(settings, here, timeout):
     """Whether it listens where its settings say, which only its own host can know, and with which certificate."""
-    secure = int(settings["secure_port"] or 0) if settings["security"] == "on" else 0
-    ports = [number for number in (int(settings["port"] or 0), secure) if number and here]
+    secure = _whole(settings["secure_port"]) if settings["security"] == "on" else 0
+    ports = [number for number in (_whole(settings["port"]), secure) if number and here]
     probed = {number: __salt__["ds_probe.port"](settings["host"], number, timeout=timeout) for number in ports}
     certificate = __salt__["ds_probe.certificate"](settings["host"], secure, timeout) if secure else None
     return {"ports": probed, "certificate": certificate}
@@ -158,7 +162,7 @@ def _suffixes(ask):
     found = {}
     for entry in tree:
         values = entry["values"]
-        if "nsslapd-state" in values and "nsslapd-backend" in values:
+        if {"cn", "nsslapd-state", "nsslapd-backend"} <= set(values):
             suffix = _first(values, "cn").strip('"')
             backend = (_first(values, "nsslapd-backend") or "").lower()
             seen = {"state": _first(values, "nsslapd-state").lower(), "readonly": readonly.get(backend)}
@@ -201,7 +205,7 @@ def _entries(ask, suffix, top):
     if top is None or fault or "numsubordinates" in top and not above:
         return None
     own, _ = ask(suffix, KEPT_ALIVE, "subtree", [])
-    return 1 + sum(int(_first(each["values"], "numsubordinates") or 0) for each in above) - len(own)
+    return 1 + sum(_whole(_first(each["values"], "numsubordinates")) for each in above) - len(own)
 
 
 def _readonly(ask):
@@ -216,11 +220,11 @@ def _readonly(ask):
 def _replica(values):
     kind = (_first(values, "nsds5replicatype"), _first(values, "nsds5flags") or "0")
     return {
-        "id": int(_first(values, "nsds5replicaid") or 0),
+        "id": _whole(_first(values, "nsds5replicaid")),
         "role": ROLES.get(kind, "supplier" if kind[0] == "3" else "consumer"),
         "managers": values.get("nsds5replicabinddn", []),
         "cleaning": values.get("nsds5replicacleanruv", []),
-        "purge_delay": int(_first(values, "nsds5replicapurgedelay") or 0) or None,
+        "purge_delay": _whole(_first(values, "nsds5replicapurgedelay")) or None,
     }
 
 
@@ -230,7 +234,7 @@ def _agreement(values):
     return {
         "name": _first(values, "cn"),
         "host": (_first(values, "nsds5replicahost") or "").lower(),
-        "port": int(_first(values, "nsds5replicaport") or 0),
+        "port": _whole(_first(values, "nsds5replicaport")),
         "transport": (_first(values, "nsds5replicatransportinfo") or "LDAP").upper(),
         "enabled": (_first(values, "nsds5replicaenabled") or "on").lower() == "on",
         "refresh": _first(values, "nsds5beginreplicarefresh"),
@@ -270,6 +274,11 @@ def _one(answer):
 
 def _first(values, name):
     return next(iter((values or {}).get(name, [])), None)
+
+
+def _whole(text):
+    """A number that a server tells; what is none counts as 0."""
+    return __salt__["ds_values.number"](text) or 0
 
 
 def _is_on(values, name):

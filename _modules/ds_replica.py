@@ -215,7 +215,7 @@ def _seen(servers, login, timeout):
     servers = [servers] if isinstance(servers, str) else servers
     if not isinstance(servers, list) or not servers or not all(isinstance(each, str) for each in servers):
         raise CommandExecutionError(f"servers is {servers!r}; a list of addresses is wanted, such as [ldaps://ds1.dc]")
-    seen = __salt__["ds_read.all_of"](list(dict.fromkeys(servers)), login, timeout)
+    seen = __salt__["ds_rules.distinct"](__salt__["ds_read.all_of"](list(dict.fromkeys(servers)), login, timeout))
     return _settled(seen, login, timeout) if __salt__["ds_rules.behind"](seen) else seen
 
 

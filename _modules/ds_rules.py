@@ -15,11 +15,12 @@ __virtualname__ = "ds_rules"
 SKEW, DAYS, LAG = 60, 30, 60
 FIXED = [2, 3, 5]  # from this version on, three administrative operations on replication do not end the server any more
 # Codes of replication after which an agreement tries by itself, and after which it has stopped until it is kicked.
-BUSY, RETRIED, STOPPED = (1,), (3, 16), (6, 8, 11)
+BUSY, RETRIED, STOPPED = (1,), (3, 16), (2, 6, 8, 11)
 KICK = "switch it off and on: dsconf INSTANCE repl-agmt disable, then enable"
 CLEAN = "when all replicas are reachable: dsconf INSTANCE repl-tasks cleanallruv, for an id that no server has now"
 FIT = "the agreement's transport and port do not fit: LDAP with 389, LDAPS with 636, STARTTLS with 389"
 SINCE = "of some replica the target tells no change since it was initialised"
+NOTHING = {"version": None, "settings": None, "managers": {}, "suffixes": {}, "ports": {}}
 LIMITS = "give the login's entry limits of its own: nsSizeLimit, nsLookThroughLimit, nsTimeLimit: -1"
 LOGIN = (
     "passwordLockout is on: a login that failed here does that, until the next write here; "
@@ -84,6 +85,33 @@ def named(one):
     """
     settings = one["settings"] or {}
     return f"{settings['host']}:{settings['port']}" if settings.get("host") and settings.get("port") else one["server"]
+
+
+def distinct(seen):
+    """
+    Each server once, however many addresses of it were asked: those of one name and one start are one server.
+
+    seen
+        List of observations. Of one server's the first without a fault stays; another's fault stays, without what else
+        it told.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . ds_rules.distinct '[]'
+
+    .. versionadded:: 0.1.0
+    """
+    first = {}
+    for one in sorted(seen, key=lambda one: bool(one["fault"])):
+        first.setdefault(_identity_of(one), one)
+    told = [(one, first[_identity_of(one)] is one) for one in seen]
+    return [one if counts else {**one, **NOTHING} for one, counts in told if counts or one["fault"]]
+
+
+def _identity_of(one):
+    return (named(one).lower(), one["started"]) if one["settings"] and one["started"] else one["server"]
 
 
 def target_of(agreement, seen):
@@ -564,5 +592,5 @@ def _remedy_of_session(agreement, ldap, replication):
     if replication == 3:
         return f"the target's replica does not let the bind DN of {agreement['name']} in: nsDS5ReplicaBindDN there"
     if replication in STOPPED:
-        return f"mend the cause at the target (6: no replica, 8: clocks, 11: the same id); then {KICK}"
+        return f"mend the cause at the target (2, 8: clocks, 6: no replica, 11: the same id); then {KICK}"
     return "see the error logs of both servers"

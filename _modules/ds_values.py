@@ -138,7 +138,7 @@ def status(text):
         return None
     if found := _json(text):
         codes = {"ldap": "ldap_rc", "replication": "repl_rc", "connection": "conn_rc"}
-        told = {name: _number(found.get(key)) for name, key in codes.items()}
+        told = {name: number(found.get(key)) for name, key in codes.items()}
         return {**told, "message": str(found.get("message", ""))}
     begins = MESSAGE.match(text)
     zero = 0 if begins and begins[1] == "0" else None
@@ -193,6 +193,27 @@ def version(text):
     return [int(part) for part in found[1].split(".")] if found else []
 
 
+def number(text):
+    """
+    A whole number.
+
+    text
+        Digits, with or without a sign.
+
+    Returns:
+        The number; ``None`` for anything else.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . ds_values.number 389
+
+    .. versionadded:: 0.1.0
+    """
+    return int(text) if re.fullmatch(r"-?[0-9]{1,18}", str(text)) else None
+
+
 def dn(text):
     """
     A name in the form in which it is compared: small letters, no spaces around its parts, no quotes or escapes of
@@ -219,7 +240,3 @@ def _json(text):
         return found if isinstance(found, dict) else None
     broken = UNESCAPED.fullmatch(text)
     return broken and {**dict(PAIR.findall(broken[1])), "message": " ".join(broken[2].split())}
-
-
-def _number(value):
-    return int(value) if re.fullmatch(r"-?[0-9]+", str(value)) else None

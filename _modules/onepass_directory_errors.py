@@ -94,6 +94,11 @@ ERRORS = {
             "longer timeout.",
         ),
         (
+            "the name service does not answer in * s",
+            "The nameservers of the host that asks, /etc/resolv.conf, gave no address of that server in time.",
+            "getent ahosts NAME there; a line in its /etc/hosts, or an address in place of the name, needs none.",
+        ),
+        (
             "does not run, or takes no connection: *",
             "Nothing listens there. A server that crashed stays down: its unit has Restart=no.",
             "systemctl status dirsrv@INSTANCE on its host, and the end of its error log.",
@@ -285,10 +290,16 @@ ERRORS = {
         ),
         (
             "Excessive clock skew from supplier RUV",
-            "In the error log only, while the agreement stays green: clocks are more than a day apart. Who "
-            "took such a change refuses writes even when clocks are right again.",
+            "In the target's error log: clocks are more than a day apart. The source's agreement says so once it has "
+            "something to send; those of the server that is ahead stay green. Who took such a change refuses "
+            "writes even when clocks are right again.",
             "Correct the clocks; where writes are refused, nsslapd-ignore-time-skew: on until the present has "
             "caught up.",
+        ),
+        (
+            "fatal error - too much time skew between replicas",
+            "Error 2: clocks of source and target are more than a day apart. The agreement has stopped.",
+            "ds_replica.status tells whose clock it is; correct it. " + AGAIN,
         ),
         (
             "Unable to acquire replica: Excessive clock skew between the supplier and the consumer",

@@ -5,6 +5,7 @@ import contextlib
 import datetime
 import hashlib
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -19,6 +20,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import NameOID
 
 from networks import run, until
+from tree import ROOT
 
 SUFFIX = "dc=bank,dc=example"
 MAPPING = f'cn="{SUFFIX}",cn=mapping tree,cn=config'
@@ -120,7 +122,8 @@ class Server:
             return self.ldap.bind()
 
     def blank(self):
-        """As dscreate leaves a server: small caches, and the suffix's one entry."""
+        """As dscreate leaves a server, with the suffix's one entry; small caches, a log that has each line at once."""
+        self.set("cn=config", **{"nsslapd-accesslog-logbuffering": "off"})
         self.ldap.add(BACKEND, ["nsBackendInstance", "extensibleObject"], {"nsslapd-suffix": SUFFIX, **SMALL})
         self.ldap.add(
             MAPPING, ["nsMappingTree", "extensibleObject"], {"nsslapd-state": "backend", "nsslapd-backend": "userroot"}
@@ -130,6 +133,11 @@ class Server:
 
     def stop(self):
         self.process.terminate()
+        self.process.wait(180)
+
+    def kill(self):
+        """As it ends by itself: it stays down, and begins anew with what its disk has."""
+        self.process.kill()
         self.process.wait(60)
 
     def signal(self, number):
@@ -145,8 +153,9 @@ class Server:
             self.signal(signal.SIGCONT)
 
     def log(self, kind):
-        file = self.home / "log" / kind
-        return file.read_text(errors="replace") if file.exists() else ""
+        """All of it, also what a new day has set aside."""
+        files = [*sorted((self.home / "log").glob(f"{kind}.2*")), self.home / "log" / kind]
+        return "".join(file.read_text(errors="replace") for file in files if file.exists())
 
     def read(self, dn, filter="(objectClass=*)", scope=ldap3.BASE, attributes=("*", "+")):
         """Entries as (dn, {attribute in small letters: [text]})."""
@@ -200,12 +209,24 @@ class Server:
         return dn
 
     def initialise(self, agreement):
-        """The other server gets all that this one has; waits for the end."""
-        self.set(agreement, nsds5BeginReplicaRefresh="start")
-        until(lambda: self.one(agreement, "nsds5BeginReplicaRefresh") is None)
+        """The other server gets all that this one has; waits for the end. Dropped, as it is busy, it begins anew."""
+        said = "Error (1)"
+        while said.startswith("Error (1)"):
+            self.set(agreement, nsds5BeginReplicaRefresh="start")
+            until(lambda: self.one(agreement, "nsds5BeginReplicaRefresh") is None)
+            said = self.status(agreement, "Init") or ""
 
     def status(self, agreement, of="Update"):
         return self.one(agreement, f"nsds5replicaLast{of}Status")
+
+
+def login_of_the_docs(server, folder, replicated=False):
+    """The account and the ACIs of the docs' page, by its own file and command; the replicated part on one server."""
+    page = (ROOT / "docs/ds_replica.md").read_text()
+    ldif = re.search(r"```\n(dn: cn=onepass,cn=config\n.*?)```", page, re.DOTALL)[1].replace("...", PASSWORD)
+    command = re.search(r"^# (ldapmodify .*)$", page, re.MULTILINE)[1].replace("bank.socket", f"{server.name}.socket")
+    (folder / "onepass.ldif").write_text(ldif if replicated else ldif[: ldif.index(f"dn: {SUFFIX}")])
+    run("bash", "-c", command, cwd=folder)
 
 
 def servers(*names, certificate=None):

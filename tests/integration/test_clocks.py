@@ -1,11 +1,10 @@
 """A set whose hosts' clocks are minutes apart: each mongod has a clock of its own, by a library before libc's."""
 
-import subprocess
-
 import pymongo.errors
 import pytest
 from salt.exceptions import CommandExecutionError
 
+import clocks
 import mongods as real
 from segments import wait_until
 from tree import functions
@@ -13,59 +12,19 @@ from tree import functions
 KEYFILE = "a2VwdC1vdXQtb2Ytc2lnaHQ="
 ADMIN = {"mongodb": {"auth": {"admin": {"username": "admin", "password": "kept-out-of-sight"}}}}
 MINUTES = (0, 20, -20)
-CLOCK = r"""
-#define _GNU_SOURCE
-#include <dlfcn.h>
-#include <pthread.h>
-#include <stdlib.h>
-#include <sys/time.h>
-#include <time.h>
-static long apart(void) { const char *seconds = getenv("CLOCK_APART"); return seconds ? atol(seconds) : 0; }
-int clock_gettime(clockid_t clock, struct timespec *now)
-{
-    static int (*real)(clockid_t, struct timespec *);
-    if (!real) real = dlsym(RTLD_NEXT, "clock_gettime");
-    int said = real(clock, now);
-    if (clock == CLOCK_REALTIME || clock == CLOCK_REALTIME_COARSE) now->tv_sec += apart();
-    return said;
-}
-int gettimeofday(struct timeval *restrict now, void *restrict zone)
-{
-    struct timespec precise;
-    clock_gettime(CLOCK_REALTIME, &precise);
-    now->tv_sec = precise.tv_sec, now->tv_usec = precise.tv_nsec / 1000;
-    return 0;
-}
-time_t time(time_t *out)
-{
-    struct timespec precise;
-    clock_gettime(CLOCK_REALTIME, &precise);
-    if (out) *out = precise.tv_sec;
-    return precise.tv_sec;
-}
-int pthread_cond_timedwait(pthread_cond_t *condition, pthread_mutex_t *mutex, const struct timespec *until)
-{
-    static int (*real)(pthread_cond_t *, pthread_mutex_t *, const struct timespec *);
-    if (!real) real = dlvsym(RTLD_NEXT, "pthread_cond_timedwait", "GLIBC_2.3.2");
-    struct timespec there = *until;
-    if (there.tv_sec > 1000000000) there.tv_sec -= apart(); /* a time of day: the kernel has its own */
-    return real(condition, mutex, &there);
-}
-"""
 
 
 @pytest.fixture
 def members(mongod_binary, tmp_path, pillar):
     """Three, whose clocks are as many minutes before or behind this host's."""
     pillar(ADMIN)
-    library = tmp_path / "clock.so"
-    words = ["gcc", "-shared", "-fPIC", "-O1", "-x", "c", "-", "-o", str(library), "-ldl"]
-    subprocess.run(words, input=CLOCK, text=True, check=True)
+    library = clocks.library(tmp_path)
     with real.factory(mongod_binary) as start:
         found = start(3, replset="s1", keyfile=KEYFILE)
         for member, minutes in zip(found, MINUTES, strict=True):
             member.stop()
-            member._command[:0] = ["env", f"LD_PRELOAD={library}", f"CLOCK_APART={minutes * 60}"]
+            changed = [f"{name}={value}" for name, value in clocks.apart(library, minutes * 60).items()]
+            member._command[:0] = ["env", *changed]
             member.start()
         yield found
 

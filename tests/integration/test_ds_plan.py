@@ -107,6 +107,19 @@ def test_blank_servers_become_what_the_pillar_says(servers, plan, wrong, modules
         assert seen == counted
 
 
+def test_a_reader_refers_writes_to_a_supplier_and_that_is_no_fault(servers, wrong):
+    """By ldapi and by TCP, the directory's manager too: nothing can be judged by a try."""
+    three = servers["three"]
+    there = ldap3.Server("three.dc", three.port, get_info=ldap3.NONE)
+    with ldap3.Connection(there, "cn=Directory Manager", PASSWORD, auto_referrals=False, check_names=False) as remote:
+        for connection in (three.ldap, remote):
+            connection.add(f"cn=refused,{SUFFIX}", ["person"], {"sn": "refused"})
+            assert connection.result["description"] == "referral"
+            assert re.search(r"ldaps?://(one|two)\.dc", str(connection.result["referrals"]))
+    assert "cn=refused" not in three.names()
+    assert wrong() == []
+
+
 def test_an_agreement_that_is_gone_off_or_of_another_transport(servers, plan, wrong):
     one, two = servers["one"], servers["two"]
     one.ldap.delete(f"cn=to three.dc:4893,{REPLICA}")
@@ -157,6 +170,9 @@ def test_an_armed_initialisation_stops_the_plan(servers, plan):
 def test_a_parent_that_replication_made_anew_is_a_conflict(servers, wrong):
     one, two = servers["one"], servers["two"]
     pairs = [(one, f"cn=to two.dc:4892,{REPLICA}"), (two, f"cn=to one.dc:4891,{REPLICA}")]
+    for server, dn in pairs:  # one that failed before waits for minutes
+        server.set(dn, nsds5ReplicaEnabled="off")
+        server.set(dn, nsds5ReplicaEnabled="on")
     one.ldap.add(f"ou=gone,{SUFFIX}", ["organizationalUnit"])
     until(lambda: "ou=gone" in two.names())
     for server, dn in pairs:
@@ -170,13 +186,9 @@ def test_a_parent_that_replication_made_anew_is_a_conflict(servers, wrong):
 
 
 def test_the_account_of_the_docs_sees_all_and_may_write_nothing(servers, modules, pillar, pki, tmp_path):
-    """By the file and the command that the page shows."""
-    page = (ROOT / "docs/ds_replica.md").read_text()
-    ldif = re.search(r"```\n(dn: cn=onepass,cn=config\n.*?)```", page, re.DOTALL)[1].replace("...", PASSWORD)
-    command = re.search(r"^# (ldapmodify .*)$", page, re.MULTILINE)[1]
-    for name in servers:
-        (tmp_path / "onepass.ldif").write_text(ldif if name == "one" else ldif[: ldif.index(f"dn: {SUFFIX}")])
-        run("bash", "-c", command.replace("bank.socket", f"{name}.socket"), cwd=tmp_path)
+    """By the file and the command that the page shows; by TLS, and each server's own log has no write of it."""
+    for name, each in servers.items():
+        directories.login_of_the_docs(each, tmp_path, replicated=name == "one")
     pillar({"ds389": {"login": {"bind_dn": LOGIN, "password": PASSWORD, "ca_file": str(pki[0])}}})
     there = [f"ldaps://{name}.dc:{each.port + 1000}" for name, each in servers.items()]
 
@@ -186,6 +198,13 @@ def test_the_account_of_the_docs_sees_all_and_may_write_nothing(servers, modules
 
     until(lambda: seen(servers=there, login="ds389:login") == seen(), 60)
     assert modules.ds_replica.plan(there, "ds389:login", 60, PILLAR) == {"refused": [], "commands": []}
+    for function in (modules.ds_replica.check, modules.ds_replica.graph):
+        function(there, "ds389:login", 60)
+    for name, each in servers.items():
+        done = _done(each.log("access"), f'BIND dn="{LOGIN}"')
+        assert {kind for _, kind in done} <= {"BIND", "SRCH", "RESULT", "UNBIND"}, name
+        assert len([kind for _, kind in done if kind == "SRCH"]) > 40
+        assert len({number for number, _ in done}) >= 4
     server = ldap3.Server("one.dc", 3891, get_info=ldap3.NONE)
     with ldap3.Connection(server, LOGIN, PASSWORD, check_names=False) as account:
         for dn in (SUFFIX, REPLICA, "cn=config", MANAGER):
@@ -193,6 +212,14 @@ def test_the_account_of_the_docs_sees_all_and_may_write_nothing(servers, modules
             assert account.result["description"] == "insufficientAccessRights", dn
         account.search(MANAGER, "(userPassword=*)", attributes=["userPassword"])
         assert account.entries == []
+
+
+def _done(log, first):
+    """(connection, kind) of each operation of the connections whose lines have those words; all by TLS."""
+    ours = {re.search(r"conn=(\d+) ", line)[1] for line in log.splitlines() if first in line}
+    secure = set(re.findall(r"conn=(\d+) TLS1\.\d ", log))
+    assert ours <= secure
+    return [each for each in re.findall(r"conn=(\d+) op=\d+ ([A-Z]+)", log) if each[0] in ours]
 
 
 def test_the_picture_of_what_is_there(servers, modules):

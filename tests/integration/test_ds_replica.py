@@ -18,23 +18,6 @@ from directories import BACKEND, MANAGER, PASSWORD, REPLICA, SUFFIX
 from networks import until
 
 LOGIN = "cn=onepass,cn=config"
-WHO = f'userdn="ldap:///{LOGIN}"'
-CONFIG_ACI = (
-    '(targetattr="objectClass || cn || nsslapd-port || nsslapd-secureport || nsslapd-security || nsslapd-localhost || '
-    "nsslapd-certdir || nsslapd-readonly || nsslapd-ignore-time-skew || passwordExp || passwordLockout || "
-    'passwordExpirationTime || accountUnlockTime")(version 3.0; acl "onepass: settings"; '
-    f"allow(read,search) {WHO};)"
-)
-TREE_ACI = (
-    '(targetattr!="nsds5ReplicaCredentials || nsds5ReplicaBootstrapCredentials || aci")'
-    f'(version 3.0; acl "onepass: replication"; allow(read,search) {WHO};)'
-)
-SUFFIX_ACI = (
-    '(targetattr="objectClass || cn || nsuniqueid || nsds50ruv || nsds5ReplConflict || numSubordinates")'
-    '(targetfilter="(|(objectClass=nsTombstone)(objectClass=ldapSubEntry)(objectClass=glue)(numSubordinates=*)'
-    '(objectClass=domain))")'
-    f'(version 3.0; acl "onepass: vector and conflicts"; allow(read,search) {WHO};)'
-)
 LIBRARIES = Path("/usr/lib/x86_64-linux-gnu")
 # StartTLS to two of them, TLS from the first byte to the third.
 REMOTE = [("one", 3891, ""), ("two", 3892, ""), ("three", 3893, "s")]
@@ -54,8 +37,6 @@ def blank(tmp_path_factory, pki):
     with networks.host(tmp_path_factory.mktemp("host")):
         Path("/etc/hosts").write_text("127.0.0.1 localhost one.dc two.dc three.dc other.dc\n")
         made = {each.name: each for each in directories.servers("one", "two", "three", certificate=pki)}
-        for each in made.values():
-            each.set("cn=config", **{"nsslapd-accesslog-logbuffering": "off"})
         yield {**made, "agreements": directories.fed(*made.values(), readers=1)}
 
 
@@ -172,13 +153,10 @@ def test_nothing_is_written_and_the_old_version_is_named(modules, estate):
         assert not [line for line in said if WRITES.search(line)]
 
 
-def test_the_least_account_sees_the_same_over_tls(modules, estate, pillar, pki):
+def test_the_least_account_sees_the_same_over_tls(modules, estate, pillar, pki, tmp_path):
     pillar({"ds389": {"login": {"bind_dn": LOGIN, "password": PASSWORD, "ca_file": str(pki[0])}}})
     for name in directories.PORTS:
-        estate[name].ldap.add(LOGIN, ["person"], {"sn": "onepass", "userPassword": PASSWORD})
-        estate[name].add("cn=config", aci=CONFIG_ACI)
-        estate[name].add("cn=mapping tree,cn=config", aci=TREE_ACI)
-    estate["one"].add(SUFFIX, aci=SUFFIX_ACI)
+        directories.login_of_the_docs(estate[name], tmp_path, replicated=name == "one")
     there = [f"ldap{secure}://{name}.dc:{port + 1000 * bool(secure)}" for name, port, secure in REMOTE]
 
     def seen(**where):
@@ -186,6 +164,10 @@ def test_the_least_account_sees_the_same_over_tls(modules, estate, pillar, pki):
         return {name: (each["version"], each["suffixes"]) for name, each in servers.items()}
 
     until(lambda: seen(servers=there, login="ds389:login") == seen(), 60)
+    twice = [*modules.ds_client.local(), *there, "ldaps://one.dc:4891"]
+    assert seen(servers=twice, login="ds389:login") == seen(), "however many addresses a server is named by"
+    needs = modules.ds_replica.status(twice, "ds389:login", timeout=30)["needs"]
+    assert len([line for line in needs if ": version: " in line]) == len(needs) == 3
     nobody = modules.ds_replica.status(there, timeout=30)
     assert [each["version"] for each in nobody["servers"].values()] == ["389-Directory/2.3.1 B2025.016.1616"] * 2 + [
         None
@@ -324,14 +306,15 @@ def test_a_failed_login_is_not_taken_for_a_broken_agreement(status, estate):
         ({"nsDS5ReplicaHost": "nowhere.dc"}, "the name of that host is not known"),
         ({"nsDS5ReplicaPort": "4893", "nsDS5ReplicaTransportInfo": "LDAPS"}, "the certificate is of another name"),
         ({"nsDS5ReplicaTransportInfo": "LDAPS"}, "the port does not speak TLS"),
+        ({"nsDS5ReplicaTransportInfo": "TLS"}, "the certificate is of another name"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
 def test_causes_behind_one_sentence(modules, estate, values, cause):
-    """The agreement says of all of them: Can't contact LDAP server."""
+    """The agreement says of all of them: Can't contact LDAP server, or with StartTLS: Connect error."""
     one = estate["one"]
     dn = one.agreement(estate["three"], "other", **{"nsDS5ReplicaHost": "other.dc", **values})
-    until(lambda: "(-1)" in (one.status(dn) or "") and "Can't contact LDAP server" in one.status(dn))
+    until(lambda: re.match(r"Error \((-1|-11)\)", one.status(dn) or ""))
     found = modules.ds_replica.check("ldapi:///run/slapd-one.socket", timeout=10)
     said = found[f"one.dc:3891: {SUFFIX}: other: contact"]
     assert cause in said["evidence"]
@@ -377,8 +360,11 @@ def test_a_locked_manager(status, estate):
     wrong.bind()
     wrong.unbind()
     assert "is locked" in told(status, "two.dc", f"manager {MANAGER}")
+    kick(estate["one"], estate["agreements"]["one", "two"])
+    assert "the target has locked the replication manager" in told(status, "one.dc", "to two: session", "(19)")
     two.set("cn=config", passwordLockout="off", passwordMaxFailure="3")
     two.set(MANAGER, accountUnlockTime=[], passwordRetryCount=[], retryCountResetTime=[])
+    kick(estate["one"], estate["agreements"]["one", "two"])
     well(status)
 
 

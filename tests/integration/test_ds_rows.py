@@ -8,13 +8,17 @@ import itertools
 import os
 import re
 import socket
+import threading
 import time
 from pathlib import Path
 
+import dns.message
+import dns.rrset
 import ldap3
 import pytest
 from ldap3.core.exceptions import LDAPOperationResult
 
+import clocks
 import directories
 import networks
 from directories import MANAGER, PASSWORD
@@ -42,7 +46,6 @@ def estate(tmp_path_factory, pki):
         Path("/etc/hosts").write_text("127.0.0.1 localhost one.dc two.dc three.dc other.dc\n")
         made = directories.servers("one", "two", "three", certificate=pki)
         for each in made:
-            each.set("cn=config", **{"nsslapd-accesslog-logbuffering": "off"})
             each.ldap.add(MANAGER, ["inetUser", "netscapeServer"], {"userPassword": PASSWORD})
         yield made
 
@@ -113,7 +116,10 @@ class Tree:
         return sorted(values["cn"][0] for _, values in entries)
 
     def arrives(self, server, name):
-        until(lambda: name in self.people(server), 90)
+        try:
+            until(lambda: name in self.people(server), 90)
+        except AssertionError as err:
+            raise AssertionError("\n".join([str(err), *self.status()[1]])) from None
 
     def served(self, server):
         """Not while it is being initialised: then a search is referred elsewhere, or finds nothing."""
@@ -173,8 +179,13 @@ def kick(server, dn):
 @contextlib.contextmanager
 def half_way(tree, source, dn, target):
     """An initialisation that has begun and does not go on: its source is stopped; at the end it has succeeded."""
-    source.set(dn, nsds5BeginReplicaRefresh="start")
-    until(lambda: not tree.served(target))
+
+    def begun():
+        if source.one(dn, "nsds5BeginReplicaRefresh") is None:  # also when it was dropped, as the target was busy
+            source.set(dn, nsds5BeginReplicaRefresh="start")
+        return not tree.served(target)
+
+    until(begun)
     with source.frozen():
         yield
     until(lambda: source.one(dn, "nsds5BeginReplicaRefresh") is None)
@@ -229,8 +240,7 @@ def test_3_an_initialisation_in_the_agreements_own_entry_comes_again_and_is_told
     assert generations["two"] == generations["three"] != generations["one"]
     one.initialise(tree.agree(one, two))
     until(lambda: tree.served(three) and tree.people(three) == ["of-one"], 90)
-    generations = {name: part["generation"] for name, part in tree.status()[0].items()}
-    assert len(set(generations.values())) == 1
+    until(lambda: len({part["generation"] for part in tree.status()[0].values()}) == 1)  # told after its entries came
 
 
 def test_4_a_blank_source_is_named_before_it_replaces_all_and_nothing_can_tell_afterwards(tree, estate):
@@ -383,7 +393,7 @@ def server_line(tree, *words):
     return until(found, 60)[0]
 
 
-# 15 to 22
+# 15 to 23
 
 
 def test_15_an_agreement_to_itself(tree, estate):
@@ -408,6 +418,30 @@ def test_18_an_import_makes_another_generation(tree, estate):
     tree.person(two, "after")
     assert "initialise the target" in tree.told("two.dc", "to one: session", "(19)")
     assert two.status(dn)
+
+
+def test_20_what_a_server_wrote_before_its_initialisation_is_told_before_it_goes(tree, estate):
+    """Afterwards nothing tells of it."""
+    one, two, _ = estate
+    tree.suppliers(one, two)
+    tree.person(one, "of-one")
+    tree.person(two, "of-two")
+    dn = tree.agree(one, two)
+    for name in ("one.dc", "two.dc"):
+        assert "no entries but the suffix" not in tree.told(name, "generation", "decide whose data count")
+    one.initialise(dn)
+    assert tree.people(two) == ["of-one"]
+    tree.quiet()
+
+
+def test_21_a_bind_dn_that_is_put_right_heals_by_itself(tree, estate):
+    one, two, _ = estate
+    tree.suppliers(one, two)
+    two.set(tree.replica, nsDS5ReplicaBindDN="cn=somebody,cn=config")
+    tree.agree(one, two)
+    assert "nsDS5ReplicaBindDN there" in tree.told("one.dc", "to two: session", "(3)")
+    two.set(tree.replica, nsDS5ReplicaBindDN=MANAGER)
+    assert "initialise the target" in tree.told("one.dc", "to two: session", "(19)")
 
 
 def test_22_what_was_written_between_initialisation_and_agreement_is_not_lost(tree, estate):
@@ -440,18 +474,111 @@ def test_a_frozen_servers_port_is_no_contact(modules, estate):
         assert modules.ds_probe.port("three.dc", three.port, "LDAP", timeout=2)["kind"] == "silent"
 
 
-def test_a_name_service_that_is_silent_costs_its_time(modules, estate):
+@contextlib.contextmanager
+def nameserver(answers=True):
+    """The host's nameserver: it knows every name as 127.0.0.1, or is silent; each question's number and its name."""
     before = Path("/etc/resolv.conf").read_text() if Path("/etc/resolv.conf").exists() else ""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as silent:
-        silent.bind(("127.0.0.1", 53))
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as listening:
+        listening.bind(("127.0.0.1", 53))
+        listening.settimeout(0.1)
+        asked, end = {}, threading.Event()
+        thread = threading.Thread(target=_answer_names, args=[listening, asked, answers, end])
+        thread.start()
         Path("/etc/resolv.conf").write_text("nameserver 127.0.0.1\noptions timeout:9 attempts:3\n")
         try:
-            began = time.monotonic()
-            [line] = modules.ds_replica.status("ldap://ds1.elsewhere", timeout=2)["needs"]
-            assert time.monotonic() - began < 20
+            yield asked
         finally:
             Path("/etc/resolv.conf").write_text(before)
+            end.set()
+            thread.join()
+
+
+def _answer_names(listening, asked, answers, end):
+    while not end.is_set():
+        with contextlib.suppress(TimeoutError):
+            said, whom = listening.recvfrom(4096)
+            query = dns.message.from_wire(said)
+            [question], reply = query.question, dns.message.make_response(query)
+            if question.rdtype == dns.rdatatype.A:
+                asked[query.id] = str(question.name).rstrip(".")
+                reply.answer = [dns.rrset.from_text(question.name, 0, "IN", "A", "127.0.0.1")]
+            if answers:
+                listening.sendto(reply.to_wire(), whom)
+
+
+def test_a_name_is_looked_up_once(modules, estate):
+    """The second look-up would have no time."""
+    with nameserver() as asked:
+        assert modules.ds_replica.status("ldap://ds1.elsewhere:3891", timeout=8)["servers"]
+        assert [*asked.values()] == ["ds1.elsewhere"]
+        assert modules.ds_probe.port("ds2.elsewhere", 4891, "LDAP", timeout=2)["kind"] == "tls"
+        assert modules.ds_probe.certificate("ds3.elsewhere", 4891, timeout=8)["days"] == 90
+        assert [*asked.values()] == ["ds1.elsewhere", "ds2.elsewhere", "ds3.elsewhere"]
+
+
+def test_a_name_service_that_is_silent_costs_its_time(modules, estate):
+    with nameserver(answers=False):
+        began = time.monotonic()
+        [line] = modules.ds_replica.status("ldap://silent.elsewhere", timeout=2)["needs"]
+        assert time.monotonic() - began < 20
     assert "the name service does not answer in 2 s" in line
+
+
+def test_a_name_of_two_addresses_that_are_both_dead_costs_its_time_once(modules, estate):
+    networks.run("ip", "link", "add", "dead", "type", "veth", "peer", "name", "deaf")
+    networks.run("ip", "address", "add", "198.18.0.1/24", "dev", "dead")
+    for device in ("dead", "deaf"):
+        networks.run("ip", "link", "set", device, "up")
+    for address in ("198.18.0.2", "198.18.0.3"):
+        neighbour = ["neighbour", "add", address, "lladdr", "02:00:00:00:00:99", "dev", "dead"]
+        networks.run("ip", *neighbour)
+        with Path("/etc/hosts").open("a") as hosts:
+            hosts.write(f"{address} dead.dc\n")
+    assert len(modules.ds_probe.addresses("dead.dc", 389)["found"]) == 2
+    began = time.monotonic()
+    [line] = modules.ds_replica.status("ldap://dead.dc", timeout=3)["needs"]
+    assert modules.ds_probe.port("dead.dc", 389, timeout=2)["kind"] == "silent"
+    assert time.monotonic() - began < 9
+    assert "ldap://dead.dc is there, but does not answer in 3 s" in line
+
+
+@contextlib.contextmanager
+def answering_late(port, seconds):
+    """A way to a port by which each answer comes later; its own port."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        accept = threading.Thread(target=_forward, args=[listening, port, seconds])
+        accept.start()
+        yield listening.getsockname()[1]
+        listening.shutdown(socket.SHUT_RDWR)
+        accept.join()
+
+
+def _forward(listening, port, seconds):
+    with contextlib.suppress(OSError):
+        while True:
+            client, _ = listening.accept()
+            server = socket.create_connection(("127.0.0.1", port))
+            threading.Thread(target=_pipe, args=[client, server, 0], daemon=True).start()
+            threading.Thread(target=_pipe, args=[server, client, seconds], daemon=True).start()
+
+
+def _pipe(source, target, seconds):
+    with contextlib.suppress(OSError):
+        while data := source.recv(65536):
+            time.sleep(seconds)
+            target.sendall(data)
+    for each in (source, target):
+        with contextlib.suppress(OSError):
+            each.shutdown(socket.SHUT_RDWR)
+
+
+def test_a_server_that_answers_late_costs_its_time_and_what_it_told_is_kept(modules, estate):
+    with answering_late(estate[2].port, 1) as port:
+        began = time.monotonic()
+        found = modules.ds_replica.status(f"ldap://127.0.0.1:{port}", timeout=6)
+        assert time.monotonic() - began < 11
+    assert [line for line in found["needs"] if f"127.0.0.1:{port} is there, but does not answer in 6 s" in line]
+    assert [each["version"] for each in found["servers"].values()] == ["389-Directory/2.3.1 B2025.016.1616"]
 
 
 # At last what concerns whole servers
@@ -470,13 +597,82 @@ def test_14_an_id_that_is_taken_out_while_a_replica_is_off_goes_on_for_ever(tree
     until(lambda: not [line for line in tree.status()[1] if "cleaning" in line], 120)
 
 
+@pytest.fixture(scope="module")
+def joined(estate):
+    """A suffix that all three write to and have, and its agreements."""
+    made = Tree("mesh", None, estate)
+    return made, made.joined(*estate)
+
+
+@pytest.fixture
+def mesh(joined, modules):
+    tree, agreements = joined
+    tree.modules = modules
+    return tree, agreements
+
+
+def test_23_busy_is_no_fault_and_a_frozen_source_costs_its_time_once(mesh, estate):
+    one, two, three = estate
+    tree, made = mesh
+    with half_way(tree, one, made["one", "three"], three):
+        tree.person(two, "waits")
+        until(lambda: '"repl_rc": "1"' in two.one(made["two", "three"], "nsds5replicaLastUpdateStatusJSON"), 90)
+        began = time.monotonic()
+        parts, needs = tree.status(timeout=8)
+        assert time.monotonic() - began < 20
+        assert "(1)" in parts["two"]["agreements"]["to three"]["says"]
+        assert not [line for line in needs if line.startswith("two.dc") and "to three: session" in line]
+        assert [line for line in needs if line.startswith("three.dc") and "it is being initialised" in line]
+    tree.arrives(three, "waits")
+    tree.quiet()
+
+
+def test_16_a_restart_forgets_the_last_initialisation_and_nothing_is_said_of_that(mesh, estate):
+    one, two, _ = estate
+    tree, made = mesh
+    assert "Total update succeeded" in one.status(made["one", "two"], "Init")
+    one.kill()
+    needs = tree.modules.ds_replica.status(timeout=10)["needs"]
+    assert [line for line in needs if "slapd-one.socket does not run" in line and "systemctl status" in line]
+    one.launch().wait()
+    assert one.status(made["one", "two"], "Init") is None
+    tree.quiet()
+    parts, _ = tree.status()
+    assert parts["one"]["generation"] == parts["two"]["generation"]
+    assert parts["one"]["agreements"]["to two"]["initialisation"] is None
+
+
+def test_8_a_clock_two_days_ahead_is_named_though_its_own_agreements_are_green_and_so_are_refused_writes(
+    mesh, estate, tmp_path
+):
+    one, two, _ = estate
+    tree, made = mesh
+    two.kill()
+    two.launch(environment=clocks.apart(clocks.library(tmp_path), 2 * 86400)).wait()
+    assert re.search(r"clock: 17(27|28)\d\d s ahead of", server_line(tree, "two.dc:3892: clock"))
+    tree.person(one, "from-now")
+    with contextlib.suppress(LDAPOperationResult):
+        tree.person(two, "from-the-future")
+    assert "2, 8: clocks" in tree.told("one.dc", "to two: session", "(2)")
+    assert "Error (0)" in two.status(made["two", "one"])
+    two.stop()  # in order: it keeps how far its changes are ahead
+    two.launch().wait()
+    with pytest.raises(LDAPOperationResult, match="(?i)operations"):
+        tree.person(two, "refused")
+    assert "ignore-time-skew: on where writes are refused" in tree.told("two.dc", "changes", "s in the future")
+    two.set("cn=config", **{"nsslapd-ignore-time-skew": "on"})
+    tree.person(two, "again")
+    assert "clocks count no more" in tree.told("two.dc", "time skew")
+
+
 def test_none_of_all_these_looks_wrote_anything(estate):
     """Each of our sessions begins with the same search; the tests' own writes are of other connections."""
     looks = 0
     for each in estate:
         log = each.log("access")
-        ours = set(OURS.findall(log))
-        looks += len(ours)
-        assert not [found for found in WRITES.finditer(log) if found[1] in ours]
+        for life in log.split("\t389-Directory/"):  # its numbers begin anew
+            ours = set(OURS.findall(life))
+            looks += len(ours)
+            assert not [found for found in WRITES.finditer(life) if found[1] in ours]
         assert WRITES.search(log), "the log shows writes"
     assert looks > 30

@@ -63,6 +63,7 @@ def server(name, number, other):
         "kind": None,
         "version": "389-Directory/2.4.5 B2024",
         "clock": 0,
+        "started": NOW - number,
         "settings": settings,
         "ports": {},
         "certificate": {"days": 300, "subject": f"CN={name}.dc"},
@@ -115,6 +116,7 @@ def test_a_trouble(case):
     assert [f"{each['state']} {each['what']}" for each in here] == case["found"]
     assert not case.get("says") or case["says"] in " ".join(each["evidence"] for each in here)
     assert all(each["remedy"] for each in here)
+    assert case.get("remedy", "") in " ".join(each["remedy"] for each in here)
     assert not case.get("soon") or all(each["soon"] for each in here)
 
 
@@ -135,6 +137,22 @@ def test_what_is_on_its_way_is_no_fault():
     needs = status(["ldaps://one.dc", "ldaps://two.dc", "ldaps://three.dc"])["needs"]
     assert (len(needs), asked) == (1, [3, 2, 2])
     assert needs[0].startswith("ldaps://three.dc: answers: does not run")
+
+
+def test_a_server_of_two_addresses_is_one():
+    """By its name and its start; two that only call themselves the same are two."""
+    one, two = estate()
+    again, other = {**copy.deepcopy(one), "server": "ldapi:///run/one"}, {**copy.deepcopy(one), "started": 1}
+    late = {**copy.deepcopy(one), "server": "ldap://one.dc:390", "fault": "is there, but does not answer in 5 s"}
+    distinct = RULES["ds_rules.distinct"]
+    assert distinct([one, two, again]) == [one, two]
+    assert distinct([one, other]) == [one, other]
+    found = distinct([late, one, two])
+    assert found[1:] == [one, two]
+    said = [each for each in RULES["ds_rules.conditions"](found, NOW) if each["state"] != "ok"]
+    assert [(each["server"], each["what"]) for each in said] == [("ldap://one.dc:390", "answers")]
+    nobody = {**copy.deepcopy(one), "settings": None, "suffixes": {}}
+    assert len(distinct([one, nobody, {**nobody, "server": "ldap://one.dc"}])) == 3
 
 
 def test_each_remedy_is_a_thing_to_do():
