@@ -15,7 +15,13 @@ A fault is a mapping: ``path``, ``fault`` (what is wrong, with the value found) 
 import difflib
 import itertools
 
+import onepass_lib
 from salt.exceptions import CommandExecutionError
+
+onepass_lib.look(__file__)
+
+from onepass_lib.core import form
+from onepass_lib.ds import schema
 
 __virtualname__ = "ds_pillar"
 
@@ -53,12 +59,10 @@ def faults(pillar=None):
     if pillar is None:
         remedy = "this key in a pillar file that top.sls gives to this minion"
         return [{"path": "ds389", "fault": "is missing", "remedy": remedy}]
-    if "ds_schema.faults" not in __salt__:
-        raise CommandExecutionError("This needs jsonschema 4 in Salt's Python: salt-pip install 'jsonschema>=4.17'")
-    found = __salt__["ds_schema.faults"](pillar)
+    found = schema.faults(pillar)
     if isinstance(pillar, dict):
-        found += judge(__salt__["ds_schema.sound"](pillar))
-    return __salt__["pillar_form.ordered"]("ds389", found)
+        found += judge(schema.sound(pillar))
+    return form.ordered("ds389", found)
 
 
 def summary(pillar=None):
@@ -140,9 +144,12 @@ def topology(pillar=None):
     .. versionadded:: 0.1.0
     """
     pillar = given(pillar)
-    if not isinstance(pillar, dict) or not {"suffix", *KINDS} & {*pillar} or "ds_schema.sound" not in __salt__:
+    if not isinstance(pillar, dict) or not {"suffix", *KINDS} & {*pillar}:
         return None
-    return wanted(__salt__["ds_schema.sound"](pillar))
+    try:
+        return wanted(schema.sound(pillar))
+    except CommandExecutionError:  # without jsonschema a host is looked at, and compared with nothing
+        return None
 
 
 def wanted(pillar):
@@ -195,7 +202,7 @@ def judge(pillar):
     What no schema can say, of all that the schema has let through.
 
     pillar
-        A pillar, malformed values ``None`` (see :py:func:`ds_schema.sound`).
+        A pillar, malformed values ``None``.
 
     CLI Example:
 

@@ -9,7 +9,7 @@ import yaml
 import tree
 
 SALT = {}
-for name in ("onepass", "pillar_form", "ds_values", "ds_schema", "ds_pillar"):
+for name in ("onepass", "pillar_form", "ds_values", "ds_pillar"):
     SALT.update(tree.functions(name, __salt__=SALT, __pillar__={}, __opts__={}))
 rules = tree.load("_modules/ds_pillar.py", __salt__=SALT)
 CASES = yaml.safe_load((Path(__file__).parent / "cases/bad_ds389_pillar.yaml").read_text())

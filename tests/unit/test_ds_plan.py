@@ -16,7 +16,7 @@ from tree import functions
 
 SALT = {}
 NAMES = ("onepass", "pillar_form", "estate_graph", "estate_ring", "ds_values", "ds_rules", "ds_report")
-for name in (*NAMES, "ds_schema", "ds_pillar", "ds_topology", "ds_plan", "ds_estate", "estate_status"):
+for name in (*NAMES, "ds_pillar", "ds_topology", "ds_plan", "ds_estate", "estate_status"):
     SALT.update(functions(name, __salt__=SALT, __pillar__={}, __opts__={}))
 CASES = yaml.safe_load((Path(__file__).parent / "cases" / "ds_plans.yaml").read_text())
 SUFFIX, MANAGER = "dc=bank,dc=example", "cn=replication manager,cn=config"

@@ -20,7 +20,7 @@ for name in (
     "dnsmasq_fwd",
     "estate_status",
     "estate_ring",
-    *("ds_values", "ds_rules", "ds_report", "ds_schema", "ds_pillar", "ds_topology"),
+    *("ds_values", "ds_rules", "ds_report", "ds_pillar", "ds_topology"),
 ):
     SALT.update(functions(name, __salt__=SALT, __pillar__={}, __opts__={}))
 for name in (
