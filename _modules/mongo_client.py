@@ -140,7 +140,7 @@ def command(cmd, db="admin", connection=None, timeout=10):
     .. versionadded:: 0.1.0
     """
     __salt__["onepass_host.internal"]()
-    return _talk(connection, next(iter(cmd)), timeout, lambda client: client[db].command(cmd))
+    return _talk(connection, next(iter(cmd)), timeout, lambda client: _kept(client[db].command(cmd)))
 
 
 def rows(cmd, db="admin", connection=None, timeout=30):
@@ -558,6 +558,14 @@ def _talk(connection, name, timeout, exchange):
         raise ServerError(f"{where}: {name} holds what MongoDB cannot: {reason}", None) from None
 
 
+def _kept(reply):
+    """A reply, unless fewer members have the change than the write concern asks for; PyMongo takes it for a success."""
+    missed = reply.get("writeConcernError")
+    if missed:
+        raise pymongo.errors.WriteConcernError(missed.get("errmsg", ""), missed.get("code"), missed)
+    return reply
+
+
 def _client(connection):
     """
     One client per server and login, kept for the run of the loader.
@@ -634,6 +642,9 @@ def _server_error(err, where, name, timeout):
         said = fault if frozen else f"{where}: nothing answers {name} ({cause})"
         return ServerError(said, HOST_UNREACHABLE, frozen)
     label = details.get("codeName", "") if isinstance(details, dict) else ""
+    if isinstance(err, pymongo.errors.WriteConcernError):
+        fault = f"{where}: {name} is on fewer members than asked for: {said}"
+        return ServerError(f"{fault} (code {code} {label})", code)
     return ServerError(f"{where}: {name} refused: {said or err} (code {code} {label})".replace(" )", ")"), code)
 
 

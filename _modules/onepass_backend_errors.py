@@ -34,6 +34,13 @@ ERRORS = {
             "'2026-01-01T00:00:00Z'}.",
         ),
         (
+            "* is on fewer members than asked for: *",
+            "The primary has the change, and not as many members as the write concern asks for: they are down, slow, "
+            "or there are not so many. An election now could undo it.",
+            "salt-run onepass.status names the members; when they are back run again. If the set's default write "
+            "concern asks for more members than there are, lower it: mongodb:default_rw_concern.",
+        ),
+        (
             "* takes connections, but does not answer *: it is frozen, its disk hangs, or the network loses much",
             "The port is open and no answer comes: the process is stopped, or waits for its disk, and its unit is "
             "active all the same; or what is sent is lost on the way. A set goes on without it as long as most of its "

@@ -48,6 +48,19 @@ def turn_of(wanted, members, number):
     return {**turn, "hosts": wanted["members"]}, {**wanted["connection"], "port": members[number].port}
 
 
+def test_a_change_that_too_few_members_have_is_no_success(living, modules):
+    """The server answers ok, with the error inside, and PyMongo hands that on."""
+    members, wanted = living
+    connection = {**wanted["connection"], "port": primary_of(members).port}
+    write = {"insert": "transfers", "documents": [{"_id": 1}], "writeConcern": {"w": 5}}
+    fault = r"insert is on fewer members than asked for: .* \(code 100 Unsatisfiable"
+    with pytest.raises(CommandExecutionError, match=fault) as told:
+        modules.mongo_client.command(write, db="bank", connection=connection)
+    assert told.value.code == 100
+    write = {**write, "documents": [{"_id": 2}], "writeConcern": {"w": "majority"}}
+    assert modules.mongo_client.command(write, db="bank", connection=connection)["n"] == 1
+
+
 def test_a_member_in_maintenance_is_named_and_costs_nobody_else(living, modules, states):
     members, wanted = living
     paused = admin_client(members[2])
