@@ -33,7 +33,7 @@ def servers(seen):
 
     .. versionadded:: 0.1.0
     """
-    return {__salt__["ds_rules.named"](one): _server(one, seen) for one in seen}
+    return {name: _server(one, seen) for name, one in zip(__salt__["ds_rules.names"](seen), seen, strict=True)}
 
 
 def packed(one, now):

@@ -56,9 +56,9 @@ def conditions(seen, now):
     .. versionadded:: 0.1.0
     """
     found = []
-    for one in seen:
-        place = {"server": named(one)}
-        found += [{**place, **each} for each in _server(one, now)]
+    for one, name in zip(seen, names(seen), strict=True):
+        place = {"server": name}
+        found += [{**place, **each} for each in (*_name(one, name), *_server(one, now))]
         for suffix, held in sorted(one["suffixes"].items()):
             where, others = {**place, "suffix": suffix}, _others(one, suffix, seen)
             found += [{**where, **each} for each in _replica(one, held, others, now)]
@@ -85,6 +85,25 @@ def named(one):
     """
     settings = one["settings"] or {}
     return f"{settings['host']}:{settings['port']}" if settings.get("host") and settings.get("port") else one["server"]
+
+
+def names(seen):
+    """
+    What each server is called: as :py:func:`named` says, or by its address where two servers call themselves the same.
+
+    seen
+        List of observations.
+
+    CLI Example:
+
+    .. code-block:: bash
+
+        salt-call --local -m . ds_rules.names '[]'
+
+    .. versionadded:: 0.1.0
+    """
+    own = [named(one).lower() for one in seen]
+    return [named(one) if own.count(name) == 1 else one["server"] for one, name in zip(seen, own, strict=True)]
 
 
 def distinct(seen):
@@ -297,6 +316,13 @@ def _others(one, suffix, seen):
 
 
 # A server
+
+
+def _name(one, name):
+    if name != named(one):
+        evidence = f"it calls itself {named(one)}, as another server does"
+        remedy = "when the others have all its changes: its own host in nsslapd-localhost, then dsctl INSTANCE restart"
+        yield _broken("name", evidence, remedy)
 
 
 def _server(one, now):

@@ -120,6 +120,14 @@ def test_a_trouble(case):
     assert not case.get("soon") or all(each["soon"] for each in here)
 
 
+def test_two_servers_that_call_themselves_the_same_are_two():
+    """As after a copied disk; the last one's state was told as that of both."""
+    both = estate({"set": {"two:settings:host": "One.dc", "two:suffixes": {}}})
+    found = RULES["ds_rules.conditions"](both, NOW)
+    assert [each["server"] for each in found if each["what"] == "name"] == ["ldaps://one.dc", "ldaps://two.dc"]
+    assert list(REPORT["ds_report.servers"](both)) == ["ldaps://one.dc", "ldaps://two.dc"]
+
+
 def test_what_is_on_its_way_is_no_fault():
     """A target that lacks something is read again, with those that answered; one that is off is not asked twice."""
     late = estate({"set": {"their:ruv:replicas": {1: {"url": None, "max": "6b0c0115000400010000"}}}})
