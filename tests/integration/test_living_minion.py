@@ -11,7 +11,7 @@ import tree
 
 TABLE = "{projects: {tellers: {}}}"
 # A function of the library that the minion's own process has called before the sync.
-SCHEDULE = {"look": {"function": "neutron_rules.summary", "args": [TABLE], "seconds": 20, "return_job": False}}
+SCHEDULE = {"look": {"function": "neutron_rules.summary", "args": [TABLE], "seconds": 8, "return_job": False}}
 FLAT = '''"""One file, as before there was a library."""
 
 
