@@ -3,7 +3,7 @@
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DELETE_ON_ERROR:
-.PHONY: help demo demo-branch demo-clone demo-openstack test test-3008 test-3006 test-python313 test-site test-labs test-areas test-cloud test-faults test-fast fast-unit fast-functional lint docs bench findings lab-down clean environments packages all-packages fresh fresh-orders bench-start ci-times
+.PHONY: help demo demo-branch demo-clone demo-openstack test test-3008 test-3006 test-python313 test-site test-labs test-areas test-cloud test-faults test-fast fast-unit fast-functional lint docs bench findings lab-down clean environments packages all-packages fresh fresh-orders bench-start ci-times pictures
 
 # What a login's environment may hold, and would lead elsewhere.
 export LC_ALL := C.UTF-8
@@ -128,6 +128,10 @@ LOG ?= build/ci.log
 ci-times:
 	[ -e "$(LOG)" ] || { mkdir -p build; .ci/run 2>&1 | tee "$(LOG)"; }
 	$(PYTHON) .ci/times "$(LOG)" >docs/ci.md
+
+# README's: the example's estate, and a run from what `make demo` or .ci/run said.
+pictures: .venv/3008/docs
+	.venv/3008/bin/python docs/_ext/pictures.py "$(LOG)"
 
 clean:
 	rm -rf .venv .pytest_cache .ruff_cache build dist *.egg-info

@@ -13,6 +13,7 @@ import re
 import shlex
 import subprocess
 import sys
+import xml.etree.ElementTree
 from pathlib import Path
 
 import pytest
@@ -39,6 +40,7 @@ SLS = {"state.apply", "state.sls", "state.orchestrate", "state.orch"}
 # Those that the pages print, for a site's own file root.
 PRINTED = {name for page in PAGES for name in re.findall(r"^# /srv/salt/(\w+)\.sls$", page.read_text(), re.MULTILINE)}
 FIRST_WORDS = (*PARSERS, "make")
+NAMESPACES = {"http://www.w3.org/2000/svg", "http://www.w3.org/1999/xlink"}
 
 
 def commands():
@@ -242,6 +244,39 @@ def test_what_is_wide_scrolls_for_itself_and_not_the_page():
     assert "min-width: 0;" in rules[".main"] and "min-width: 0;" in rules[".content"]
     fixed = {name for name, rule in rules.items() if re.search(r"(?<!max-)width: [1-9]", rule)}
     assert not {name for name in fixed if not name.startswith("td")}  # a table has a box that scrolls
+
+
+SAID = """$ salt-run onepass.run
+{live}
+orchestrate.site is done: 2 changes in 1.0 s (job 1)
+  one  0.5 s  2 changes
+
+\033[1mThe same run again changes nothing\033[0m
+$ salt-run onepass.run
+[   0.1 s] orchestrate.site begins (job 2)
+orchestrate.site is done: 0 changes in 0.5 s (job 2)
+  one  0.5 s  0 changes
+"""
+
+
+def drawn_texts(picture):
+    return [element.text for element in xml.etree.ElementTree.parse(picture).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_the_pictures_are_of_the_example_and_of_a_run_and_fetch_nothing(tmp_path):
+    live = [f"[ {second:>5}.0 s] told" for second in range(40)]
+    (tmp_path / "log").write_text(SAID.format(live="\n".join(live)))
+    script = [sys.executable, ROOT / "docs/_ext/pictures.py", tmp_path / "log", tmp_path]
+    ran = subprocess.run(script, capture_output=True, text=True, timeout=120)
+    assert ran.returncode == 0, ran.stderr
+    assert drawn_texts(tmp_path / "estate.svg") == drawn_texts(ROOT / "docs/_static/estate.svg")
+    lines = [text.replace("\xa0", " ") for text in drawn_texts(tmp_path / "run.svg") if text.strip()]
+    typed, ended = "$ salt-run onepass.run", "orchestrate.site is done: {} changes in {} s (job {})"
+    first = [*live[:13], "...", *live[-4:], ended.format(2, "1.0", 1), "  one  0.5 s  2 changes"]
+    assert lines == ["make demo", typed, *first, typed, "...", ended.format(0, "0.5", 2)]
+    for picture in [*tmp_path.glob("*.svg"), *(ROOT / "docs/_static").glob("*.svg")]:
+        assert set(re.findall(r"\w+://[^\s\"']+", picture.read_text())) <= NAMESPACES
+        assert not re.search(r"url\((?!#)|@import|<image", picture.read_text())
 
 
 def is_sls(name):

@@ -73,6 +73,21 @@ def test_a_row_of_a_wrong_guess_names_a_test_that_is_there():
     assert {name for name in named if f"def {name}(" not in defined} == set()
 
 
+def anchors(page):
+    """The headings of a page as a forge and the site link to them."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.DOTALL | re.MULTILINE)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"^#+ (.*)", text, re.M)}
+
+
+def test_the_first_page_is_short_and_leads_somewhere():
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 130
+    links = re.findall(r'(?:\]\(|href="|src=")(?!https?:)([^)"]*)', text)
+    found = [(ROOT / (path or "README.md"), anchor) for path, _, anchor in (link.partition("#") for link in links)]
+    assert len(found) > 20
+    assert [path for path, anchor in found if not path.exists() or anchor and anchor not in anchors(path)] == []
+
+
 def test_what_a_page_tells_to_make_is_tried_on_a_new_machine():
     pages = [ROOT / "README.md", ROOT / "tests/lab/README.md", *(ROOT / "docs").glob("*.md")]
     told = {
@@ -80,7 +95,8 @@ def test_what_a_page_tells_to_make_is_tried_on_a_new_machine():
     }
     typed = (ROOT / ".ci/run").read_text() + (ROOT / "Makefile").read_text()
     tried = set(" ".join(re.findall(r"^.*\.ci/commands (.+)$", typed, re.MULTILINE)).replace("-start", "").split())
-    by_test, takes_hours, makes_the_machine = {"docs", "lint"}, {"test-faults"}, {"fresh", "fresh-orders", "ci-times"}
+    by_test, takes_hours = {"docs", "lint", "pictures"}, {"test-faults"}
+    makes_the_machine = {"fresh", "fresh-orders", "ci-times"}
     assert told - tried <= by_test | takes_hours | makes_the_machine
     assert len(told & tried) >= 8
 
