@@ -453,12 +453,13 @@ def test_a_libvirtd_that_freezes_in_the_middle_is_waited_for_no_longer(lab, runn
         libvirt.send_signal(signal.SIGSTOP)
         return read(xml)
 
-    monkeypatch.setattr(definition, "read", frozen)
     module = tree.load("_modules/dnsmasq_libvirt.py", __salt__=dict(modules))
     begun = time.monotonic()
     try:
-        with pytest.raises(CommandExecutionError, match="libvirt, network lab: .*(keepalive|connection)"):
-            module.observe(modules.dnsmasq_model.complete(LAB))
+        with monkeypatch.context() as patch:
+            patch.setattr(definition, "read", frozen)
+            with pytest.raises(CommandExecutionError, match="libvirt, network lab: .*(keepalive|connection)"):
+                module.observe(modules.dnsmasq_model.complete(LAB))
     finally:
         libvirt.send_signal(signal.SIGCONT)
     assert time.monotonic() - begun < 60
