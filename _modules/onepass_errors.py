@@ -26,6 +26,11 @@ ERRORS = {
             "onepass.solution 'the message'.",
         ),
         (
+            "unclosed * object at *; call ``destroy()`` or use as a context manager",
+            "Salt 3008.5 says so at the end of each salt-run, of objects of its own; the command has done its work.",
+            "Nothing; log_level: error in the master's configuration leaves them out.",
+        ),
+        (
             "Passed invalid arguments*",
             "A function was called with an argument that it does not have, or without one that it needs; what follows "
             "is Salt's print of its whole documentation.",

@@ -61,3 +61,15 @@ def test_a_master_that_never_ran_is_told_by_salts_own_words(modules, tmp_path):
         assert modules.onepass.solution(last)["solution"] == "Start salt-master once."
     else:
         assert '"args"' in said
+
+
+@pytest.mark.parametrize("level", ["warning", "error"])
+def test_salts_own_last_words_are_told_to_be_harmless(level, modules, tmp_path):
+    (tmp_path / "master").write_text(json.dumps({"root_dir": str(tmp_path), "user": "root", "log_level": level}))
+    (tmp_path / "var/cache/salt/master/proc").mkdir(parents=True)
+    words = [Path(sys.executable).with_name("salt-run"), "-c", tmp_path, "--out=json", "test.arg", "1"]
+    said = subprocess.run(words, capture_output=True, text=True).stderr
+    unclosed = [line for line in said.splitlines() if line.startswith("unclosed ") and "destroy()" in line]
+    for line in unclosed:
+        assert modules.onepass.solution(line)["solution"].startswith("Nothing; log_level: error")
+    assert bool(unclosed) == (level == "warning" and salt.version.__saltstack_version__ >= "3008.5")
