@@ -15,7 +15,7 @@ __virtualname__ = "ds_rules"
 SKEW, DAYS, LAG = 60, 30, 60
 FIXED = [2, 3, 5]  # from this version on, three administrative operations on replication do not end the server any more
 # Codes of replication after which an agreement tries by itself, and after which it has stopped until it is kicked.
-BUSY, RETRIED, STOPPED = (1,), (3, 16), (2, 6, 8, 11)
+BUSY, RETRIED, STOPPED = (1,), (3, 16), (2, 4, 6, 8, 11)
 KICK = "switch it off and on: dsconf INSTANCE repl-agmt disable, then enable"
 CLEAN = "when all replicas are reachable: dsconf INSTANCE repl-tasks cleanallruv, for an id that no server has now"
 FIT = "the agreement's transport and port do not fit: LDAP with 389, LDAPS with 636, STARTTLS with 389"
@@ -618,5 +618,6 @@ def _remedy_of_session(agreement, ldap, replication):
     if replication == 3:
         return f"the target's replica does not let the bind DN of {agreement['name']} in: nsDS5ReplicaBindDN there"
     if replication in STOPPED:
-        return f"mend the cause at the target (2, 8: clocks, 6: no replica, 11: the same id); then {KICK}"
+        causes = "2, 8: clocks, 4: nsslapd-minssf, 6: no replica, 11: the same id"
+        return f"mend the cause at the target ({causes}); then {KICK}"
     return "see the error logs of both servers"

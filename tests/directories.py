@@ -157,6 +157,18 @@ class Server:
         files = [*sorted((self.home / "log").glob(f"{kind}.2*")), self.home / "log" / kind]
         return "".join(file.read_text(errors="replace") for file in files if file.exists())
 
+    def sessions(self):
+        """The lines of each connection in the access log; each start of the server numbers them anew."""
+        found, open_now = [], {}
+        for line in self.log("access").splitlines():
+            told = re.search(r" conn=(\d+) (fd=)?", line)
+            if told and told[2]:
+                found.append([])
+                open_now[told[1]] = found[-1]
+            elif told and told[1] in open_now:
+                open_now[told[1]].append(line)
+        return found
+
     def read(self, dn, filter="(objectClass=*)", scope=ldap3.BASE, attributes=("*", "+")):
         """Entries as (dn, {attribute in small letters: [text]})."""
         self.ldap.search(dn, filter, scope, attributes=list(attributes))
