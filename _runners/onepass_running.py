@@ -95,8 +95,11 @@ def _told(path: Path) -> dict:
 
 
 def _is_process(pid: int, since: float) -> bool:
-    """Whether a process runs that was there when its file was written; later another one can have its number."""
+    """
+    Whether a process runs that was there when its file was written; later another one can have its number. When a
+    process began is known to a second or two only, by the clock as it is now.
+    """
     try:
-        return psutil.Process(pid).create_time() < since + 1
+        return psutil.Process(pid).create_time() < since + 2
     except psutil.Error:
         return False

@@ -174,14 +174,14 @@ def test_a_parent_that_replication_made_anew_is_a_conflict(servers, wrong):
         server.set(dn, nsds5ReplicaEnabled="off")
         server.set(dn, nsds5ReplicaEnabled="on")
     one.ldap.add(f"ou=gone,{SUFFIX}", ["organizationalUnit"])
-    until(lambda: "ou=gone" in two.names())
+    until(lambda: "ou=gone" in two.names(), 180)
     for server, dn in pairs:
         server.set(dn, nsds5ReplicaEnabled="off")
     one.ldap.delete(f"ou=gone,{SUFFIX}")
     two.ldap.add(f"cn=child,ou=gone,{SUFFIX}", ["person"], {"sn": "child"})
     for server, dn in pairs:
         server.set(dn, nsds5ReplicaEnabled="on")
-    until(lambda: [line for line in wrong() if "conflicts: 1: ou=gone" in line], 60)
+    until(lambda: [line for line in wrong() if "conflicts: 1: ou=gone" in line], 180)
     one.ldap.delete(f"cn=child,ou=gone,{SUFFIX}")  # its parent goes with it
 
 
