@@ -66,7 +66,9 @@ def replset(name):
 def pair(mongods, host):
     """A set of two; the second is this host's."""
     first, second = mongods(2, replset="s1")
-    members = [{"_id": number, "host": each.address} for number, each in enumerate((first, second))]
+    members = [
+        {"_id": number, "host": each.address, "priority": 1 - number} for number, each in enumerate((first, second))
+    ]
     first.client().admin.command("replSetInitiate", {"_id": "s1", "members": members})
     assert wait_until(lambda: first.client().admin.command("hello")["isWritablePrimary"])
     assert wait_until(lambda: second.client().admin.command("hello")["secondary"])
