@@ -228,6 +228,11 @@ class Server:
             until(lambda: self.one(agreement, "nsds5BeginReplicaRefresh") is None)
             said = self.status(agreement, "Init") or ""
 
+    def kick(self, agreement):
+        """Off and on: a session begins anew, whatever the last one waits for."""
+        self.set(agreement, nsds5ReplicaEnabled="off")
+        self.set(agreement, nsds5ReplicaEnabled="on")
+
     def status(self, agreement, of="Update"):
         return self.one(agreement, f"nsds5replicaLast{of}Status")
 

@@ -147,7 +147,7 @@ def armed(servers, agreements, home):
     """And then stopped: an agreement that sends nothing from then on."""
     one, dn = servers["one"], agreements["one", "five"]
     one.set(dn, nsDS5ReplicaCredentials="wrong")
-    kick(one, dn)
+    one.kick(dn)
     one.person("not-sent")
     says(one, dn, 49)
     one.set(dn, nsds5BeginReplicaRefresh="start")
@@ -159,7 +159,7 @@ def armed(servers, agreements, home):
 def stopped(servers, agreements, home):
     """As the last one leaves it."""
     yield [(2, "an initialisation was stopped; nothing is sent since", "was stopped", *["(?i)refresh|stopped"] * 2)]
-    kick(servers["one"], agreements["one", "five"])
+    servers["one"].kick(agreements["one", "five"])
 
 
 def imported(servers, agreements, home):
@@ -261,11 +261,6 @@ def says(server, dn, code):
         until(lambda: seen.append(server.status(dn)) or f"({code})" in str(seen[-1]), 120)
     except AssertionError:
         raise SystemExit(f"{dn} does not say {code}, but: {seen[-1]}") from None
-
-
-def kick(server, dn):
-    server.set(dn, nsds5ReplicaEnabled="off")
-    server.set(dn, nsds5ReplicaEnabled="on")
 
 
 TROUBLES = [

@@ -171,8 +171,7 @@ def test_a_parent_that_replication_made_anew_is_a_conflict(servers, wrong):
     one, two = servers["one"], servers["two"]
     pairs = [(one, f"cn=to two.dc:4892,{REPLICA}"), (two, f"cn=to one.dc:4891,{REPLICA}")]
     for server, dn in pairs:  # one that failed before waits for minutes
-        server.set(dn, nsds5ReplicaEnabled="off")
-        server.set(dn, nsds5ReplicaEnabled="on")
+        server.kick(dn)
     one.ldap.add(f"ou=gone,{SUFFIX}", ["organizationalUnit"])
     until(lambda: "ou=gone" in two.names(), 180)
     for server, dn in pairs:

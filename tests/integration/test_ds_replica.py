@@ -95,11 +95,6 @@ def tried(seen):
         raise AssertionError("\n".join([str(err), *seen])) from None
 
 
-def kick(server, dn):
-    server.set(dn, nsds5ReplicaEnabled="off")
-    server.set(dn, nsds5ReplicaEnabled="on")
-
-
 # Before anybody has another's data
 
 
@@ -111,7 +106,7 @@ def test_servers_with_data_of_their_own_are_of_other_generations(status, blank):
 
 def test_a_replica_that_does_not_know_the_bind_dn(status, blank):
     blank["two"].set(REPLICA, nsDS5ReplicaBindDN="cn=somebody,cn=config")
-    kick(blank["one"], blank["agreements"]["one", "two"])
+    blank["one"].kick(blank["agreements"]["one", "two"])
     assert "nsDS5ReplicaBindDN there" in told(status, "one.dc", "to two: session")
     assert "there is no such entry" in told(status, "two.dc", "manager cn=somebody,cn=config")
     blank["two"].set(REPLICA, nsDS5ReplicaBindDN=MANAGER)
@@ -230,7 +225,7 @@ def test_root_on_the_host_is_not_safe_enough(modules, estate):
     assert "Minimum SSF not met" in line
     assert "nsslapd-localssf" in line
     assert one._connected()
-    kick(estate["two"], estate["agreements"]["two", "one"])  # a session that met it has stopped for good
+    estate["two"].kick(estate["agreements"]["two", "one"])  # a session that met it has stopped for good
 
 
 # What is green, and is not well
@@ -264,7 +259,7 @@ def test_changes_that_an_agreement_leaves_out_are_counted(modules, status, estat
     estate["two"].set(estate["agreements"]["two", "three"], nsds5ReplicaEnabled="off")
     excluded = {"nsDS5ReplicatedAttributeList": "(objectclass=*) $ EXCLUDE description"}
     one.set(dn, **excluded, nsds5ReplicaStripAttrs="modifiersname modifytimestamp")
-    kick(one, dn)
+    one.kick(dn)
     one.person("described")
     until(lambda: "cn=described" in estate["three"].names())
     time.sleep(1)
@@ -280,7 +275,7 @@ def test_changes_that_an_agreement_leaves_out_are_counted(modules, status, estat
     assert "Error (0)" in found["says"]
     one.set(dn, nsDS5ReplicatedAttributeList=[], nsds5ReplicaStripAttrs=[])
     estate["two"].set(estate["agreements"]["two", "three"], nsds5ReplicaEnabled="on")
-    kick(one, dn)
+    one.kick(dn)
     one.person("after-it")
     well(status)
 
@@ -361,12 +356,12 @@ def test_a_locked_manager(status, estate):
     wrong.bind()
     wrong.unbind()
     assert "is locked" in told(status, "two.dc", f"manager {MANAGER}")
-    kick(estate["one"], estate["agreements"]["one", "two"])
+    estate["one"].kick(estate["agreements"]["one", "two"])
     estate["one"].person("kept-out")  # with nothing to send it may connect a minute later
     assert "the target has locked the replication manager" in told(status, "one.dc", "to two: session", "(19)")
     two.set("cn=config", passwordLockout="off", passwordMaxFailure="3")
     two.set(MANAGER, accountUnlockTime=[], passwordRetryCount=[], retryCountResetTime=[])
-    kick(estate["one"], estate["agreements"]["one", "two"])
+    estate["one"].kick(estate["agreements"]["one", "two"])
     well(status)
 
 
@@ -423,7 +418,7 @@ def test_an_id_that_was_changed_leaves_a_ghost(status, estate):
 
 def test_two_servers_of_one_id(status, estate):
     estate["two"].set(REPLICA, nsDS5ReplicaId="1")
-    kick(estate["one"], estate["agreements"]["one", "two"])
+    estate["one"].kick(estate["agreements"]["one", "two"])
     estate["one"].person("for-two")
     assert "id 1 is another server's too" in told(status, "one.dc", "replica id")
     assert "(11)" in told(status, "one.dc", "to two: session", "the same id")

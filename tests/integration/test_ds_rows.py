@@ -171,11 +171,6 @@ def tree(estate, modules):
     made.end()
 
 
-def kick(server, dn):
-    server.set(dn, nsds5ReplicaEnabled="off")
-    server.set(dn, nsds5ReplicaEnabled="on")
-
-
 @contextlib.contextmanager
 def half_way(tree, source, dn, target):
     """An initialisation that has begun and does not go on: its source is stopped; at the end it has succeeded."""
@@ -214,7 +209,7 @@ def test_2_a_stopped_initialisation_leaves_an_agreement_that_sends_nothing(tree,
     one, two, _ = estate
     dn = tree.joined(one, two)["one", "two"]
     one.set(dn, nsDS5ReplicaCredentials="wrong")
-    kick(one, dn)
+    one.kick(dn)
     until(lambda: "(49)" in (one.status(dn) or ""))
     one.set(dn, nsds5BeginReplicaRefresh="start")
     one.set(dn, nsds5BeginReplicaRefresh="stop")
@@ -223,7 +218,7 @@ def test_2_a_stopped_initialisation_leaves_an_agreement_that_sends_nothing(tree,
     line = tree.told("one.dc", "to two: initialisation: was stopped", "nothing is sent at all")
     assert "repl-agmt disable, then enable" in line
     assert "kept-back" not in tree.people(two)
-    kick(one, dn)
+    one.kick(dn)
     tree.arrives(two, "kept-back")
     tree.quiet()
 
@@ -310,14 +305,14 @@ def test_7_a_replica_that_was_taken_away_and_made_anew_keeps_its_generation_and_
         until(lambda source=source: "(6)" in (source.status(made[source.name, "two"]) or ""), 90)
     assert "no replica of the suffix" in tree.told("one.dc", "to two: in sync")
     tree.replicate(two, 2)
-    kick(three, made["three", "two"])
+    three.kick(made["three", "two"])
     tree.arrives(two, "of-one")
     line = tree.told("one.dc", "to two: session", "(6)")
     assert "mend the cause at the target" in line and "repl-agmt disable, then enable" in line
     parts, needs = tree.status()
     assert parts["one"]["agreements"]["to two"]["lag"] == 0
     assert not [each for each in needs if ": generation: " in each or ": in sync: " in each]
-    kick(one, made["one", "two"])
+    one.kick(made["one", "two"])
     tree.quiet()
 
 
@@ -353,13 +348,13 @@ def test_10_an_expired_password_shows_at_the_next_connection_and_is_no_wrong_one
     two.set(manager, passwordExpirationTime="20260101000000Z")
     try:
         assert "has ended" in server_line(tree, "two.dc", f"manager {manager}")
-        kick(one, dn)
+        one.kick(dn)
         line = tree.told("one.dc", "to two: session", "(49)")
         assert "or the password expired" in line
     finally:
         two.set("cn=config", passwordExp="off")
     two.set(manager, passwordExpirationTime=[])
-    kick(one, dn)
+    one.kick(dn)
     tree.quiet()
 
 
